@@ -1,7 +1,6 @@
 package live
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/tests/schema"
 )
 
 // tracingPolicy writes a tracing policy with a list of hooks to a file.
@@ -108,11 +109,11 @@ func TestTracingPolicies(t *testing.T) {
 // with AUDIT or without it, and that all its lines are JSON.
 func checkTraced(t *testing.T, res result, want string, audit bool) {
 	t.Helper()
+	if err := schema.Events([]byte(res.stdout)); err != nil {
+		t.Error(err)
+	}
 	n := 0
 	for line := range strings.Lines(res.stdout) {
-		if !json.Valid([]byte(line)) {
-			t.Errorf("this is not JSON: %s", line)
-		}
 		if strings.HasPrefix(line, `{"process_exec"`) || strings.HasPrefix(line, `{"process_exit"`) {
 			continue
 		}

@@ -17,6 +17,7 @@ import (
 var (
 	results = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("results.json") })
 	alerts  = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("falco.json") })
+	events  = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("tetragon.json") })
 	flows   = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("flows.json") })
 )
 
@@ -43,6 +44,9 @@ func Results(text []byte) error { return check(text, results) }
 
 // Alerts returns an error if a line of text is not an alert of a rule of Falco.
 func Alerts(text []byte) error { return check(text, alerts) }
+
+// Events returns an error if a line of text is not an event of a policy of Tetragon.
+func Events(text []byte) error { return check(text, events) }
 
 // Flows returns an error if a line of text is not a flow.
 func Flows(text []byte) error { return check(text, flows) }

@@ -95,7 +95,11 @@ func (h *hook) action(n *yaml.Node) *action {
 				p.unknown(n.At, "there is no scope", a.scope, []string{"thread", "process", "global"})
 			}
 		},
-		"kernelStackTrace": boolean(&a.kernelStack), "userStackTrace": boolean(&a.userStack), "imaHash": boolean(&a.hash),
+		"kernelStackTrace": boolean(&a.kernelStack), "userStackTrace": boolean(&a.userStack), "imaHash": func(n *yaml.Node) {
+			if a.hash = p.boolean(n); a.hash && !p.machine.Measures {
+				p.diags.Warnf(n.At, "this kernel shows no hashes of files, so events have none: IMA is off, or securityfs is not mounted (%s is missing)", Measurements)
+			}
+		},
 	})
 	if !ok {
 		return nil

@@ -18,15 +18,23 @@ type Machine struct {
 	// Failable lists the functions of the kernel that programs may make fail, beside the
 	// security hooks.
 	Failable map[string]bool
+	// Measures is set if the kernel shows the hashes of files that it has measured.
+	Measures bool
 	// Programs returns the paths of the programs that the processes run, by their IDs. It
 	// is nil if they are not known.
 	Programs func() map[int]string
 }
 
+// Measurements is the file with the hashes of the files that the kernel has measured.
+const Measurements = "/sys/kernel/security/ima/ascii_runtime_measurements"
+
 // ThisMachine returns the facts about this machine. A namespace that cannot be read is the
 // one that the kernel starts with.
 func ThisMachine() *Machine {
 	m := &Machine{Self: os.Getpid(), Namespaces: InitialNamespaces(), Failable: map[string]bool{}, Programs: programs}
+	if _, err := os.Stat(Measurements); err == nil {
+		m.Measures = true
+	}
 	for _, ns := range namespaces {
 		name := strings.TrimSuffix(ns.proc, "_for_children")
 		if st, err := os.Stat("/proc/1/ns/" + name); err == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/probes/kernel"
 )
 
 // compiled translates and compiles policies. It returns the messages of errors, each with
@@ -93,6 +94,40 @@ func TestOperators(t *testing.T) {
 				if op != "CelExpr" && (can && msg != "" || !can && !refused) {
 					t.Errorf("%s with %s: %s", op, typ, msg)
 				}
+			}
+		}
+	}
+}
+
+// TestTypes uses all types of arguments in each kind of hook on the frozen kernels.
+func TestTypes(t *testing.T) {
+	for _, version := range []string{"5.10", "6.1", "6.12", "6.18", "7"} {
+		if testing.Short() && version != "6.12" {
+			continue
+		}
+		k, err := kernel.Frozen("../../../tests/kernels/" + version + ".zip")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, head := range []string{
+			"kprobes:\n  - {call: security_file_open, syscall: false, args: [{index: 0, type: TYPE}]}",
+			"kprobes:\n  - {call: sys_openat, args: [{index: 1, type: TYPE}], return: true, returnArg: {index: 0, type: TYPE}}",
+			"fentries:\n  - {call: security_file_open, syscall: false, args: [{index: 0, type: TYPE}]}",
+			"tracepoints:\n  - {subsystem: syscalls, event: sys_enter_openat, args: [{index: 6, type: TYPE}]}",
+			"tracepoints:\n  - {subsystem: sched, event: sched_process_exec, raw: true, args: [{index: 0, type: TYPE}]}",
+		} {
+			section, item, _ := strings.Cut(head, "\n")
+			spec := "  " + section + "\n"
+			for _, typ := range append(keys(argTypes.Get()), "auto") {
+				if a := argTypes.Get()[typ]; a != nil && strings.HasSuffix(a.c, "*") {
+					if _, err := k.Type(strings.TrimSuffix(a.c, "*")); err != nil {
+						continue // the frozen kernel does not have all
+					}
+				}
+				spec += strings.ReplaceAll(item, "TYPE", typ) + "\n"
+			}
+			if msg := compiled(t, k, policyWith(spec), false); msg != "" {
+				t.Errorf("%s, %s: %s", version, item, msg)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/policy/tetragon"
 	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/tests/schema"
 )
 
 // TestArguments shows an argument of each kind, as JSON and in a line.
@@ -68,6 +69,11 @@ func TestArguments(t *testing.T) {
 		got, err := shown.MarshalJSON()
 		if err != nil || string(got) != c.json {
 			t.Errorf("%s: %s (%v), want %s", c.typ, got, err, c.json)
+		}
+		event := `{"process_kprobe":{"process":{"exec_id":"","pid":1,"tid":1,"start_time":"2026-01-02T03:04:05.000000006Z"},"function_name":"f","return_action":"KPROBE_ACTION_POST","action":"KPROBE_ACTION_POST","args":[` +
+			string(got) + `]},"node_name":"n","time":"2026-01-02T03:04:05.000000006Z"}`
+		if err := schema.Events([]byte(event)); err != nil {
+			t.Errorf("%s: %v", c.typ, err)
 		}
 		if got := plainArg(a, c.values); got != c.line {
 			t.Errorf("%s: %q, want %q", c.typ, got, c.line)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/lang/policy/tetragon"
 	"github.com/gotrace/gotrace/runtime/cgroups"
 	"github.com/gotrace/gotrace/runtime/policy/procs"
 )
@@ -81,7 +82,7 @@ func buildID(path string) string {
 
 // imaHash returns the hash that the kernel's measurements have for a file, or "".
 func imaHash(path string) string {
-	text, err := os.ReadFile("/sys/kernel/security/ima/ascii_runtime_measurements")
+	text, err := os.ReadFile(tetragon.Measurements)
 	if err != nil {
 		return ""
 	}
