@@ -135,7 +135,7 @@ func (o *operands) texts() (list []string) {
 }
 
 // maxPatterns is the maximum size of the patterns that are searched together, in bytes.
-const maxPatterns = 1500
+const maxPatterns = 500
 
 // textCondition returns the condition on a text. Many patterns are tested in groups.
 func textCondition(x, op string, texts []string) string {
