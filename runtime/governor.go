@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -16,17 +17,47 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// A governor keeps the programs of a session within Setup.MaxOverhead. It measures them
-// with the kernel's statistics. If they take more, it lets programs run at one of several
-// events, if what they do allows it, and then detaches the dearest ones. It works in a
-// goroutine of its own, as that of the session may be waiting for its output.
+// Budget is the time that the programs of sessions may take together, as the kernel measures
+// it.
+type Budget struct {
+	share float64 // of the time of all CPUs
+
+	mu    sync.Mutex  // of progs and of what governors know about them
+	progs []*governed // of all sessions that run
+	// stats makes the kernel measure. It stays open, as a later session may lack the
+	// capability for it.
+	stats io.Closer
+}
+
+// NewBudget returns a budget of a share of the time of all CPUs.
+func NewBudget(share float64) *Budget { return &Budget{share: share} }
+
+// enable makes the kernel measure programs.
+func (b *Budget) enable() (err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stats == nil {
+		if b.stats, err = ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err != nil {
+			b.stats = nil
+			return fmt.Errorf("the kernel does not measure BPF programs, which --max-overhead needs: %w", reason(err))
+		}
+	}
+	return nil
+}
+
+// A governor keeps the programs of a session within Setup.Budget. It measures them
+// with the kernel's statistics. If they and those of other sessions take more, it lets
+// programs run at one of several events, if what they do allows it, and then detaches the
+// dearest ones. If they take much less, it lets sampled ones run at more events again. It
+// works in a goroutine of its own, as that of the session may be waiting for its output.
 type governor struct {
 	s      *Session
-	stats  interface{ Close() error }
-	budget float64 // share of the time of all CPUs
+	budget *Budget
 	cpus   float64
 	progs  []*governed
 	over   bool // the programs took more in the last period
+	calm   int  // periods since they took more than half
+	wait   int  // such periods before a program runs at more events
 	last   time.Time
 	began  time.Time
 	done   chan struct{} // closed when the goroutine has ended
@@ -39,13 +70,15 @@ type governor struct {
 type governed struct {
 	p        *object.Program
 	prog     *ebpf.Program
-	runtime  time.Duration // until the last measurement
+	fetcher  *ebpf.Program // runs at the same events; nil: none
+	runtime  time.Duration // of both until the last measurement
 	runs     uint64        // the same
 	share    float64       // of the time of all CPUs since the one before
 	rate     float64       // share per ns of a run
 	ns       float64       // of a run, since the one before
 	whole    float64       // ns of a run before it was sampled
 	log      int           // it runs at one of 2^log events
+	sampled  bool          // log was above 0 at some time
 	since    time.Duration // since when, from the start of the session
 	detached bool
 	// fixed is set if other goroutines attach the program to further files, so that it
@@ -61,20 +94,30 @@ const governPeriod = 100 * time.Millisecond
 // of what it costs to find out that it need not run.
 const maxLog = 12
 
-// startGoverning starts the governor of a session with Setup.MaxOverhead.
+// Numbers of periods that a governor waits before a program runs at more events. It waits
+// twice as long each time that this was too early.
+const (
+	firstWait = 10
+	maxWait   = 600
+)
+
+// startGoverning makes the governor of a session with Setup.Budget.
 func (s *Session) startGoverning() error {
-	if s.opt.MaxOverhead == 0 {
+	if s.opt.Budget == nil {
 		return nil
 	}
-	c, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
-	if err != nil {
-		return fmt.Errorf("the kernel does not measure BPF programs, which --max-overhead needs: %w", reason(err))
+	if err := s.opt.Budget.enable(); err != nil {
+		return err
 	}
-	g := &governor{s: s, stats: c, budget: s.opt.MaxOverhead, cpus: float64(onlineCPUs()), done: make(chan struct{})}
+	fetchers := map[*object.Program]*ebpf.Program{}
+	for _, f := range s.obj.Fetchers {
+		fetchers[s.obj.Programs[f.For]] = s.progs[f.Program.Name]
+	}
+	g := &governor{s: s, budget: s.opt.Budget, cpus: float64(onlineCPUs()), wait: firstWait, done: make(chan struct{})}
 	for _, p := range s.obj.Programs {
 		if prog := s.progs[p.Name]; prog != nil && len(p.Points) > 0 && s.kind(&p.Points[0]).Runs == probes.OnEvent {
 			fixed := slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Library != "" || at.Anywhere })
-			g.progs = append(g.progs, &governed{p: p, prog: prog, fixed: fixed})
+			g.progs = append(g.progs, &governed{p: p, prog: prog, fetcher: fetchers[p], fixed: fixed})
 		}
 	}
 	s.governor = g
@@ -97,9 +140,8 @@ func onlineCPUs() int {
 // run measures and acts until the session ends.
 func (g *governor) run() {
 	defer close(g.done)
-	g.began = time.Now()
-	g.last = g.began
-	g.measure(g.last)
+	g.join(time.Now())
+	defer g.leave()
 	t := time.NewTicker(governPeriod)
 	defer t.Stop()
 	for {
@@ -108,10 +150,36 @@ func (g *governor) run() {
 			return
 		case <-t.C:
 			// The tick may have been long ago. What has run since then counts too.
-			if now := time.Now(); g.measure(now) {
-				g.act(now)
-			}
+			g.step(time.Now())
 		}
+	}
+}
+
+// join makes the programs a part of the budget and measures them for the first time.
+func (g *governor) join(now time.Time) {
+	g.budget.mu.Lock()
+	defer g.budget.mu.Unlock()
+	g.began, g.last = now, now
+	g.measure(now)
+	for _, p := range g.progs {
+		p.share = 0 // what they took before does not count
+	}
+	g.budget.progs = append(g.budget.progs, g.progs...)
+}
+
+// leave undoes join.
+func (g *governor) leave() {
+	g.budget.mu.Lock()
+	defer g.budget.mu.Unlock()
+	g.budget.progs = slices.DeleteFunc(g.budget.progs, func(p *governed) bool { return slices.Contains(g.progs, p) })
+}
+
+// step measures the programs, and acts if this gave a result.
+func (g *governor) step(now time.Time) {
+	g.budget.mu.Lock()
+	defer g.budget.mu.Unlock()
+	if g.measure(now) {
+		g.act(now)
 	}
 }
 
@@ -125,8 +193,13 @@ func (g *governor) measure(now time.Time) bool {
 			p.share, p.rate = 0, 0
 			continue
 		}
+		if p.fetcher != nil {
+			if f, err := p.fetcher.Stats(); err == nil {
+				stats.Runtime += f.Runtime
+			}
+		}
 		took, runs := float64(stats.Runtime-p.runtime), float64(stats.RunCount-p.runs)
-		p.share = took / float64(max(elapsed, 1)) / g.cpus
+		p.share, p.rate = took/float64(max(elapsed, 1))/g.cpus, 0
 		if runs > 0 {
 			p.ns = took / runs
 			p.rate = p.share / p.ns
@@ -137,18 +210,49 @@ func (g *governor) measure(now time.Time) bool {
 	return elapsed > governPeriod/4
 }
 
-// act samples or detaches programs if they take more than the budget.
+// act samples or detaches programs of the session if all take more than the budget. If they
+// have taken much less for some time, it lets a sampled one run at more events. The caller
+// holds the lock of the budget.
 func (g *governor) act(now time.Time) {
-	list := decide(g.progs, g.budget)
+	list := decide(g.budget.progs, g.budget.share)
 	for _, a := range list {
 		switch {
+		case !slices.Contains(g.progs, a.p): // its own governor acts
 		case !a.detach:
+			if a.p.sampled && g.wait < maxWait {
+				g.wait *= 2
+			}
 			g.sample(a.p, a.log, now)
+			a.p.share -= a.saved // for other governors, until it is measured
 		case g.over: // not for one burst
 			g.detach(a.p, now)
 		}
 	}
 	g.over = len(list) > 0
+	total := totalShare(g.budget.progs)
+	if g.calm++; total > g.budget.share/2 {
+		g.calm = 0
+	}
+	if g.calm < g.wait {
+		return
+	}
+	g.calm = 0
+	for _, p := range g.progs {
+		if log := p.relaxed(g.budget.share/2 - (total - p.share)); log < p.log {
+			g.sample(p, log, now)
+			return // measure the effect first
+		}
+	}
+}
+
+// totalShare returns the share of all programs that are attached.
+func totalShare(progs []*governed) (total float64) {
+	for _, p := range progs {
+		if !p.detached {
+			total += p.share
+		}
+	}
+	return total
 }
 
 // action is what to do with a program.
@@ -156,21 +260,21 @@ type action struct {
 	p      *governed
 	detach bool
 	log    int // if not: the new value of p.log
+	saved  float64
 }
 
 // decide returns what keeps programs within a budget. It samples the dearest ones that can
 // be sampled. Where that is not enough, it detaches the dearest ones.
 func decide(progs []*governed, budget float64) (list []action) {
-	var total float64
+	total := totalShare(progs)
+	if total <= budget {
+		return nil
+	}
 	var by []*governed
 	for _, p := range progs {
 		if !p.detached {
-			total += p.share
 			by = append(by, p)
 		}
-	}
-	if total <= budget {
-		return nil
 	}
 	// Leave some room, as the estimate of what an action saves is rough.
 	goal := budget * 3 / 4
@@ -186,7 +290,7 @@ func decide(progs []*governed, budget float64) (list []action) {
 			log, saved = p.sampling(budget - others)
 		}
 		if log > p.log {
-			list = append(list, action{p: p, log: log})
+			list = append(list, action{p: p, log: log, saved: saved})
 			total -= saved
 		}
 	}
@@ -215,15 +319,34 @@ func (p *governed) sampling(want float64) (log int, saved float64) {
 	case p.log == 0:
 		return firstLog, p.share * (1 - 1./(1<<firstLog))
 	}
-	// A run takes floor, and body in addition if the event counts.
-	body := max(p.whole-p.ns, 0) / (1 - 1/float64(int(1)<<p.log))
-	floor := p.whole - body
 	for log = p.log + 1; log <= maxLog; log++ {
-		if share := p.rate * (floor + body/float64(int(1)<<log)); share <= want {
+		if share := p.at(log); share <= want {
 			return log, p.share - share
 		}
 	}
 	return p.log, 0
+}
+
+// at returns the share that p, which is sampled, takes with another sampling.
+func (p *governed) at(log int) float64 {
+	// A run takes floor, and body in addition if the event counts.
+	body := max(p.whole-p.ns, 0) / (1 - 1/float64(int(1)<<p.log))
+	floor := p.whole - body
+	return p.rate * (floor + body/float64(int(1)<<log))
+}
+
+// relaxed returns the least sampling with which p takes no more than the share want, or that
+// which it has.
+func (p *governed) relaxed(want float64) int {
+	if p.detached {
+		return p.log
+	}
+	for log := range p.log {
+		if p.at(log) <= want {
+			return log
+		}
+	}
+	return p.log
 }
 
 // sample lets a program run at one of 2^log events.
@@ -242,13 +365,16 @@ func (g *governor) sample(p *governed, log int, now time.Time) {
 	if before == 0 {
 		p.whole = p.ns
 	}
-	p.log, p.since = log, now.Sub(g.began)
-	if before == 0 {
-		g.note(p, fmt.Sprintf("%s takes %s of the time of all CPUs, more than --max-overhead allows: from now on it runs at about 1 of %d events, and each counts as %d. Its numbers are estimates.",
-			g.s.programName(p.p), percent(p.share), 1<<log, 1<<log))
-	} else {
-		g.note(p, fmt.Sprintf("%s takes %s of the time of all CPUs: from now on it runs at about 1 of %d events.",
-			g.s.programName(p.p), percent(p.share), 1<<log))
+	p.log, p.since, p.sampled = log, now.Sub(g.began), true
+	takes := fmt.Sprintf("%s takes %s of the time of all CPUs", g.s.programName(p.p), percent(p.share))
+	switch {
+	case before == 0:
+		g.note(p, fmt.Sprintf("%s, more than --max-overhead allows: from now on it runs at about 1 of %d events, and each counts as %d. Its numbers are estimates.",
+			takes, 1<<log, 1<<log))
+	case log == 0:
+		g.note(p, takes+": from now on it runs at every event again. Its numbers remain estimates.")
+	default:
+		g.note(p, fmt.Sprintf("%s: from now on it runs at about 1 of %d events.", takes, 1<<log))
 	}
 }
 
@@ -307,9 +433,13 @@ func (s *Session) endGoverning() {
 	<-g.done
 	s.reportOverhead()
 	for _, p := range g.progs {
-		if p.log > 0 && !p.detached {
-			g.note(p, fmt.Sprintf("%s: its numbers are estimates. At the end it ran at about 1 of %d events, since %.1f s after the start.",
-				s.programName(p.p), 1<<p.log, p.since.Seconds()))
+		if p.sampled && !p.detached {
+			at := "every event"
+			if p.log > 0 {
+				at = fmt.Sprintf("about 1 of %d events", 1<<p.log)
+			}
+			g.note(p, fmt.Sprintf("%s: its numbers are estimates. At the end it ran at %s, since %.1f s after the start.",
+				s.programName(p.p), at, p.since.Seconds()))
 		}
 	}
 	s.reportOverhead()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -165,7 +166,7 @@ tracepoint:syscalls:sys_exit_getppid /pid == %[1]d/ { @last = nsecs; }`, os.Getp
 			calls(1<<40, s.done)
 		}()
 	}
-	s = loadScriptWith(t, text, codegen.Request{Sample: true}, Setup{Sink: sink, Stderr: io.Discard, MaxOverhead: 1e-5, Attached: attached})
+	s = loadScriptWith(t, text, codegen.Request{Sample: true}, Setup{Sink: sink, Stderr: io.Discard, Budget: NewBudget(1e-5), Attached: attached})
 	if _, err := s.Run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -188,6 +189,126 @@ tracepoint:syscalls:sys_exit_getppid /pid == %[1]d/ { @last = nsecs; }`, os.Getp
 	}
 	if strings.Contains(told, "sys_exit_getppid takes") && strings.Count(told, "it is detached") != 2 {
 		t.Errorf("not both are detached:\n%s", told)
+	}
+}
+
+// TestBudget floods a program and lets the governor act after each part of the flood. From
+// the kernel's statistics, the program is within a budget that it exceeded at first. When the
+// flood ends, it runs at every event again.
+func TestBudget(t *testing.T) {
+	const part, periods = 15_000, 10
+	text := fmt.Sprintf(`tracepoint:syscalls:sys_enter_getppid /pid == %d/ { @n[kstack] = count(); @h[pid] = hist(nsecs); @s[tid] = stats(nsecs); }`, os.Getpid())
+	sink := &messages{}
+	var s *Session
+	attached := func() {
+		defer s.Stop()
+		s.opt.Budget = NewBudget(1)
+		if err := s.startGoverning(); err != nil {
+			t.Error(err)
+			return
+		}
+		g := s.governor
+		defer close(g.done)
+		defer g.leave()
+		g.join(time.Now())
+		period := func() (total float64) {
+			calls(part, nil)
+			now := time.Now()
+			g.measure(now)
+			total = totalShare(g.progs)
+			g.act(now)
+			return total
+		}
+		period()
+		g.budget.share = period() / 2
+		first, last := 0.0, 0.0
+		for i := range 2 * periods {
+			if share := period(); i == 0 {
+				first = share
+			} else if i >= periods {
+				last += share / periods
+			}
+		}
+		if budget := g.budget.share; first <= budget || last > 1.5*budget {
+			t.Errorf("the share is %v at first and %v at last, the budget %v", first, last, budget)
+		}
+		p := g.progs[0]
+		if !p.sampled || p.detached {
+			t.Errorf("sampled %v, detached %v", p.sampled, p.detached)
+		}
+		for range 2*maxWait + 1 {
+			now := time.Now()
+			g.measure(now)
+			g.act(now)
+		}
+		if p.log != 0 {
+			t.Errorf("after the flood it runs at 1 of %d events", 1<<p.log)
+		}
+	}
+	s = loadScriptWith(t, text, codegen.Request{Sample: true}, Setup{Sink: sink, Stderr: io.Discard, Attached: attached})
+	if _, err := s.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, m := range sink.list {
+		all.WriteString(m.Text + "\n")
+	}
+	for _, want := range []string{"from now on it runs at about 1 of 16 events", "from now on it runs at every event again", "At the end it ran at every event"} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("no %q in:\n%s", want, all.String())
+		}
+	}
+}
+
+// TestRelaxed checks when a program runs at more events.
+func TestRelaxed(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		log       int
+		ns, whole float64
+		rate      float64 // of events, in thousandths of the time per ns
+		want      float64 // thousandths
+		log2      int
+	}{
+		{"no events", 6, 100, 1000, 0, 5, 0},
+		{"few events", 6, 100, 1000, .004, 5, 0},
+		{"more events", 6, 100, 1000, .02, 5, 3},
+		{"too many events", 6, 100, 1000, .05, 5, 6},
+		{"not sampled", 0, 1000, 1000, .001, 5, 0},
+	} {
+		p := &governed{p: &object.Program{Sampled: 1}, log: c.log, ns: c.ns, whole: c.whole, rate: c.rate / 1000, share: c.rate / 1000 * c.ns}
+		if log := p.relaxed(c.want / 1000); log != c.log2 {
+			t.Errorf("%s: 1 of %d, want 1 of %d", c.name, 1<<log, 1<<c.log2)
+		}
+	}
+}
+
+// TestShared checks that governors act for the programs of their own sessions only, by the
+// share of all.
+func TestShared(t *testing.T) {
+	b := NewBudget(.02)
+	var govs []*governor
+	for _, share := range []float64{.018, .012, .001} {
+		s := &Session{obj: &object.Object{}, ending: newEnding(), missed: map[*object.Program]uint64{}}
+		p := &object.Program{Points: []object.Point{{Name: "x"}}}
+		s.obj.Programs = []*object.Program{p}
+		g := &governor{s: s, budget: b, wait: firstWait, progs: []*governed{{p: p, share: share, ns: 100, rate: share / 100}}}
+		b.progs = append(b.progs, g.progs...)
+		govs = append(govs, g)
+	}
+	for range 2 {
+		for _, i := range []int{2, 1, 0} {
+			govs[i].act(time.Now())
+		}
+	}
+	for i, want := range []bool{true, false, false} {
+		if got := govs[i].progs[0].detached; got != want {
+			t.Errorf("program %d is detached: %v", i, got)
+		}
+	}
+	govs[0].leave()
+	if len(b.progs) != 2 {
+		t.Errorf("%d programs", len(b.progs))
 	}
 }
 

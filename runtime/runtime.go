@@ -94,10 +94,10 @@ type Setup struct {
 	// Stats makes the kernel measure the programs, and prints the results to Stderr when
 	// the session ends.
 	Stats bool
-	// MaxOverhead is the share of the time of all CPUs that the programs may take, as the
-	// kernel measures it; 0: any. Programs that take more are run at a part of the events,
-	// if the object was compiled for that, or detached.
-	MaxOverhead float64
+	// Budget is the time that the programs may take, together with those of other sessions
+	// that have it; nil: any. If they take more, some are run at a part of the events, if the
+	// object was compiled for that, or detached.
+	Budget *Budget
 	// NoWarnings suppresses warnings about the run.
 	NoWarnings bool
 	// Mode selects test or bench probes to run instead of attaching probes.
@@ -193,7 +193,7 @@ type Session struct {
 	progs      map[string]*ebpf.Program
 	linksMu    sync.Mutex // for links, while the governor runs
 	links      []attached
-	governor   *governor // nil: Setup.MaxOverhead is 0
+	governor   *governor // nil: Setup.Budget is nil
 	attachedTo map[counted]bool
 	measured   *measurement               // with Setup.Stats, while probes are attached
 	joined     map[*object.Program]bool   // programs whose work the program of their partner does
@@ -286,9 +286,6 @@ func (s *Session) Close() error {
 	s.detach()
 	if s.measured != nil {
 		s.measured.Close()
-	}
-	if s.governor != nil {
-		s.governor.stats.Close()
 	}
 	if s.opt.Child != nil {
 		s.opt.Child.terminate()

@@ -114,7 +114,7 @@ var modes = []string{"codegen", "compiler-bench", modeBench, modeTest, "format"}
 // notServed are the flags that gotrace serve refuses: they concern a single session, or its end.
 var notServed = []string{
 	"pid", "cmd", "follow", "output", "format", "buffer", "folded", "pprof", "speedscope", "svg", "html", "perfetto", "pcap",
-	"every", "rates", "live", "stats", "max-overhead", "traceable-functions", "dry-run", "emit-elf", "mode",
+	"every", "rates", "live", "stats", "traceable-functions", "dry-run", "emit-elf", "mode",
 }
 
 // Modes that run only one kind of probe.
@@ -385,15 +385,6 @@ func parsePID(s string) (int, error) {
 		return 0, usagef("Failed to parse pid: invalid trailing bytes: %s", s)
 	}
 	return 0, usagef("Failed to parse pid: invalid integer: %s", s)
-}
-
-// parsePercent parses a number of percent, with or without the sign, as a share.
-func parsePercent(text string) (float64, error) {
-	n, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
-	if err != nil || !(n > 0 && n <= 100) || strings.ContainsAny(text, "xXeE_") {
-		return 0, usagef("USAGE: --max-overhead needs a number of percent above 0 and at most 100, such as 2%% or 0.5, not %q", text)
-	}
-	return n / 100, nil
 }
 
 // setMode sets the mode from the flags that select one.

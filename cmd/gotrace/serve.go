@@ -36,6 +36,7 @@ its previous version goes on. SIGHUP reads all scripts again and restarts those 
 
     --prometheus ADDR      serve the metrics at http://ADDR/metrics
     --otlp ENDPOINT        send metrics, lines and spans to a collector of OpenTelemetry
+    --max-overhead N%      sample or detach programs if those of all scripts take more of all CPUs
     --once                 do not look for changes; end when all scripts have ended
     --keep-capabilities    do not give up capabilities once all probes are attached
 Other options of gotrace such as --unsafe, --cgroup, -I and -q are for all scripts.
@@ -45,8 +46,9 @@ Other options of gotrace such as --unsafe, --cgroup, -I and -q are for all scrip
 type server struct {
 	a       *app
 	exports *exporters
-	out     *lines // what scripts print
-	err     *lines // what is reported
+	budget  *runtime.Budget // of all scripts together; nil: any
+	out     *lines          // what scripts print
+	err     *lines          // what is reported
 
 	mu      sync.Mutex
 	scripts map[string]*served
@@ -131,6 +133,7 @@ func (s *server) run(dir string) int {
 		s.exports.metrics.AddSelf(s.states)
 		s.exports.metrics.Start()
 	}
+	s.budget = a.opt.budget()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	reload := make(chan os.Signal, 1)
@@ -204,7 +207,7 @@ func (s *server) Load(name, text string, attached func()) (daemon.Session, error
 	messages := s.err.named(name)
 	printed := output.NewText(output.NewWriter(results, output.Line), messages, style)
 	setup := runtime.Setup{
-		Defs: a.defs(), Kernel: a.kernel, Sink: noMaps{printed, results}, Stderr: messages, Attached: attached, KeepMaps: true,
+		Defs: a.defs(), Kernel: a.kernel, Sink: noMaps{printed, results}, Stderr: messages, Attached: attached, KeepMaps: true, Budget: s.budget,
 		NoWarnings: a.opt.noWarnings, DebugDirs: filepath.SplitList(a.opt.debugInfo), FetchDebug: a.fetchDebug(),
 	}
 	lost := s.exports.sinks(&setup, name, a.opt.spans)

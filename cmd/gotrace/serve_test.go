@@ -12,7 +12,7 @@ import (
 // TestServeOptions checks that options that gotrace serve would not obey are errors.
 func TestServeOptions(t *testing.T) {
 	for _, option := range [][]string{
-		{"-c", "true"}, {"-p", "1"}, {"-o", "/dev/null"}, {"-f", "json"}, {"--every", "1s"}, {"--live"}, {"--stats"}, {"--max-overhead", "2%"}, {"--html", "x"},
+		{"-c", "true"}, {"-p", "1"}, {"-o", "/dev/null"}, {"-f", "json"}, {"--every", "1s"}, {"--live"}, {"--stats"}, {"--html", "x"},
 	} {
 		out, errs, status := gotrace(t, append([]string{"serve", t.TempDir(), "--once"}, option...)...)
 		if status != statusError || out != "" || !strings.Contains(errs, option[0]+" is not for gotrace serve") {
