@@ -103,10 +103,12 @@ func (e *exporters) end() {
 	if e.metrics != nil {
 		e.metrics.Refresh()
 	}
+	var wg sync.WaitGroup // both may have to wait
 	if e.otlp != nil {
-		e.otlp.Close()
+		wg.Go(e.otlp.Close)
 	}
 	if e.server != nil {
-		e.server.Close()
+		wg.Go(e.server.Close)
 	}
+	wg.Wait()
 }

@@ -48,7 +48,7 @@ const (
 	quiet      = 200 * time.Millisecond // without changes, before the scripts are read
 	attachWait = 10 * time.Second       // for all probes of a script to be attached
 	stopWait   = time.Second            // for a script to end
-	lookAgain  = 10 * time.Second       // between looks at a directory that is not watched
+	lookAgain  = 10 * time.Second       // between looks at what is not watched
 )
 
 // Daemon runs the scripts of a directory.
@@ -120,11 +120,10 @@ func New(dir string, host Host) (*Daemon, error) {
 // start again too. If once is set, it also returns when all scripts have ended.
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal, once bool) {
 	defer d.stopAll()
-	var changed <-chan struct{}
+	w := &watcher{}
 	if !once {
-		w := watch(d.dir)
+		w = watch(d.dir)
 		defer w.close()
-		changed = w.changed
 	}
 	if !d.load(ctx, false) {
 		return
@@ -145,13 +144,15 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal, once bool) {
 			return
 		case <-reload:
 			d.load(ctx, true)
-		case <-changed:
-			if !settle(ctx, changed) {
+		case <-w.changed:
+			if !settle(ctx, w.changed) {
 				return
 			}
+			w.add() // another directory may have the name
 			d.load(ctx, false)
 		case <-again.C:
 			if !once {
+				w.add()
 				d.load(ctx, false) // for files that links point to
 			}
 		}

@@ -128,6 +128,71 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestReplaced checks that another directory which takes the place of the first one is
+// noticed, each time.
+func TestReplaced(t *testing.T) {
+	for _, link := range []bool{false, true} {
+		place := t.TempDir()
+		dir := filepath.Join(place, "scripts")
+		make := func(name, text string) string {
+			d := filepath.Join(place, name)
+			os.Mkdir(d, 0o755)
+			if err := os.WriteFile(filepath.Join(d, "a.bt"), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		replace := func(text string) {
+			next := make("new"+text, text)
+			if link {
+				next = filepath.Join(place, "link")
+				os.Symlink("new"+text, next)
+			} else {
+				os.Rename(dir, filepath.Join(place, "old"+text))
+			}
+			if err := os.Rename(next, dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if link {
+			replace("0")
+		} else {
+			make("scripts", "0")
+		}
+		f := &fake{}
+		d, err := New(dir, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := chanOf(func() { d.Run(ctx, nil, false) })
+		f.take(t, 2)
+		began := time.Now()
+		for _, text := range []string{"1", "2"} {
+			replace(text)
+			if got := f.take(t, 1); got != "start a.bt" {
+				t.Errorf("link %v: %s", link, got)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "a.bt"), []byte(text+"changed"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			f.take(t, 1)
+		}
+		if took := time.Since(began); took >= 2*lookAgain {
+			t.Errorf("link %v: it takes %v", link, took)
+		}
+		cancel()
+		<-done
+	}
+}
+
+// chanOf returns a channel that is closed when f, which it starts, has returned.
+func chanOf(f func()) <-chan struct{} {
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	return done
+}
+
 // TestEndWhileAttaching checks that no further scripts are started after the end.
 func TestEndWhileAttaching(t *testing.T) {
 	dir := t.TempDir()

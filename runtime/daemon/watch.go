@@ -2,30 +2,29 @@ package daemon
 
 import (
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
 
-// watcher reports changes of a directory.
+// watcher reports changes of a directory, also if another one takes its place.
 type watcher struct {
 	changed chan struct{} // has an element if something changed
+	dir     string
+	fd      int
 	f       *os.File
 }
 
 // watch watches a directory. If the kernel does not allow it, no change is reported: the
 // daemon looks at the directory now and then anyway.
 func watch(dir string) *watcher {
-	w := &watcher{changed: make(chan struct{}, 1)}
+	w := &watcher{changed: make(chan struct{}, 1), dir: dir}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return w
 	}
-	const events = unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ATTRIB
-	if _, err := unix.InotifyAddWatch(fd, dir, events); err != nil {
-		unix.Close(fd)
-		return w
-	}
-	w.f = os.NewFile(uintptr(fd), "inotify")
+	w.fd, w.f = fd, os.NewFile(uintptr(fd), "inotify")
+	w.add()
 	go func() {
 		buf := make([]byte, 64<<10)
 		for {
@@ -39,6 +38,18 @@ func watch(dir string) *watcher {
 		}
 	}()
 	return w
+}
+
+// add watches the directory that has the name now, and the place where the name is. It
+// does nothing where it watches already.
+func (w *watcher) add() {
+	if w.f == nil {
+		return
+	}
+	const place = unix.IN_CREATE | unix.IN_MOVED_TO
+	const inside = place | unix.IN_CLOSE_WRITE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_ATTRIB
+	unix.InotifyAddWatch(w.fd, filepath.Dir(filepath.Clean(w.dir)), place|unix.IN_MASK_ADD)
+	unix.InotifyAddWatch(w.fd, w.dir, inside|unix.IN_MASK_ADD)
 }
 
 func (w *watcher) close() {
