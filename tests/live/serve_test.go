@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -34,7 +35,7 @@ func scrape(addr string) (string, error) {
 		return "", nil
 	}
 	defer conn.Close()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return conn, nil }}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}}
 	res, err := client.Get("http://" + addr + "/metrics")
 	if err != nil {
 		return "", err
