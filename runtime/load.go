@@ -229,6 +229,9 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 	}
 	d := source.Diag{Span: at, Msg: fmt.Sprintf("cannot create map %s (%s, %d entries of %d+%d bytes): %v",
 		name, spec.Type, spec.MaxEntries, spec.KeySize, spec.ValueSize, reason(err))}
+	if errors.Is(err, unix.EPERM) {
+		d.Hint = "gotrace --info shows what this process may not do, and why"
+	}
 	if !ours && (errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.E2BIG) || errors.Is(err, unix.EINVAL)) {
 		d.Hint = "a smaller max_map_keys, or fewer entries in the map's declaration, takes less memory"
 	}

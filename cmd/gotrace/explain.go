@@ -121,7 +121,7 @@ func (a *app) explain(args []string) int {
 	if len(obj.Maps) > 0 {
 		fmt.Fprintln(a.stdout, "maps")
 		for i := range obj.Maps {
-			fmt.Fprintf(a.stdout, "  %s: %s\n", obj.Maps[i].Name, obj.Maps[i].Kept())
+			fmt.Fprintf(a.stdout, "  %s: %s\n", obj.Maps[i].Name, kept(&obj.Maps[i]))
 		}
 	}
 	return statusOK
@@ -235,6 +235,35 @@ func describe(obj *object.Object, i int, est cost.Program) explained {
 	return e
 }
 
+// kept says how a map is kept, in terms of what it takes.
+func kept(m *object.Map) string {
+	var b strings.Builder
+	switch {
+	case m.Key == nil && m.PerCPU:
+		b.WriteString("one value for each CPU")
+	case m.Key == nil:
+		b.WriteString("one value")
+	default:
+		fmt.Fprintf(&b, "at most %d keys", m.Max)
+		if m.PerCPU {
+			b.WriteString(", with a value for each CPU")
+		}
+		if m.LRU {
+			b.WriteString("; if there are more, the least recently used ones go")
+		}
+	}
+	if m.Part > 0 {
+		fmt.Fprintf(&b, ", in parts of %d bytes", m.Part)
+	}
+	if t := m.Table; t != nil {
+		fmt.Fprintf(&b, "; some of them are in a faster table with room for %d", t.Slots)
+		if t.CPUs > 0 {
+			fmt.Fprintf(&b, " on each of %d CPUs", t.CPUs)
+		}
+	}
+	return b.String()
+}
+
 func calls(c cost.Code) map[string]int {
 	m := map[string]int{}
 	for _, call := range c.Calls {
@@ -263,7 +292,7 @@ func (a *app) explainJSON(list []explained, obj *object.Object) int {
 		}
 	}
 	for i := range obj.Maps {
-		if err := write("map_kept", explainedMap{obj.Maps[i].Name, obj.Maps[i].Kept()}); err != nil {
+		if err := write("map_kept", explainedMap{obj.Maps[i].Name, kept(&obj.Maps[i])}); err != nil {
 			a.report.errorf("%v", err)
 			return statusError
 		}
