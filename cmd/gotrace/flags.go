@@ -365,7 +365,10 @@ func (o *options) resolve(fs *flagSet) error {
 			o.dump[stage] = true
 		}
 	}
-	return o.setMode(fs.test, fs.bench)
+	if err := o.setMode(fs.test, fs.bench); err != nil {
+		return err
+	}
+	return o.checkConflicts(given)
 }
 
 // minEvery is the shortest interval of --every.
