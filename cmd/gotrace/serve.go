@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -303,6 +304,11 @@ func (s *server) Settled() {
 	}
 	if err := dropCapabilities(s.once); err != nil {
 		s.a.report.warnf("capabilities that are no longer needed were not given up: %v", err)
+		return
+	}
+	// Kernels of Debian and Ubuntu have more levels than others.
+	if n, err := strconv.Atoi(firstLine("/proc/sys/kernel/perf_event_paranoid")); err == nil && n > 2 && !s.once {
+		s.a.report.warnf("kernel.perf_event_paranoid is %d: without CAP_SYS_ADMIN, which is given up now, new versions of scripts cannot be attached to tracepoints, uprobes and timers. Set it to 2, or use --keep-capabilities.", n)
 	}
 }
 

@@ -89,8 +89,9 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// rawtracepoint needs no CAP_SYS_ADMIN, whatever kernel.perf_event_paranoid is.
 	good := func(n int) string {
-		return fmt.Sprintf("begin { @a = %d; printf(\"version %[1]d\\n\"); } tracepoint:syscalls:sys_enter_getppid { @n = count(); }", n)
+		return fmt.Sprintf("begin { @a = %d; printf(\"version %[1]d\\n\"); } rawtracepoint:sys_enter { @n = count(); }", n)
 	}
 	write("good.bt", good(1))
 	write("bad.bt", "begin { nonsense(); }")
