@@ -1,12 +1,5 @@
 package main
 
-// Flags about a session. In place of a session, other flags ask for something that does not
-// have these.
-var (
-	fileFlags    = []string{"folded", "pprof", "speedscope", "svg", "html", "perfetto", "pcap"}
-	sessionFlags = []string{"every", "for", "rates", "live", "prometheus", "otlp", "spans", "max-overhead"}
-)
-
 // checkConflicts returns an error if flags contradict each other: they ask for different
 // things, or for results of a session where there is none.
 func (o *options) checkConflicts(given func(flag string) bool) error {

@@ -117,6 +117,13 @@ var notServed = []string{
 	"every", "rates", "live", "stats", "traceable-functions", "dry-run", "emit-elf", "mode",
 }
 
+// Flags about a session. In place of a session, other flags ask for something that does not
+// have these.
+var (
+	fileFlags    = []string{"folded", "pprof", "speedscope", "svg", "html", "perfetto", "pcap"}
+	sessionFlags = []string{"every", "for", "rates", "live", "prometheus", "otlp", "spans", "max-overhead"}
+)
+
 // Modes that run only one kind of probe.
 const (
 	modeTest  = "test"
