@@ -42,7 +42,7 @@ var ciliumPolicies = policySystem{
 		if diags.HasErrors() {
 			return nil
 		}
-		return &ciliumScript{front.Translate(list, opt.Unsafe)}
+		return &ciliumScript{front.Translate(list, opt.Unsafe, diags)}
 	},
 }
 

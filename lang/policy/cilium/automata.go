@@ -18,20 +18,40 @@ type groups [][]string
 // have those that are not negative.
 const groupSize = 60
 
-// add adds expressions.
-func (g *groups) add(list ...string) {
-	for _, text := range list {
-		if word, _ := g.find(text); word >= 0 {
+// groupsOf returns the groups of expressions. If a group is too large for an automaton, the
+// next ones are smaller: its neighbours are often like it. It reports whether maxGroups are
+// enough.
+func groupsOf(list []string) (g groups, ok bool) {
+	seen := map[string]bool{}
+	list = slices.DeleteFunc(list, func(text string) bool {
+		again := seen[text]
+		seen[text] = true
+		return again
+	})
+	for size, fit := groupSize, 0; len(list) > 0; {
+		n := min(size, len(list))
+		if n > 1 && !compiles(list[:n]) {
+			size, fit = n/2, 0
 			continue
 		}
-		n := len(*g) - 1
-		if n < 0 || len((*g)[n]) == groupSize || !compiles(append(slices.Clone((*g)[n]), text)) {
-			*g = append(*g, nil)
-			n++
+		if len(g) == maxGroups {
+			return g, false
 		}
-		(*g)[n] = append((*g)[n], text)
+		g = append(g, list[:n])
+		list = list[n:]
+		if fit++; fit == growAfter {
+			size, fit = min(2*size, groupSize), 0
+		}
 	}
+	return g, true
 }
+
+// maxGroups is the maximum number of groups: each is one run over a text. growAfter is the
+// number of groups of a size that must fit before a larger one is tried.
+const (
+	maxGroups = 32
+	growAfter = 8
+)
 
 // compiles reports whether expressions can be one automaton.
 func compiles(list []string) bool {

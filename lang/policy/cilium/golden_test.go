@@ -75,7 +75,7 @@ func TestGolden(t *testing.T) {
 					p := Read(docs, opt, &diags)
 					list := Resolve(p, testMachine(), &diags)
 					if !diags.HasErrors() && len(list) > 0 {
-						script = formatted(t, Translate(list, opt.Unsafe).File)
+						script = formatted(t, Translate(list, opt.Unsafe, &diags).File)
 					}
 				}
 				var b strings.Builder
@@ -109,7 +109,7 @@ func FuzzTranslate(f *testing.F) {
 				list = Example(p, testMachine(), &diags)
 			}
 			if !diags.HasErrors() && len(list) > 0 {
-				formatted(t, Translate(list, unsafe).File)
+				formatted(t, Translate(list, unsafe, &diags).File)
 			}
 		}
 	})

@@ -47,24 +47,26 @@ type requestRules struct {
 	kafka, topics bool
 }
 
-func rulesOf(d *Decision) (r requestRules) {
+func (w *writer) rulesOf(d *Decision) (r requestRules) {
+	var http, dns, tls []string
 	for _, e := range d.Entries {
 		if e.Port == nil {
 			continue
 		}
 		for i := range e.Port.HTTP {
-			if r.http == nil {
-				r.http.add(isRequest)
+			if http == nil {
+				http = append(http, isRequest)
 			}
-			r.http.add(e.Port.HTTP[i].expressions()...)
+			http = append(http, e.Port.HTTP[i].expressions()...)
 		}
 		for i := range e.Port.Kafka {
 			r.kafka = true
 			r.topics = r.topics || e.Port.Kafka[i].Topic != ""
 		}
-		r.dns.add(expressions(e.Port.DNS)...)
-		r.tls.add(expressions(e.Port.SNI)...)
+		dns = append(dns, expressions(e.Port.DNS)...)
+		tls = append(tls, expressions(e.Port.SNI)...)
 	}
+	r.http, r.dns, r.tls = w.groupsOf(d, http), w.groupsOf(d, dns), w.groupsOf(d, tls)
 	return r
 }
 

@@ -1,6 +1,8 @@
 package cilium
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,7 +117,41 @@ func TestSchema(t *testing.T) {
 					t.Errorf("%s: %s: it decides nothing", kind, c.rule)
 					continue
 				}
-				formatted(t, Translate(list, unsafe).File)
+				formatted(t, Translate(list, unsafe, &diags).File)
+			}
+		}
+	}
+}
+
+// TestGroups divides expressions that together are too large for one automaton, and refuses
+// those that need too many automata.
+func TestGroups(t *testing.T) {
+	var plain, hard, many []string
+	for i := range 70 {
+		plain = append(plain, fmt.Sprintf(`\A/a%d\z`, i), fmt.Sprintf(`\A/a%d\z`, i/2))
+	}
+	for i := range 40 {
+		hard = append(hard, fmt.Sprintf(`\A/%d/.*b.*c`, i))
+	}
+	for i := range maxGroups*groupSize + 1 {
+		many = append(many, fmt.Sprintf(`\A%d\z`, i))
+	}
+	for _, c := range []struct {
+		list []string
+		want bool
+	}{{nil, true}, {plain, true}, {hard, true}, {many[1:], true}, {many, false}} {
+		g, ok := groupsOf(slices.Clone(c.list))
+		if ok != c.want {
+			t.Errorf("%d expressions as %s: %v, want %v", len(c.list), c.list[0], ok, c.want)
+		}
+		for _, text := range c.list {
+			if word, _ := g.find(text); ok && word < 0 {
+				t.Errorf("%s is in no group", text)
+			}
+		}
+		for _, list := range g {
+			if len(list) > groupSize || !compiles(list) {
+				t.Errorf("%d expressions are no automaton: %s", len(list), list[0])
 			}
 		}
 	}

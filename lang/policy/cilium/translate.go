@@ -66,9 +66,9 @@ func (d *Decision) Matched(words []uint64) (list []*Entry) {
 const flowAge = "60s"
 
 // Translate returns the script for decisions. With unsafe, it drops what is denied.
-func Translate(list []*Decision, unsafe bool) *Script {
+func Translate(list []*Decision, unsafe bool, diags *source.Diags) *Script {
 	s := &Script{Decisions: list, Unsafe: unsafe}
-	w := &writer{b: &source.Builder{}, unsafe: unsafe}
+	w := &writer{b: &source.Builder{}, diags: diags, unsafe: unsafe}
 	w.line("// Exchanges without connections, by endpoint, protocol, peer and ports: who began, and when")
 	w.line("// the last packet was.")
 	w.line("let @flow = lruhash(65536);")
@@ -94,6 +94,7 @@ func Translate(list []*Decision, unsafe bool) *Script {
 // writer writes the script.
 type writer struct {
 	b      *source.Builder
+	diags  *source.Diags
 	unsafe bool
 	d      *Decision
 	index  int    // of the endpoint: that of its first decision
@@ -110,18 +111,29 @@ func (w *writer) line(format string, args ...any) { w.b.Printf(format+"\n", args
 // endpoint writes the programs for the decisions about an endpoint, the first of which has
 // the number index.
 func (w *writer) endpoint(list []*Decision, index int) {
-	w.index, w.names = index, nil
+	w.index = index
+	var names []string
 	for _, d := range list {
 		for _, e := range d.Entries {
-			w.names.add(expressions(e.Peers.Names)...)
+			names = append(names, expressions(e.Peers.Names)...)
 		}
 	}
+	w.names = w.groupsOf(list[0], names)
 	if w.names != nil && list[0].Dir != Ingress {
 		w.listen(&Decision{Endpoint: list[0].Endpoint, Dir: Ingress, Specs: list[0].Specs})
 	}
 	for i, d := range list {
 		w.decision(index+i, d)
 	}
+}
+
+// groupsOf returns the groups of the expressions of a decision.
+func (w *writer) groupsOf(d *Decision, list []string) groups {
+	g, ok := groupsOf(list)
+	if !ok {
+		w.diags.Errorf(d.Specs[0].At, "the %d patterns for names or requests are too many or too complex: they need more than %d automata", len(list), maxGroups)
+	}
+	return g
 }
 
 // listen writes a program that only reads the answers of DNS.
@@ -139,7 +151,7 @@ func (w *writer) listen(d *Decision) {
 
 // begin writes the attach point and the start of the program for a decision.
 func (w *writer) begin(d *Decision) {
-	w.d, w.rules = d, rulesOf(d)
+	w.d, w.rules = d, w.rulesOf(d)
 	point := "cgroup_skb:" + d.Dir.String()
 	if d.Endpoint.Dir != "" {
 		point = fmt.Sprintf("cgroup_skb:%s:%s", quoted(d.Endpoint.Dir), d.Dir)

@@ -492,7 +492,8 @@ func translated(dir, text string, enforce bool) (*front.Policies, *front.Machine
 	docs := policy.Documents(source.NewFile("policy.yaml", text), &diags)
 	p := front.Read(docs, &policy.Options{Unsafe: enforce}, &diags)
 	list := front.Resolve(p, machine, &diags)
-	return p, machine, front.Translate(list, enforce), diags.Err()
+	script := front.Translate(list, enforce, &diags)
+	return p, machine, script, diags.Err()
 }
 
 // run runs a script while during does something, and returns the flows that it reports.
