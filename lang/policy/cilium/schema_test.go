@@ -156,3 +156,18 @@ func TestGroups(t *testing.T) {
 		}
 	}
 }
+
+// TestTooManyPatterns translates a policy with more names than automata can hold.
+func TestTooManyPatterns(t *testing.T) {
+	var names []string
+	for i := range maxGroups*groupSize + 1 {
+		names = append(names, fmt.Sprintf("{matchName: n%d.example.com}", i))
+	}
+	text := "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p}\nspec: {endpointSelector: {matchLabels: {app: web}}, egress: [{toFQDNs: [" + strings.Join(names, ", ") + "]}]}\n"
+	var diags source.Diags
+	p := Read(documents(text, &diags), &policy.Options{}, &diags)
+	Translate(Resolve(p, testMachine(), &diags), false, &diags)
+	if got, want := fmt.Sprint(diags.Err()), "the 1921 patterns for names or requests are too many or too complex: they need more than 32 automata"; !strings.Contains(got, want) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
