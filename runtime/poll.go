@@ -197,7 +197,7 @@ func (s *Session) endOfRun() (err error) {
 	s.reportMissed()
 	s.reportAudit()
 	s.reportStats()
-	s.reportDropped(s.opt.Stderr)
+	s.reportDropped(s.opt.Sink, s.opt.Stderr)
 	s.reportLeftOut(s.opt.Stderr)
 	s.reportForks()
 	s.reportSymbols()
@@ -430,7 +430,7 @@ func (s *Session) handle(data []byte) {
 	}
 	h := &s.handlers[n]
 	if !s.last && s.stopped() && s.late(h.outside) {
-		s.dropped[e.Def]++
+		s.dropped[e]++
 		return
 	}
 	rec := object.Record{Event: e, Data: data}
@@ -438,7 +438,7 @@ func (s *Session) handle(data []byte) {
 	switch err := h.handle(s.env, &rec); {
 	case err == nil:
 	case errors.Is(err, builtins.ErrGivenUp):
-		s.dropped[e.Def]++
+		s.dropped[e]++
 	default:
 		s.env.Warn(e.Span, "%s: %v", e.Def, err)
 	}

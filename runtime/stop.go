@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/output"
 )
 
 // The cause of a session's end decides which pending records are still handled. If
@@ -41,7 +44,7 @@ type ending struct {
 	cutNow  context.CancelFunc
 	cutAt   atomic.Int64 // time when the user ended the session, in ns since start; 0: not yet
 	start   time.Time
-	dropped map[string]uint64 // number of records that were not handled, by builtin
+	dropped map[*object.Event]uint64 // number of records that were not handled
 	leftOut []leftOut
 }
 
@@ -68,7 +71,7 @@ type leftOut struct {
 }
 
 func newEnding() *ending {
-	e := &ending{stop: make(chan struct{}), start: time.Now(), dropped: map[string]uint64{}}
+	e := &ending{stop: make(chan struct{}), start: time.Now(), dropped: map[*object.Event]uint64{}}
 	e.cut, e.cutNow = context.WithCancel(context.Background())
 	return e
 }
@@ -131,16 +134,25 @@ func (e *ending) reportLeftOut(w io.Writer) {
 	}
 }
 
-// reportDropped reports the number of records that were not handled.
-func (e *ending) reportDropped(w io.Writer) {
-	if len(e.dropped) == 0 {
+// reportDropped reports the number of records that were not handled: of each place in the
+// script to a sink that asks for lost events, else of each builtin.
+func (e *ending) reportDropped(sink output.Sink, w io.Writer) {
+	lost, places := sink.(output.LostSink)
+	bySpan := func(a, b *object.Event) int { return cmp.Compare(a.Span.Start, b.Span.Start) }
+	byName := map[string]uint64{}
+	for _, event := range slices.SortedFunc(maps.Keys(e.dropped), bySpan) {
+		if n := e.dropped[event]; !places || !lost.LostAt(event.Span, n) {
+			byName[event.Def] += n
+		}
+	}
+	if len(byName) == 0 {
 		return
 	}
 	var total uint64
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(e.dropped)) {
-		total += e.dropped[name]
-		parts = append(parts, fmt.Sprintf("%s: %d", name, e.dropped[name]))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		total += byName[name]
+		parts = append(parts, fmt.Sprintf("%s: %d", name, byName[name]))
 	}
 	io.WriteString(w, source.Diag{
 		Severity: source.Warning,

@@ -219,3 +219,43 @@ func talk(t *testing.T) {
 		unix.Close(fd)
 	}
 }
+
+// TestFalcoFlood makes many calls while gotrace is stopped, and ends it at once. Each of them
+// raises an alert or is counted as lost, with the rule.
+func TestFalcoFlood(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace has no rules")
+	}
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	rules := fmt.Sprintf("- rule: flood\n  desc: d\n  condition: evt.type=setns and proc.pid=%d\n  output: \"%%evt.res\"\n  priority: INFO\n", os.Getpid())
+	if err := os.WriteFile(file, []byte(rules), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "policy", "-f", "json", file)
+	s.attached()
+	s.signal(unix.SIGSTOP)
+	const calls = 50_000
+	for range calls {
+		if err := unix.Setns(-1, 0); err != unix.EBADF {
+			t.Fatal(err)
+		}
+	}
+	s.signal(unix.SIGCONT)
+	s.signal(unix.SIGINT)
+	r := s.wait()
+	alerts, lost, missed := strings.Count(r.stdout, `"rule":"flood"`), 0, 0
+	for line := range strings.Lines(r.stderr) {
+		var n int
+		if _, err := fmt.Sscanf(line, "WARNING: %d events of setns were lost: alerts of these rules may be missing: \"flood\"", &n); err == nil {
+			lost += n
+		}
+		if _, after, ok := strings.Cut(line, "Missed "); ok && strings.Contains(line, "setns") {
+			fmt.Sscan(after, &n)
+			missed += n
+		}
+	}
+	if alerts+lost+missed != calls {
+		t.Errorf("%d alerts, %d lost, %d missed of %d calls\n%s", alerts, lost, missed, calls, r.stderr)
+	}
+}
