@@ -100,6 +100,66 @@ func TestFalcoCalls(t *testing.T) {
 	})
 }
 
+// policyCgroup makes a cgroup and returns its directory, and what moves this process to a
+// cgroup.
+func policyCgroup(t *testing.T) (dir string, move func(dir string)) {
+	t.Helper()
+	dir = filepath.Join(cgroupMount(), fmt.Sprintf("gotrace-test-%d", os.Getpid()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	home := ownCgroup(t)
+	move = func(dir string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		move(home)
+		os.Remove(dir)
+	})
+	return dir, move
+}
+
+// TestNetworkPolicyKilled kills gotrace while it enforces a policy. After that nothing is
+// denied.
+func TestNetworkPolicyKilled(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace has no policies")
+	}
+	cg, move := policyCgroup(t)
+	home := ownCgroup(t)
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	const policy = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: web}\nspec: {endpointSelector: {matchLabels: {app: web}}, egress: [], ingress: []}\n"
+	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "policy", "--unsafe", "--endpoint", "app=web: "+cg, file)
+	s.attached()
+	for _, want := range []error{unix.EPERM, nil} {
+		move(cg)
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}})
+		if err == nil {
+			_, err = unix.Write(fd, []byte("x"))
+		}
+		move(home)
+		unix.Close(fd)
+		if !errors.Is(err, want) {
+			t.Errorf("sending a datagram: %v, want %v", err, want)
+		}
+		if want != nil {
+			s.signal(unix.SIGKILL)
+			s.wait()
+		}
+	}
+}
+
 // TestNetworkPolicy connects to two ports, of which a policy allows one. The flows have the
 // verdicts, and with --unsafe the call fails for the other.
 func TestNetworkPolicy(t *testing.T) {
@@ -107,21 +167,8 @@ func TestNetworkPolicy(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace has no policies")
 	}
-	cg := filepath.Join(cgroupMount(), fmt.Sprintf("gotrace-test-%d", os.Getpid()))
-	if err := os.Mkdir(cg, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	cg, move := policyCgroup(t)
 	home := ownCgroup(t)
-	move := func(dir string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	defer func() {
-		move(home)
-		os.Remove(cg)
-	}()
 	var ports []int
 	for range 2 {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
