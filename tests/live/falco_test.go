@@ -223,10 +223,8 @@ func talk(t *testing.T) {
 // TestFalcoFlood makes many calls while gotrace is stopped, and ends it at once. Each of them
 // raises an alert or is counted as lost, with the rule.
 func TestFalcoFlood(t *testing.T) {
+	native(t)
 	needRoot(t)
-	if *peer {
-		t.Skip("bpftrace has no rules")
-	}
 	file := filepath.Join(t.TempDir(), "rules.yaml")
 	rules := fmt.Sprintf("- rule: flood\n  desc: d\n  condition: evt.type=setns and proc.pid=%d\n  output: \"%%evt.res\"\n  priority: INFO\n", os.Getpid())
 	if err := os.WriteFile(file, []byte(rules), 0o644); err != nil {

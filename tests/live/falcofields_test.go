@@ -66,13 +66,13 @@ func argsOf(t *testing.T, pid int) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
 }
 
+// The kernel of an emulated machine takes long to check the programs of these tests.
+
 // TestFalcoFields checks the fields of a program that starts, as another user and in a
 // session of its own, and of the processes above it.
 func TestFalcoFields(t *testing.T) {
+	native(t)
 	needRoot(t)
-	if *peer {
-		t.Skip("bpftrace has no rules")
-	}
 	me, above := os.Getpid(), os.Getppid()
 	program, err := filepath.EvalSymlinks("/bin/true")
 	if err != nil {
@@ -132,7 +132,7 @@ func TestFalcoFields(t *testing.T) {
 
 // TestFalcoFileFields checks the fields of calls with paths and descriptors.
 func TestFalcoFileFields(t *testing.T) {
-	native(t) // programs for paths take the kernel of an emulated machine long to check
+	native(t)
 	needRoot(t)
 	dir, mine := t.TempDir(), fmt.Sprintf("proc.pid=%d", os.Getpid())
 	t.Chdir(dir)
@@ -191,10 +191,8 @@ func TestFalcoFileFields(t *testing.T) {
 
 // TestFalcoSocketFields checks the fields of both ends of connections, and of datagrams.
 func TestFalcoSocketFields(t *testing.T) {
+	native(t)
 	needRoot(t)
-	if *peer {
-		t.Skip("bpftrace has no rules")
-	}
 	mine := fmt.Sprintf(" and proc.pid=%d and fd.sport exists", os.Getpid())
 	shown := func(client, server net.Addr, local, remote net.Addr, proto string) []any {
 		split := func(a net.Addr) (string, string) {
