@@ -26,6 +26,10 @@ func TestKnown(t *testing.T) {
 			"UINT_MAX": 1<<32 - 1, "INT_MAX": 1<<31 - 1, "INT_MIN": -1 << 31, "MINORBITS": 20,
 			"FIONREAD": 0x541b, "TIOCGWINSZ": 0x5413, "FUTEX_WAIT": 0, "SEEK_END": 2, "AT_FDCWD": -100, "RLIMIT_NOFILE": 7,
 			"BLKGETSIZE64": 0x80081272, "FS_IOC_GETFLAGS": 0x80086601,
+
+			// Headers define these only if the C library has not.
+			"IFNAMSIZ": 16, "IFF_UP": 1, "IFF_RUNNING": 0x40, "IFF_LOWER_UP": 1 << 16, "IPPROTO_TCP": 6, "IPPROTO_MPTCP": 262,
+			"INADDR_LOOPBACK": 0x7f000001, "IPV6_ADD_MEMBERSHIP": 20, "IPPROTO_ICMPV6": 58, "XATTR_CREATE": 1,
 		}},
 		{[2]int{5, 10}, map[string]int64{"TASK_DEAD": 0x80, "AF_MAX": 45, "CLONE_NEWTIME": 0x80}},
 		{[2]int{6, 1}, map[string]int64{"AF_MAX": 46}},
@@ -104,7 +108,7 @@ func TestTableEncoding(t *testing.T) {
 // kernel and in libc.
 func TestStandIn(t *testing.T) {
 	for name, ok := range map[string]bool{
-		"<linux/sched/mm.h>": true, "<net/inet_sock.h>": true, "<uapi/linux/bpf.h>": true, "<asm/ptrace.h>": true,
+		"<linux/sched/mm.h>": true, "<net/inet_sock.h>": true, "<uapi/linux/bpf.h>": true, "<asm/ptrace.h>": true, "<asm/ioctls.h>": true, "<asm/errno.h>": true,
 		"<linux/nosuch.h>": false, "<nosuch.h>": false, `"mine.h"`: false, "<net/nosuch.h>": false,
 	} {
 		_, diags := parse(t, "#include "+name+"\n")

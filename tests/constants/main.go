@@ -98,6 +98,15 @@ func read(root string, t *cdecl.Table) (map[string]cdecl.Const, error) {
 	for k, v := range configured {
 		defines[k] = v
 	}
+	// The C library leaves these parts of the headers to the kernel, unless it is included
+	// first.
+	compat, err := os.ReadFile(filepath.Join(root, "include/uapi/linux/libc-compat.h"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range shared.FindAllString(string(compat), -1) {
+		defines[name] = "1"
+	}
 	u := cdecl.NewUnit(cdecl.Includes{Defines: defines, Alone: true}, &diags)
 	for _, tree := range trees {
 		top := filepath.Join(root, tree.dir)
@@ -110,6 +119,9 @@ func read(root string, t *cdecl.Table) (map[string]cdecl.Const, error) {
 				return err
 			}
 			t.Headers[tree.prefix+filepath.ToSlash(rel)] = true
+			if tree.dir == "include/uapi/asm-generic" { // asm/ has the others by these names
+				t.Headers["asm/"+filepath.ToSlash(rel)] = true
+			}
 			if tree.prefix == "uapi/" || !tree.deep && strings.Contains(rel, "/") {
 				return nil
 			}
@@ -160,6 +172,10 @@ var unwanted = regexp.MustCompile(`^(KVM_|HV_|HYPERV|MSR_|X86_|VMX_|SVM_|XEN|PCI
 	`|MICREL|DV3318|SSACD|FRAD|KT_|HVMSG|HVCALL|VMWARE|VMXERR|VMBUS|CHANNELMSG|MCTP|EISA|SERR_|SLIM|W1_)`)
 
 func wanted(name string) bool { return !unwanted.MatchString(name) }
+
+// shared matches the macros by which the C library and the kernel's headers agree on
+// which of them defines something.
+var shared = regexp.MustCompile(`\b__UAPI_DEF_\w+`)
 
 var option = regexp.MustCompile(`\bCONFIG_\w+`)
 
