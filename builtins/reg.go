@@ -1,6 +1,8 @@
 package builtins
 
 import (
+	"strings"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 )
@@ -25,7 +27,7 @@ func reg() *Def {
 				// Try to read the register to find out whether it exists.
 				b := ir.NewFunc("", ir.PtrCtx)
 				if _, err := ctx.Ctx.Reg(b, b.Param(0), name); err != nil {
-					c.Errorf(call.Args[0].Span, "'%s' is not a valid register on this architecture (%s)", name, c.Kernel().Arch())
+					c.Errorf(call.Args[0].Span, "'%s' is not a valid register on this architecture (%s)", name, strings.Replace(c.Kernel().Arch(), "amd64", "x86_64", 1))
 					return types.TInvalid
 				}
 				return types.TUint64
