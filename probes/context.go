@@ -88,6 +88,16 @@ type Load struct {
 	Joins bool
 }
 
+// KeepsWithSockets reports whether the program can keep values in the memory of sockets
+// that its arguments lead to.
+func (l *Load) KeepsWithSockets() bool {
+	switch l.AttachType {
+	case ebpf.AttachTraceRawTp, ebpf.AttachTraceFEntry, ebpf.AttachTraceFExit:
+		return l.Type == ebpf.Tracing && l.AttachProg == 0 && !strings.HasPrefix(l.AttachTo, "bpf_sk_storage")
+	}
+	return l.Type == ebpf.LSM
+}
+
 // Args describes the arguments at a point: the builtins args and argN.
 type Args struct {
 	// Type is the type of args, with offsets from the program's context or from Base

@@ -34,6 +34,7 @@ const (
 	FeatRedZoneLost   Feature = "uprobes that overwrite the stack"
 	FeatNop10         Feature = "optimised uprobes"
 	FeatPreempt       Feature = "preemption"
+	FeatSocketStorage Feature = "socket storage" // that user space can read
 )
 
 // Version is a kernel release.

@@ -200,7 +200,9 @@ func (s *Session) limitStacks(spec *ebpf.MapSpec) {
 
 // openMaps opens the script's maps for reading.
 func (s *Session) openMaps() error {
-	s.kernel = &store.Kernel{Maps: s.maps, Programs: s.progs, CPUs: s.ncpu, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
+	s.kernel = &store.Kernel{Maps: s.maps, Programs: s.progs, CPUs: s.ncpu, Load: func(p *ebpf.ProgramSpec) (*ebpf.Program, error) {
+		return s.at.LoadProgram(p, ebpf.ProgramOptions{})
+	}, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
 		if d := s.defs.ForType(t.Name); d != nil {
 			return d.Merge
 		}

@@ -45,6 +45,8 @@ var (
 	CurrentCgroupID    = &Helper{80, "get_current_cgroup_id", 0, Int, 0, "", anyOut, false}
 	ProbeReadStr       = &Helper{45, "probe_read_str", 3, Int, Reads | Writes, "", 0, true}
 	ProbeRead          = &Helper{4, "probe_read", 3, Int, Reads | Writes, "", 0, true}
+	SkStorageGet       = &Helper{107, "sk_storage_get", 4, PtrMapNil, Reads | Writes, "", noOut, false}
+	SkStorageDelete    = &Helper{108, "sk_storage_delete", 2, Int, Reads | Writes, "", noOut, false}
 	SendSignal         = &Helper{109, "send_signal", 1, Int, Reads | Writes, "", noOut, false}
 	ReadUser           = &Helper{112, "probe_read_user", 3, Int, Reads | Writes, "", 0, true}
 	ReadKernel         = &Helper{113, "probe_read_kernel", 3, Int, Reads | Writes, "", 0, true}
@@ -116,6 +118,6 @@ func Helpers() []*Helper {
 		ThisCPUPtr, CurrentTaskBTF, KtimeCoarseNs, ForEachMapElem, SysBpf, GetFuncIP, AttachCookie,
 		TaskPtRegs, TraceVprintk, Loop, Strncmp, GetFuncArg, GetFuncRet, LookupPerCPU, KtimeTaiNs,
 		SeqPrintf, SeqWrite, SkbOutput, SkbLoadBytes, SkLookupTCP, SkLookupUDP, SkRelease, SkAncestorCgroupID,
-		SetRetval,
+		SetRetval, SkStorageGet, SkStorageDelete,
 	}
 }

@@ -50,6 +50,7 @@ const (
 	LRUHash     MapType = 9
 	LRUPerCPU   MapType = 10
 	ArrayOfMaps MapType = 12
+	SkStorage   MapType = 24
 	RingBuf     MapType = 27
 )
 

@@ -40,7 +40,7 @@ func (t Type) String() string {
 var mapTypeNames = map[MapType]string{
 	Hash: "hash", Array: "array", PerCPUHash: "percpu_hash", PerCPUArray: "percpu_array",
 	StackTrace: "stack_trace", CgroupArray: "cgroup_array", LRUHash: "lru_hash",
-	LRUPerCPU: "lru_percpu_hash", ArrayOfMaps: "array_of_maps", RingBuf: "ringbuf",
+	LRUPerCPU: "lru_percpu_hash", ArrayOfMaps: "array_of_maps", RingBuf: "ringbuf", SkStorage: "sk_storage",
 }
 
 func (t MapType) String() string {

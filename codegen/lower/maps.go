@@ -86,6 +86,14 @@ func (k *keyExpr) Source(store.Gen) (*ir.Value, types.Space, bool) {
 	return nil, types.NoSpace, false
 }
 
+func (k *keyExpr) Object(found func(p *ir.Value), none func()) {
+	k.f.guardDo(func() {
+		p := k.f.chained(k.single())
+		k.f.notNull(p)
+		found(p)
+	}, none)
+}
+
 func (k *keyExpr) Write(t *types.Type, p *ir.Value, size int) {
 	d := Dest{Ptr: p, Size: size, Padded: true}
 	if e := k.single(); e != nil {

@@ -297,7 +297,7 @@ func (m *memPass) call(v *ir.Value) bool {
 		}
 		m.s.lookups = append(m.s.lookups, found{mp.Map, key, v})
 		return false
-	case ir.MapUpdate, ir.MapDelete:
+	case ir.MapUpdate, ir.MapDelete, ir.SkStorageGet, ir.SkStorageDelete:
 		var mp *ir.Map
 		if v.Args[0].Op == ir.OpMapPtr {
 			mp = v.Args[0].Map

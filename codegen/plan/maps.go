@@ -32,6 +32,7 @@ func (p *Program) layOut(u *uses, foreign bool) error {
 		s := p.spec(m, target.LongKeys, &diags)
 		if how := u.maps[m]; how != nil {
 			s.Uses, s.Programs = how.uses, how.programs
+			s.Sockets = !how.others && store.IsSocket(s.Key) && k.Has(probes.FeatSocketStorage)
 		}
 		if m.Value.Kind == types.Agg && m.Value.Size > store.MaxPerCPU && s.ValueParts == 0 {
 			diags.Errorf(m.Span, "%s: a value of %d bytes is more than the %d a CPU can keep", m.Name, m.Value.Size, store.MaxPerCPU)

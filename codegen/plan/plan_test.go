@@ -120,6 +120,33 @@ func TestUses(t *testing.T) {
 	}
 }
 
+// TestSockets checks which maps are kept in the memory of sockets.
+func TestSockets(t *testing.T) {
+	const state = "rawtracepoint:inet_sock_set_state { "
+	for text, want := range map[string]string{
+		state + "@m[args.sk] = 1; }":                                                      "sockets",
+		state + "@m[args.sk]++; @m[args.sk] += 3; }":                                      "sockets",
+		state + "@m[args.sk] = (nsecs, comm); }":                                          "sockets",
+		state + "@m[args.sk] = 1; delete(@m, args.sk); }":                                 "sockets",
+		state + "@m[args.sk] = 1; if (has_key(@m, args.sk)) { clear(@m); } }":             "sockets",
+		state + "@m[args.sk] = 1; } fentry:tcp_close { print(@m[args.sk]); }":             "sockets",
+		"fexit:tcp_close { @m[args.sk] = 1; }":                                            "sockets",
+		state + "$sk = args.sk; @m[$sk] = 1; }":                                           "sockets",
+		state + "@m[args.sk] = count(); }":                                                "hash", // a result
+		state + "@m[args.sk, 1] = 1; }":                                                   "hash",
+		state + "@m[args.sk] = 1; @n = len(@m); }":                                        "hash",
+		state + "@m[args.sk] = 1; for ($kv : @m) { @x = 1; } }":                           "hash",
+		state + "@m[args.sk] = 1; } kprobe:tcp_close { @m[(struct sock*)arg0] = 1; }":     "hash",
+		state + "@m[(struct sock*)5] = 1; }":                                              "hash",
+		state + "@m[args.sk] = 1; } kprobe:tcp_close { delete(@m, (struct sock*)arg0); }": "hash",
+		"let @m = lruhash(10); " + state + "@m[args.sk] = 1; }":                           "hash",
+	} {
+		if out := planOf(t, text); !strings.Contains(out, "  kept "+want+" in AT_m") {
+			t.Errorf("%s\nis not kept as %s:\n%s", text, want, out)
+		}
+	}
+}
+
 // TestUsesElsewhere checks that the plan finds uses in predicates, functions and other
 // programs.
 func TestUsesElsewhere(t *testing.T) {

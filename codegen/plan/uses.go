@@ -15,18 +15,21 @@ type uses struct {
 	maps map[*builtins.MapInfo]*use
 	sums map[*ast.Assign]*Sum
 	prog int // index of the program being searched
+	// sockets is set if the program may keep values in the memory of sockets.
+	sockets bool
 }
 
 type use struct {
 	uses     store.Use
 	programs []int
+	others   bool // a key may be something else than a socket, or is one in a program that cannot keep values with it
 }
 
 // findUses searches all programs.
 func findUses(p *check.Program) *uses {
 	u := &uses{info: p.Info, maps: map[*builtins.MapInfo]*use{}, sums: map[*ast.Assign]*Sum{}}
 	for i, prog := range p.Progs {
-		u.prog = i
+		u.prog, u.sockets = i, prog.Ctx.Load.KeepsWithSockets()
 		if prog.Pred != nil {
 			u.value(prog.Pred)
 		}
@@ -60,8 +63,18 @@ func (u *uses) access(m *ast.Map, args []ast.Expr, how store.Use) {
 		how |= store.Foreign
 	}
 	u.note(u.info.Maps[m], how)
+	if len(args) > 0 {
+		u.keyed(u.info.Maps[m], args)
+	}
 	for _, a := range args {
 		u.value(a)
+	}
+}
+
+// keyed notes a key of a map.
+func (u *uses) keyed(m *builtins.MapInfo, args []ast.Expr) {
+	if how := u.maps[m]; how != nil && !(u.sockets && len(args) == 1 && store.IsSocket(u.info.Types[args[0]])) {
+		how.others = true
 	}
 }
 
@@ -232,6 +245,9 @@ func (u *uses) call(c *builtins.Call) {
 				how |= store.Foreign
 			}
 			u.note(a.Map, how)
+			if a.Map.Keyed && how&(store.Read|store.Delete) != 0 && len(c.Args) > i+1 {
+				u.keyed(a.Map, []ast.Expr{c.Args[i+1].Expr})
+			}
 		}
 	}
 }

@@ -94,6 +94,8 @@ func (k *Kernel) has(f probes.Feature) bool {
 	switch f {
 	case probes.FeatPreempt:
 		return preemptible()
+	case probes.FeatSocketStorage:
+		return !facts.release.Less(v(5, 11)) && iteratesStorage()
 	case probes.FeatRedZoneLost:
 		return facts.arch == "amd64" && uprobeCall() == unix.ENXIO
 	case probes.FeatNop10:

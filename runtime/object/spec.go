@@ -37,6 +37,10 @@ func (m *KernelMap) Spec() *ebpf.MapSpec {
 	if m.Frozen {
 		s.Flags |= readOnly
 	}
+	if m.Type == ebpf.SkStorage { // the kernel requires types
+		s.Key = &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
+		s.Value = &btf.Array{Index: s.Key, Type: &btf.Int{Name: "unsigned char", Size: 1}, Nelems: s.ValueSize}
+	}
 	if m.Inner != 0 {
 		s.InnerMap = m.InnerSpec()
 	}

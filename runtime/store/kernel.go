@@ -20,6 +20,8 @@ type Kernel struct {
 	// Programs are the loaded programs by name, including those that reset maps. Only
 	// Clear and Zero use them, so they may be loaded after Open.
 	Programs map[string]*ebpf.Program
+	// Load loads a program that reads a map.
+	Load func(*ebpf.ProgramSpec) (*ebpf.Program, error)
 	// Merge returns the function that merges values of an aggregation's type: it adds
 	// src to dst. It returns nil if the type has none.
 	Merge func(t *types.Type) func(t *types.Type, dst, src []byte)

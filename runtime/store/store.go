@@ -8,6 +8,7 @@
 //	hash.go     a hash map, or a per-CPU hash map for aggregations
 //	split.go    two hash maps, one for short strings and one for long ones
 //	parted.go   a hash map, or without keys an array, of the parts of large aggregations
+//	sockets.go  the memory of the sockets that are the keys
 //	front.go    a hash map and a per-CPU front table, which takes most additions
 //	threads.go  a hash map and a table of entries keyed by the running thread
 //
@@ -69,6 +70,7 @@ type Spec struct {
 	LRU        bool
 	Uses       Use
 	Programs   []int // programs that use it
+	Sockets    bool  // the kernel knows all keys as sockets, in programs that may keep values with these
 	ValueParts int   // size of a part in bytes, if a value may be kept in parts; else 0
 
 	shared bool // it must share its hash map with others
@@ -106,6 +108,8 @@ type Key struct {
 	// maps. isLong is a word that is not 0 if the long one is to be used. If the choice
 	// is known at compile time, the other address is nil.
 	isLong, short, long *ir.Value
+	// socket is the expression of a key that is a socket.
+	socket KeyExpr
 }
 
 // KeyExpr is the key expression of a map access.
@@ -120,6 +124,9 @@ type KeyExpr interface {
 	InMemory() *ir.Value
 	// Source returns the address from which a string must be copied.
 	Source(g Gen) (src *ir.Value, space types.Space, ok bool)
+	// Object runs found with the pointer that the key is, as the kernel's verifier knows
+	// it. If a pointer on the way to it is null, it runs none.
+	Object(found func(p *ir.Value), none func())
 	// Write evaluates the key as a value of type t into size bytes at p. It zeroes the
 	// bytes that it does not need.
 	Write(t *types.Type, p *ir.Value, size int)
@@ -243,7 +250,7 @@ type kind struct {
 
 // kinds returns the ways of keeping a map. Plan takes the first one that fits.
 func kinds() []kind {
-	return []kind{partedKind, spreadKind, perCPUSlotKind, slotKind, splitKind, threadsKind, frontKind, hashKind}
+	return []kind{socketsKind, partedKind, spreadKind, perCPUSlotKind, slotKind, splitKind, threadsKind, frontKind, hashKind}
 }
 
 func kindOf(name string) *kind {

@@ -35,6 +35,7 @@ func (WordsKey) Literal() (string, bool)                   { return "", false }
 func (WordsKey) StringSize() int                           { return 0 }
 func (WordsKey) InMemory() *ir.Value                       { return nil }
 func (WordsKey) Source(Gen) (*ir.Value, types.Space, bool) { return nil, types.NoSpace, false }
+func (WordsKey) Object(_ func(*ir.Value), none func())     { none() } // Words splits no sockets
 func (k WordsKey) Write(_ *types.Type, p *ir.Value, size int) {
 	for i, w := range k.Words {
 		k.G.B().Store(p, int64(8*i), min(size, 8), w)

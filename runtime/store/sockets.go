@@ -1,0 +1,217 @@
+package store
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// A sockets store keeps a map whose keys are sockets: each value is in the memory of its
+// socket and is freed with it. So the map has no maximum number of entries, a new socket at
+// the address of an old one has no entry, and what remains at the end are the sockets that
+// still exist.
+//
+// Programs pass the socket itself to the kernel, which must know that it is one. Aggregations
+// are kept in other ways, as they are results that outlast their sockets. User space sees
+// the address of a socket as its key. It reads the entries by an iterator of the kernel.
+type sockets struct {
+	m    *ir.Map
+	name string
+	span source.Span
+	size int // of a value in bytes
+}
+
+// socketUses are the uses that a program can make of a map of sockets.
+const socketUses = Add | Read | Assign | Change | Delete | Whole | Reset | Foreign
+
+// maxSocketValue is the maximum size of a value in bytes: all storage of a socket has a
+// limit, net.core.optmem_max, that is 20 KiB on old kernels.
+const maxSocketValue = 4096
+
+var socketsKind = kind{
+	name: "sockets",
+	own:  1,
+	fits: func(l *layout, s *Spec) bool {
+		return s.Sockets && !s.isAgg() && !s.Declared && !l.NoTables && s.Uses&^socketUses == 0 && s.valueSize() <= maxSocketValue
+	},
+	plan:   newSockets,
+	extras: nil,
+	check: func(c *claims, m *object.Map) error {
+		km, err := c.find(m.Kernel, ebpf.SkStorage)
+		if err != nil {
+			return err
+		}
+		if !isSocket(m.Key) || m.PerCPU || km.KeySize != 4 || km.ValueSize != max(m.Value.Size, 1) || m.Value.Size > maxSocketValue {
+			return fmt.Errorf("%s has other values than sockets keep", m.Kernel)
+		}
+		return c.own(m.Kernel, 0)
+	},
+	open: openSockets,
+}
+
+// isSocket reports whether t is the type of pointers to sockets.
+func isSocket(t *types.Type) bool {
+	return t != nil && t.Kind == types.Pointer && t.Size == 8 && t.Elem != nil && t.Elem.Kind == types.Struct && t.Elem.Name == "struct sock"
+}
+
+// IsSocket reports whether the kernel's verifier knows a key of type t as a socket.
+func IsSocket(t *types.Type) bool { return isSocket(t) && t.Space == types.BTF }
+
+const noPrealloc = 1 // BPF_F_NO_PREALLOC
+
+func newSockets(l *layout, s *Spec, m *object.Map) Store {
+	km := l.newMap(ir.Map{Name: kernelName(s.Name), Type: ir.SkStorage, KeySize: 4, ValueSize: s.valueSize(), Flags: noPrealloc})
+	m.Kernel = km.Name
+	return &sockets{m: km, name: s.Name, span: s.Span, size: s.valueSize()}
+}
+
+func (s *sockets) Traits() Traits           { return Traits{} }
+func (s *sockets) Parts() []Part            { return []Part{{Map: s.m}} }
+func (s *sockets) Address(Gen) *ir.Value    { panic("store: the entries of sockets are not in a table") }
+func (s *sockets) Key(_ Gen, e KeyExpr) Key { return Key{socket: e} }
+
+// do returns the result of f for the socket of a key, or none if a pointer on the way to it
+// is null.
+func (s *sockets) do(g Gen, k Key, t ir.Type, none int64, f func(sk *ir.Value) *ir.Value) *ir.Value {
+	v := &ir.Var{Name: "entry", Type: t}
+	k.socket.Object(func(sk *ir.Value) { g.B().Write(v, f(sk)) }, func() { g.B().Write(v, g.B().Const(none)) })
+	return g.B().Read(v)
+}
+
+func (s *sockets) get(g Gen, k Key, flags int64) *ir.Value {
+	return s.do(g, k, ir.PtrMapNil, 0, func(sk *ir.Value) *ir.Value {
+		b := g.B()
+		return b.Call(ir.SkStorageGet, b.MapPtr(s.m), sk, b.Const(0), b.Const(flags))
+	})
+}
+
+func (s *sockets) Find(g Gen, k Key) *ir.Value    { return s.get(g, k, 0) }
+func (s *sockets) Present(g Gen, k Key) *ir.Value { return s.Find(g, k) }
+func (s *sockets) Share(g Gen, k Key) *ir.Value   { return s.Make(g, k) }
+
+// Make fails for sockets that cannot have storage, such as those of connections that wait
+// for their end, and where the storage of a socket is used up.
+func (s *sockets) Make(g Gen, k Key) *ir.Value {
+	const create = 1 // BPF_SK_STORAGE_GET_F_CREATE
+	span := g.B().Pos
+	p := s.get(g, k, create)
+	g.B().Unless(p, func() {
+		g.B().Cur.Unlikely = true
+		g.Count(object.MapFull, span, s.name)
+	})
+	return p
+}
+
+// Assign completes the value before it is stored.
+func (s *sockets) Assign(g Gen, k Key, fill func(p *ir.Value, size int)) {
+	tmp := g.Temp(s.size)
+	fill(tmp, s.size)
+	g.B().IfNonNil(s.Make(g, k), func(p *ir.Value) { g.B().Copy(p, 0, tmp, s.size) })
+}
+
+func (s *sockets) AssignWord(g Gen, k Key, x *ir.Value, size int) {
+	g.B().IfNonNil(s.Make(g, k), func(p *ir.Value) { g.B().Store(p, 0, size, x) })
+}
+
+func (s *sockets) Remove(g Gen, k Key) *ir.Value {
+	return s.do(g, k, ir.Int, enoent, func(sk *ir.Value) *ir.Value {
+		return g.B().Call(ir.SkStorageDelete, g.B().MapPtr(s.m), sk)
+	})
+}
+
+func (s *sockets) OnCPU(g Gen, k Key, _ *ir.Value) *ir.Value { return s.Find(g, k) }
+
+// socketsReader runs programs of the kernel's iterator over the entries of a map.
+type socketsReader struct {
+	k    *Kernel
+	e    *ebpf.Map
+	size int
+}
+
+func openSockets(k *Kernel, m *object.Map) (Reader, error) {
+	e, err := k.find(m.Kernel)
+	return &socketsReader{k, e, max(m.Value.Size, 1)}, err
+}
+
+// The registers of the iterator's programs, and the members of their context.
+const (
+	regSeq, regSock, regValue = asm.R6, asm.R7, asm.R8
+
+	iterMeta, iterSock, iterValue = 0, 16, 24
+)
+
+// each runs a program, which visits every entry, and returns what it has written.
+func (r *socketsReader) each(visit ...asm.Instruction) ([]byte, error) {
+	insns := asm.Instructions{
+		asm.LoadMem(regSock, asm.R1, iterSock, asm.DWord),
+		asm.LoadMem(regValue, asm.R1, iterValue, asm.DWord),
+		asm.LoadMem(regSeq, asm.R1, iterMeta, asm.DWord),
+		asm.LoadMem(regSeq, regSeq, 0, asm.DWord),
+		asm.JEq.Imm(regSock, 0, "next"), // after the last entry
+		asm.JEq.Imm(regValue, 0, "next"),
+	}
+	insns = append(append(insns, visit...), asm.Mov.Imm(asm.R0, 0).WithSymbol("next"), asm.Return())
+	prog, err := r.k.Load(&ebpf.ProgramSpec{
+		Name: "sockets", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: "bpf_sk_storage_map",
+		License: "GPL", Instructions: insns,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer prog.Close()
+	it, err := link.AttachIter(link.IterOptions{Program: prog, Map: r.e})
+	if err != nil {
+		return nil, err
+	}
+	defer it.Close()
+	in, err := it.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return io.ReadAll(in)
+}
+
+// write writes size bytes at an address to the reader of the iterator.
+func write(from asm.Register, size int) []asm.Instruction {
+	return []asm.Instruction{
+		asm.Mov.Reg(asm.R1, regSeq), asm.Mov.Reg(asm.R2, from), asm.Mov.Imm(asm.R3, int32(size)), asm.FnSeqWrite.Call(),
+	}
+}
+
+// Read does not stop early: it reads thousands of entries in a millisecond.
+func (r *socketsReader) Read(func(entries int) bool) ([]Entry, error) {
+	const key = 8
+	visit := []asm.Instruction{asm.StoreMem(asm.RFP, -key, regSock, asm.DWord), asm.Mov.Reg(asm.R9, asm.RFP), asm.Add.Imm(asm.R9, -key)}
+	data, err := r.each(append(append(visit, write(asm.R9, key)...), write(regValue, r.size)...)...)
+	var entries []Entry
+	for ; len(data) >= key+r.size; data = data[key+r.size:] {
+		entries = append(entries, Entry{Key: data[:key:key], Value: data[key:][:r.size:r.size]})
+	}
+	return entries, err
+}
+
+func (r *socketsReader) Clear() error {
+	_, err := r.each(asm.LoadMapPtr(asm.R1, r.e.FD()), asm.Mov.Reg(asm.R2, regSock), asm.FnSkStorageDelete.Call())
+	return err
+}
+
+func (r *socketsReader) Zero() error {
+	var visit []asm.Instruction
+	off := 0
+	for _, size := range []asm.Size{asm.DWord, asm.Byte} {
+		for ; r.size-off >= size.Sizeof(); off += size.Sizeof() {
+			visit = append(visit, asm.StoreImm(regValue, int16(off), 0, size))
+		}
+	}
+	_, err := r.each(visit...)
+	return err
+}
