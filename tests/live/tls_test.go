@@ -50,25 +50,42 @@ func serverConfig(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair}}
 }
 
-// TestOpenSSLRequests compares the requests that a client with OpenSSL makes, which starts
-// when gotrace runs already, with what is shown. The server is this process.
+// TestOpenSSLRequests runs a client that uses OpenSSL as a library.
 func TestOpenSSLRequests(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("there is no openssl")
+	}
+	// A copy of the library is one that no process has mapped yet.
+	library := opensslCopy(t, openssl, t.TempDir())
+	testTLSClient(t, "openssl", func(port string) *exec.Cmd {
+		c := exec.Command(openssl, "s_client", "-quiet", "-connect", "127.0.0.1:"+port)
+		c.Env = append(os.Environ(), "LD_LIBRARY_PATH="+library)
+		return c
+	})
+}
+
+// TestStaticOpenSSLRequests runs a client that contains OpenSSL, with its symbols.
+func TestStaticOpenSSLRequests(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "tlsclient")
+	if out, err := exec.Command("gcc", "-O2", "-static", "-o", program, "testdata/tls.c", "-lssl", "-lcrypto").CombinedOutput(); err != nil {
+		t.Skipf("there is no static OpenSSL: %v: %s", err, out)
+	}
+	testTLSClient(t, "tlsclient", func(port string) *exec.Cmd { return exec.Command(program, port) })
+}
+
+// testTLSClient compares the requests that a client makes, which starts when gotrace runs
+// already, with what is shown. The server is this process.
+func testTLSClient(t *testing.T, comm string, command func(port string) *exec.Cmd) {
 	if *peer {
 		t.Skip("it has no such command")
 	}
 	native(t)
 	needRoot(t)
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("there is no openssl")
-	}
 	w := startHTTP(t, serverConfig(t))
-	// A copy of the library is one that no process has mapped yet.
-	library := opensslCopy(t, openssl, t.TempDir())
 	s := start(t, "requests", "http", "-f", "json", "--port", fmt.Sprint(w.port))
 	s.attached()
-	client := exec.Command(openssl, "s_client", "-quiet", "-connect", w.ln.Addr().String())
-	client.Env = append(os.Environ(), "LD_LIBRARY_PATH="+library)
+	client := command(fmt.Sprint(w.port))
 	in, _ := client.StdinPipe()
 	out, _ := client.StdoutPipe()
 	if err := client.Start(); err != nil {
@@ -84,7 +101,7 @@ func TestOpenSSLRequests(t *testing.T) {
 		w.answer(answers, "GET", path, len(req), time.Time{})
 	}
 	// The probes are in the library once it is seen to work.
-	for deadline := time.Now().Add(patience / 2); !strings.Contains(s.stdout.String(), `"comm": "openssl"`); {
+	for deadline := time.Now().Add(patience / 2); !strings.Contains(s.stdout.String(), fmt.Sprintf(`"comm": %q`, comm)); {
 		if time.Now().After(deadline) {
 			t.Fatalf("the client is not seen:\n%s\n%s", s.stdout.String(), s.stderr.String())
 		}
