@@ -103,10 +103,10 @@ func TestOperators(t *testing.T) {
 func TestLongLists(t *testing.T) {
 	k := frozen(t)
 	var values []string
-	for i := range 60 {
+	for i := range 24 {
 		values = append(values, fmt.Sprintf("/var/%d/%s", i, strings.Repeat("abcdefgh", 6)))
 	}
-	for _, op := range []string{"Prefix", "NotPrefix", "Postfix", "SubString", "Equal"} {
+	for _, op := range []string{"Prefix", "SubString"} {
 		spec := fmt.Sprintf("  kprobes:\n  - call: sys_openat\n    args: [{index: 1, type: string}]\n"+
 			"    selectors: [{matchArgs: [{index: 1, operator: %s, values: [%s]}]}]\n", op, strings.Join(values, ", "))
 		if msg := compiled(t, k, policyWith(spec), false); msg != "" {
@@ -117,7 +117,7 @@ func TestLongLists(t *testing.T) {
 
 // TestTypes uses all types of arguments in each kind of hook on the frozen kernels.
 func TestTypes(t *testing.T) {
-	for _, version := range []string{"5.10", "6.12", "7"} {
+	for _, version := range []string{"5.10", "6.12"} {
 		if testing.Short() && version != "6.12" {
 			continue
 		}
