@@ -191,12 +191,23 @@ func (s *session) wait() result {
 // written others between, with their schema.
 func (s *session) checkSchema(out string) {
 	s.t.Helper()
-	if *peer || !slices.Contains(s.cmd.Args, "json") || slices.ContainsFunc(s.cmd.Args, isSubcommand) {
+	if *peer || !slices.Contains(s.cmd.Args, "json") {
 		return
 	}
+	begin, check := `{"type": `, schema.Results
+	if i := slices.IndexFunc(s.cmd.Args, isSubcommand); i >= 0 {
+		name := s.cmd.Args[i]
+		switch check = func(line []byte) error { return schema.View(name, line) }; name {
+		case "flows":
+			begin = `{"flow":`
+		case "requests":
+		default:
+			return
+		}
+	}
 	for line := range strings.Lines(out) {
-		if strings.HasPrefix(line, `{"type": `) && strings.HasSuffix(line, "}\n") {
-			if err := schema.Results([]byte(line)); err != nil {
+		if strings.HasPrefix(line, begin) && strings.HasSuffix(line, "}\n") {
+			if err := check([]byte(line)); err != nil {
 				s.t.Error(err)
 			}
 		}

@@ -19,6 +19,10 @@ var (
 	alerts  = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("falco.json") })
 	events  = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("tetragon.json") })
 	flows   = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("flows.json") })
+	lines   = map[string]func() (*jsonschema.Schema, error){
+		"flows":    sync.OnceValues(func() (*jsonschema.Schema, error) { return load("observe.json") }),
+		"requests": sync.OnceValues(func() (*jsonschema.Schema, error) { return load("requests.json") }),
+	}
 )
 
 func load(name string) (*jsonschema.Schema, error) {
@@ -48,7 +52,11 @@ func Alerts(text []byte) error { return check(text, alerts) }
 // Events returns an error if a line of text is not an event of a policy of Tetragon.
 func Events(text []byte) error { return check(text, events) }
 
-// Flows returns an error if a line of text is not a flow.
+// View returns an error if a line of text is not one that gotrace flows or gotrace requests
+// prints as JSON.
+func View(name string, text []byte) error { return check(text, lines[name]) }
+
+// Flows returns an error if a line of text is not a flow of a network policy.
 func Flows(text []byte) error { return check(text, flows) }
 
 func check(text []byte, schema func() (*jsonschema.Schema, error)) error {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gotrace/gotrace/tests/schema"
+
 	"github.com/gotrace/gotrace/runtime/dns"
 )
 
@@ -303,6 +305,14 @@ Jan  2 03:04:05.006: 192.0.2.1 -> 10.0.0.1 to-endpoint FORWARDED (ICMPv4 Destina
 			}
 		}
 		p.Close()
+		if strict := strings.Contains(b.String(), `"drop_reason_desc":"DROP_REASON_UNKNOWN"`); strict != (format == "jsonpb") {
+			t.Errorf("%s has the wrong reason:\n%s", format, b.String())
+		}
+		if strings.HasPrefix(format, "json") {
+			if err := schema.View("flows", b.Bytes()); err != nil {
+				t.Errorf("%s: %v", format, err)
+			}
+		}
 		for _, want := range []string{"NO_SOCKET", "DROPPED", "404", "curl"} {
 			if !strings.Contains(b.String(), want) {
 				t.Errorf("%s lacks %s:\n%s", format, want, b.String())

@@ -10,7 +10,8 @@ import (
 // The JSON is that of Hubble: a message of the type GetFlowsResponse in the form of
 // Protocol Buffers, with the names of its .proto file. 64-bit integers are strings there.
 // What Hubble has no member for is in flow.extensions, which has any type: here a Struct.
-// The reasons of drops are the kernel's, which Hubble's list does not have.
+// The reasons of drops are the kernel's, which Hubble's enum does not have: in the strict form
+// they are in flow.extensions.
 
 type jsonLine struct {
 	Flow jsonFlow  `json:"flow"`
@@ -105,6 +106,7 @@ type jsonMore struct {
 	Comm      string `json:"comm,omitempty"`
 	Container string `json:"container,omitempty"`
 	Unit      string `json:"unit,omitempty"`
+	Reason    string `json:"drop_reason,omitempty"`
 	Place     string `json:"drop_place,omitempty"`
 	Packets   uint64 `json:"packets"`
 	Bytes     uint64 `json:"bytes"`
@@ -124,13 +126,14 @@ const (
 
 type jsonPrinter struct {
 	*json.Encoder
-	opt Style
+	opt    Style
+	strict bool
 }
 
-func newJSON(w io.Writer, opt Style) Printer {
+func newJSON(w io.Writer, opt Style, strict bool) Printer {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	return &jsonPrinter{e, opt}
+	return &jsonPrinter{e, opt, strict}
 }
 
 func (p *jsonPrinter) Close() error { return nil }
@@ -145,6 +148,9 @@ func (p *jsonPrinter) Flow(f *Flow) error {
 		Type: "L3_L4", Node: p.opt.Node, SrcNames: f.Src.Names, DstNames: f.Dst.Names,
 		L7: f.l7(), Direction: f.Direction, Summary: f.Summary(),
 		Extensions: jsonAny{structType, jsonMore{Place: f.Place, Packets: f.Packets, Bytes: f.Bytes, NetNS: f.NetNS, Policy: f.Policy}},
+	}
+	if p.strict && f.Reason != "" {
+		out.DropReason, out.Extensions.Value.Reason = "DROP_REASON_UNKNOWN", f.Reason
 	}
 	if f.Src.Addr.Is6() {
 		out.IP.Version = "IPv6"

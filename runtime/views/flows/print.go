@@ -26,8 +26,8 @@ var printers = []struct {
 	{"compact", "one line for each flow", func(w io.Writer, opt Style) Printer { return &compact{w, opt} }},
 	{"dict", "KEY: value, a line for each", func(w io.Writer, opt Style) Printer { return &dict{w: w, opt: opt} }},
 	{"tab", "columns", newTab},
-	{"json", "Hubble's JSON, a line for each flow", func(w io.Writer, opt Style) Printer { return newJSON(w, opt) }},
-	{"jsonpb", "the same", func(w io.Writer, opt Style) Printer { return newJSON(w, opt) }},
+	{"json", "Hubble's JSON, a line for each flow", func(w io.Writer, opt Style) Printer { return newJSON(w, opt, false) }},
+	{"jsonpb", "the same in the form that Hubble's types decode strictly", func(w io.Writer, opt Style) Printer { return newJSON(w, opt, true) }},
 }
 
 // Formats returns the values of -o.
