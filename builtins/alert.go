@@ -38,6 +38,7 @@ func alert() *Def {
 			g.Send(call, args, ts, []any{m.Message, m.priority})
 			return nil
 		},
+		Shows: true,
 		Sends: []Sent{{Args: []int{8}, Lits: []any{(*object.Message)(nil), ""}}},
 		Handle: func(env Env, rec *object.Record) error {
 			env.Out().Alert(output.Alert{

@@ -18,7 +18,7 @@ func All() []*Def {
 		// Aggregations.
 		count(), sum(), avg(), minimum(), maximum(), stats(), hist(), lhist(), quantile(), tseries(),
 		// Output and the end of the session.
-		printf(), printValue(), report(), alert(), limit(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(),
+		printf(), printValue(), report(), alert(), limit(), errorMessage(), warnMessage(), catFile(), join(), system(), debugf(), exit(), stopRecording(),
 		// Maps.
 		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), hasMember(), checkKey(),
 		// Strings and bytes.

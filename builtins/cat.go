@@ -15,8 +15,8 @@ func catFile() *Def {
 	return &Def{
 		Name:    "cat",
 		Kind:    Action,
-		Outside: true,
-		Params:  formatParams,
+		Outside: true, ShowsNow: func(*Call) bool { return true },
+		Params: formatParams,
 		Doc: Doc{
 			Summary:  "Prints a file, at most max_cat_bytes of it. Its name is a format with arguments, as for printf.",
 			Examples: []string{`interval:s:1 { cat("/proc/loadavg"); }`, `tracepoint:syscalls:sys_enter_execve { cat("/proc/%d/cmdline", pid); }`},

@@ -125,6 +125,14 @@ type Def struct {
 	// InPinned is set for an action that also has its effect in a pinned iterator, where
 	// no session handles records.
 	InPinned bool
+	// Shows is set if all that Handle does is to show the record. With --recorder, such a
+	// record is kept and shown later. ShowsNow, if it is not nil, reports whether Handle
+	// shows something else, as it is at that time. Such a call cannot be recorded.
+	Shows    bool
+	ShowsNow func(call *Call) bool
+	// StopsRecording is set for the builtin that ends the recording of --recorder: no
+	// event after it is recorded.
+	StopsRecording bool
 	// Outside is set if Handle acts outside of the session and may take any time. If
 	// the user ends the session, its pending records are dropped.
 	Outside bool
@@ -276,6 +284,11 @@ type Invocation struct {
 	Timeline bool // events tell when and in which thread they occurred, and calls and returns are events
 	Warnings bool // -k
 	Capture  bool // --pcap: packets are written to a file
+
+	// Recorder is the size of the memory of --recorder in bytes; 0: it is not given.
+	Recorder int64
+	// Until is the condition of --until, or a probe without its body; "": it is not given.
+	Until string
 
 	IncludeDirs  []string      // -I: where #include and import look first
 	Files        *source.Files // reads what they name; nil: from disk

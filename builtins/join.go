@@ -62,6 +62,7 @@ func join() *Def {
 			})
 			return nil
 		},
+		Shows: true,
 		Sends: []Sent{{Args: []int{4, list.Size}, Lits: []any{""}}},
 		Handle: func(env Env, rec *object.Record) error {
 			n := int(min(binary.NativeEndian.Uint32(rec.Arg(0)), joinArgs))

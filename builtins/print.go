@@ -30,6 +30,7 @@ func printValue() *Def {
 			g.Send(call, []*Arg{a}, []*types.Type{t}, nil)
 			return nil
 		},
+		Shows: true, ShowsNow: func(call *Call) bool { return len(call.Args) > 0 && wholeMapArg(&call.Args[0]) },
 		Sends: []Sent{{Lits: []any{"", int64(0), int64(0)}}, {Args: []int{0}}},
 		Handle: func(env Env, rec *object.Record) error {
 			if len(rec.Lits) > 0 {

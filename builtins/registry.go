@@ -85,6 +85,16 @@ func (r *Registry) Capture() *Def {
 	return nil
 }
 
+// Stop returns the builtin that ends the recording of --recorder.
+func (r *Registry) Stop() *Def {
+	for _, d := range r.all {
+		if d.StopsRecording {
+			return d
+		}
+	}
+	return nil
+}
+
 // IsVariable reports whether name is a builtin that scripts use like a variable.
 func (r *Registry) IsVariable(name string) bool {
 	d := r.Lookup(name)

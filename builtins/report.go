@@ -35,6 +35,7 @@ func report() *Def {
 			g.Send(call, args, ts, nil)
 			return nil
 		},
+		Shows: true,
 		Sends: []Sent{{Args: []int{0}}},
 		Handle: func(env Env, rec *object.Record) error {
 			t := make(value.Tuple, len(rec.Args))

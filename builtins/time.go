@@ -27,12 +27,24 @@ func wallTime() *Def {
 			return types.TVoid
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			g.Event(call, nil, []any{call.Data}, nil)
+			if g.Invocation().Recorder == 0 {
+				g.Event(call, nil, []any{call.Data}, nil)
+				return nil
+			}
+			// Handle may run much later.
+			g.Event(call, []*types.Type{types.TUint64}, []any{call.Data}, func(rec *ir.Value, offs []int) {
+				g.B().Store(rec, int64(offs[0]), 8, g.B().Call(ir.KtimeBootNs))
+			})
 			return nil
 		},
+		Shows: true,
 		Sends: []Sent{{Lits: []any{""}}},
 		Handle: func(env Env, rec *object.Record) error {
-			env.Out().Printf("time", string(appendTime(nil, rec.Lits[0].(string), time.Now())))
+			now := time.Now()
+			if len(rec.Args) > 0 {
+				now = env.BootToWall(word(rec.Arg(0), 0))
+			}
+			env.Out().Printf("time", string(appendTime(nil, rec.Lits[0].(string), now)))
 			return nil
 		},
 	}

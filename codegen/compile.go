@@ -84,6 +84,7 @@ type compilation struct {
 	diags *source.Diags
 
 	kernel  *recorder
+	until   *ast.Probe // its predicate is the condition of --until; nil: there is none, or a probe for it
 	tree    *ast.Program
 	config  *config.Config
 	decls   *cdecl.Decls
@@ -171,7 +172,7 @@ func (c *compilation) runTo(last string) (err error) {
 
 // parse reads the script, its imports and its settings.
 func (c *compilation) parse() error {
-	c.tree = lang.Parse(c.file, c.req.Defs, c.req.Invocation.IncludeDirs, c.req.Invocation.Files, c.diags)
+	c.tree = lang.Parse(c.file, c.req.Defs, c.req.Invocation.IncludeDirs, c.req.Invocation.Files, c.diags, c.parseUntil()...)
 	if !c.diags.HasErrors() {
 		c.config = c.req.Config(c.tree, c.diags)
 	}
@@ -185,6 +186,7 @@ func (c *compilation) events() error {
 
 func (c *compilation) expand() error {
 	c.tree, c.decls = lang.Expand(c.tree, c.req.Env.Kernel, c.req.Defs, c.req.Invocation, c.diags)
+	c.addUntil()
 	return nil
 }
 
@@ -247,6 +249,9 @@ func (c *compilation) lower() error {
 	var err error
 	if c.lowered, err = lower.Lower(c.planned); err != nil {
 		return c.report(err)
+	}
+	if c.lowered.Recorder != nil && !slices.ContainsFunc(c.lowered.Module.Maps, func(m *ir.Map) bool { return m.Name == object.RecorderMap }) {
+		c.diags.Add(source.Diag{Severity: source.Warning, Msg: "--recorder: there is nothing to record, as no probe prints anything"})
 	}
 	return nil
 }

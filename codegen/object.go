@@ -19,7 +19,7 @@ func (c *compilation) assemble() error {
 		Programs: c.out.Progs[:own:own], Kernel: c.out.Maps,
 		Maps: c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
 		Settings: settings(c.checked.Config), Invocation: session(c.req), Options: c.checked.Options,
-		Needs: c.needed(),
+		Needs: c.needed(), Recorder: c.lowered.Recorder,
 	}
 	o.Settings.Warnings = c.req.Invocation.Warnings
 	for i, p := range c.checked.Progs {

@@ -15,13 +15,14 @@ import (
 
 // Parse parses f, its imports, and the events of providers and the macros of the
 // standard library that it uses, into one tree. It looks for an import in the importing file's
-// directory, then in dirs. If Parse adds an error to diags, the tree is nil or
+// directory, then in dirs. The tree also has the declarations more, if there are any. If Parse adds an error to diags, the tree is nil or
 // incomplete.
-func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags) *ast.Program {
+func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags, more ...ast.Decl) *ast.Program {
 	p := parse.File(f, defs, diags)
 	if p == nil || diags.HasErrors() {
 		return p
 	}
+	p.Decls = append(p.Decls, more...)
 	return withLibrary(withProviders(imports(p, defs, dirs, files, diags), defs), defs)
 }
 

@@ -150,6 +150,11 @@ func (s *Session) loadMaps() error {
 		case object.SessionMap:
 			spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: sessionWords()}}
 		}
+		if name == object.RecorderMap {
+			if err := fits(spec); err != nil {
+				return err
+			}
+		}
 		if spec.Type == ebpf.StackTrace {
 			s.limitStacks(spec)
 		}
@@ -180,7 +185,7 @@ func (s *Session) loadMaps() error {
 			s.sites = newSiteTable(s.obj.Sites, mem)
 		}
 	}
-	return nil
+	return s.openRecorder()
 }
 
 // limitStacks makes the entries of a stack map no larger than the kernel allows. The

@@ -159,6 +159,7 @@ func (s *Session) run() error {
 	s.detach()
 	s.drain(!s.exiting) // records after exit() are dropped
 	s.exiting, s.last = false, true
+	s.printRecorded()
 
 	if err := s.runAll(probes.AtEnd); err != nil {
 		return err
@@ -364,6 +365,9 @@ func (s *Session) upkeep(now time.Time) {
 	s.unlock()
 	s.reportSites()
 	s.reportOverhead()
+	if s.recorder.stopped() { // its event may have been lost
+		s.end()
+	}
 }
 
 // idle waits for the end of a session that sends no records.

@@ -98,6 +98,8 @@ type Setup struct {
 	// that have it; nil: any. If they take more, some are run at a part of the events, if the
 	// object was compiled for that, or detached.
 	Budget *Budget
+	// Quiet suppresses messages that are neither errors nor warnings.
+	Quiet bool
 	// NoWarnings suppresses warnings about the run.
 	NoWarnings bool
 	// Mode selects test or bench probes to run instead of attaching probes.
@@ -201,6 +203,7 @@ type Session struct {
 	// detached are links that have yet to be closed. Their programs no longer run.
 	detached   []attached
 	ring       *ringbuf.Reader
+	recorder   *recorder // nil: no --recorder
 	sites      *siteTable
 	syms       *symbols.User
 	libraries  *libraries    // nil: no program is at functions of libraries
@@ -297,6 +300,7 @@ func (s *Session) Close() error {
 	if s.ring != nil {
 		s.ring.Close()
 	}
+	s.recorder.close()
 	s.stopFollowing()
 	if s.syms != nil {
 		s.syms.Close()

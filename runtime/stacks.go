@@ -41,6 +41,9 @@ const (
 
 // keepStacks creates the session's stackKeeper if the script needs one.
 func (s *Session) keepStacks() {
+	if s.obj.Recorder != nil {
+		return // any stack may be in a recorded event
+	}
 	k := &stackKeeper{depths: map[int]*depthKeeper{}, swept: time.Now()}
 	for i := range s.obj.Kernel {
 		if depth, ok := object.MoreStacksDepth(s.obj.Kernel[i].Name); ok {

@@ -46,6 +46,8 @@ type options struct {
 	every        time.Duration
 	forTime      time.Duration
 	rates        bool
+	recorder     int64  // bytes; 0: none
+	until        string // --until
 	live         bool
 	quiet        bool
 	warnings     bool
@@ -114,14 +116,14 @@ var modes = []string{"codegen", "compiler-bench", modeBench, modeTest, "format"}
 // notServed are the flags that gotrace serve refuses: they concern a single session, or its end.
 var notServed = []string{
 	"pid", "cmd", "follow", "output", "format", "buffer", "folded", "pprof", "speedscope", "svg", "html", "perfetto", "pcap",
-	"every", "rates", "live", "stats", "traceable-functions", "dry-run", "emit-elf", "mode",
+	"every", "rates", "recorder", "until", "live", "stats", "traceable-functions", "dry-run", "emit-elf", "mode",
 }
 
 // Flags about a session. In place of a session, other flags ask for something that does not
 // have these.
 var (
 	fileFlags    = []string{"folded", "pprof", "speedscope", "svg", "html", "perfetto", "pcap"}
-	sessionFlags = []string{"every", "for", "rates", "live", "prometheus", "otlp", "spans", "max-overhead"}
+	sessionFlags = []string{"every", "for", "rates", "recorder", "until", "live", "prometheus", "otlp", "spans", "max-overhead"}
 )
 
 // Modes that run only one kind of probe.
@@ -136,7 +138,7 @@ type flagSet struct {
 	group map[string]string // flag name to its group in the help text
 
 	pid, buffer, ignoredText        string
-	overhead                        string
+	overhead, recorder              string
 	stages, dumps, noFeature, dwarf []string
 	debugDirs                       []string
 	test, bench, ignored            bool
@@ -198,6 +200,8 @@ func newFlags(o *options) *flagSet {
 		fs.BoolVar(&o.rates, "rates", false, "with --every or --live, show counters as rates per second; at the end as totals")
 		fs.BoolVar(&o.live, "live", false, "show the maps and the output on the whole terminal while the script runs, press ? there for the keys; --every: how often the maps are read")
 		fs.DurationVar(&o.forTime, "for", 0, "`DURATION`end the session after DURATION, such as 30s")
+		fs.StringVar(&fs.recorder, "recorder", "", "`SIZE`keep the last events in SIZE of memory, such as 64M, instead of printing them; they are printed when --until holds or, without it, at the end")
+		fs.StringVar(&o.until, "until", "", "`EXPR`with --recorder, print the events and end when EXPR holds at the end of a probe, such as '@errors > 10', or when a probe is reached, such as 'tracepoint:oom:mark_victim'")
 		fs.BoolVarP(&o.quiet, "quiet", "q", false, "no messages except errors")
 		fs.CountVarP(&fs.warnings, "warnings", "k", "also warn about memory that could not be read and about missing map entries, whose value is 0: where, and how often")
 		fs.BoolVar(&o.stats, "stats", false, "at the end, print how often each probe ran and missed events, and the time that it took; the kernel measures all BPF programs meanwhile")
@@ -261,7 +265,7 @@ func parseCommand(args []string, register func(*flagSet)) (*options, []string, e
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, name := range []string{"eval", "list", "info", "version", "fmt", "check", "test", "bench", "include", "include-dir"} {
+	for _, name := range []string{"eval", "list", "info", "version", "fmt", "check", "test", "bench", "include", "include-dir", "recorder", "until"} {
 		if fs.Changed(name) {
 			return nil, nil, usagef("USAGE: --%s is not for a command that has its own script", name)
 		}
@@ -350,6 +354,9 @@ func (o *options) resolve(fs *flagSet) error {
 			return err
 		}
 		o.noFeature["kprobe_session"] = true // each program is measured and sampled alone
+	}
+	if err := o.checkRecorder(fs); err != nil {
+		return err
 	}
 	if o.stats || o.maxOverhead > 0 {
 		// The kernel does not measure programs that another one jumps to.

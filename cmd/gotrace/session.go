@@ -117,7 +117,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	ropt := runtime.Setup{
 		Defs: a.defs(), Every: every, Periodic: a.redraw(obj, out),
 		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid, Progress: a.progress,
-		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, Budget: o.budget(), NoWarnings: o.noWarnings, Kernel: a.kernel,
+		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, Budget: o.budget(), Quiet: o.quiet, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),
 	}
 	if o.dump["verifier"] || o.dump["all"] {

@@ -41,7 +41,7 @@ func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack
 	return n, &u.res.Events[n]
 }
 
-// Event sends a record that is filled in place in the ring buffer. Arguments that may
+// Event sends or records an event. Its record is filled in place in the ring buffer. Arguments that may
 // leave the function or call others are computed before the record is reserved, since a
 // reserved record must be submitted.
 func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int)) {
@@ -56,20 +56,22 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 		offs[i] = a.Off
 	}
 	early := f.before(call, f.leaves)
-	rec := f.b.Call(ir.RingReserve, f.b.MapPtr(f.ringMap()), f.b.Const(int64(size)), f.b.Const(0))
-	f.b.IfElse(rec, func() *ir.Value {
-		p := f.b.NonNil(rec)
+	write := func(p *ir.Value) {
 		f.b.Store(p, 0, 8, f.b.Const(int64(n)))
 		f.stamp(p, ev)
 		if fill != nil {
 			fill(p, offs)
 		}
-		f.b.Call(ir.RingSubmit, p, f.b.Const(0))
-		return nil
-	}, func() *ir.Value {
-		f.Count(object.LostEvent, call.Span, call.Def.Name)
-		return nil
-	})
+	}
+	lost := func() { f.Count(object.LostEvent, call.Span, call.Def.Name) }
+	switch {
+	case f.records(call.Def):
+		f.record(call.Span, f.b.Const(int64(size)), size, write, lost)
+	case f.recorder != nil && call.Def.StopsRecording:
+		f.stopFirst(func() { f.submit(size, write, lost) })
+	default:
+		f.submit(size, write, lost)
+	}
 	f.done(early)
 	f.shows(call)
 }

@@ -41,6 +41,8 @@ type Result struct {
 	// Follows is set if the very last two programs are those of --follow, for forks and
 	// for every task.
 	Follows bool
+	// Recorder is that of --recorder, or nil.
+	Recorder *object.Recorder
 }
 
 // Lower translates p. The error is a source.DiagError about constructs that the kernel
@@ -51,11 +53,13 @@ func Lower(p *plan.Program) (*Result, error) {
 		res:    &Result{Module: &ir.Module{Maps: slices.Clone(p.Kernel)}},
 		tables: newTables(), inWhile: map[*check.Var]bool{},
 	}
+	u.startRecorder()
 	for _, prog := range p.Progs {
 		u.program(prog)
 	}
 	u.resets()
 	u.followers()
+	u.finishRecorder()
 	if err := u.diags.Err(); err != nil {
 		return nil, err
 	}
@@ -74,6 +78,7 @@ type shared struct {
 	inWhile     map[*check.Var]bool // used by a while loop
 	scopeFailed bool                // see scopeError
 	nested      map[*ast.For]int64  // see inlineTurns
+	recorder    *recording          // nil: no --recorder
 	tables
 }
 

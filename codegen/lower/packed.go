@@ -87,7 +87,12 @@ func (f *fn) sendPacked(call *builtins.Call, n int, ev *object.Event, args []*bu
 		end = f.b.Op(ir.OpAdd, end, length)
 		end = f.b.Op(ir.OpAnd, f.b.Op(ir.OpBarrier, end), f.b.Const(int64(mask(most))))
 	}
-	r := f.b.Call(ir.RingOutput, f.b.MapPtr(f.ringMap()), rec, end, f.b.Const(0))
-	f.b.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.LostEvent, call.Span, call.Def.Name) })
+	lost := func() { f.Count(object.LostEvent, call.Span, call.Def.Name) }
+	if f.records(call.Def) {
+		f.record(call.Span, end, mask(most), func(p *ir.Value) { f.b.Call(ir.ReadKernel, p, end, f.b.AsInt(rec)) }, lost)
+	} else {
+		r := f.b.Call(ir.RingOutput, f.b.MapPtr(f.ringMap()), rec, end, f.b.Const(0))
+		f.b.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), lost)
+	}
 	f.shows(call)
 }

@@ -31,9 +31,8 @@ func (f *fn) reportCall() {
 	n := int64(len(f.res.Events))
 	f.res.Events = append(f.res.Events, object.Event{Def: callReport, Span: f.prog.Span, Size: object.HeaderSize + object.StampSize, Stamp: object.HeaderSize, Call: c})
 	defer f.at(f.at(f.prog.Span))
-	rec := f.b.Call(ir.RingReserve, f.b.MapPtr(f.ringMap()), f.b.Const(object.HeaderSize+object.StampSize), f.b.Const(0))
-	f.b.IfElse(rec, func() *ir.Value {
-		p := f.b.NonNil(rec)
+	const size = object.HeaderSize + object.StampSize
+	write := func(p *ir.Value) {
 		number := f.b.Const(0)
 		if len(c.Names) > 1 {
 			number = f.prog.Ctx.Event(f.b, f.ctxValue())
@@ -41,12 +40,13 @@ func (f *fn) reportCall() {
 		f.b.Store(p, 0, 4, f.b.Const(n))
 		f.b.Store(p, object.HeaderAux, 4, number)
 		f.stamp(p, &f.res.Events[n])
-		f.b.Call(ir.RingSubmit, p, f.b.Const(0))
-		return nil
-	}, func() *ir.Value {
-		f.Count(object.LostEvent, f.prog.Span, callReport)
-		return nil
-	})
+	}
+	lost := func() { f.Count(object.LostEvent, f.prog.Span, callReport) }
+	if f.recordsAll() {
+		f.record(f.prog.Span, f.b.Const(size), size, write, lost)
+	} else {
+		f.submit(size, write, lost)
+	}
 }
 
 // callReport is the name of such events in messages.

@@ -99,6 +99,7 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	if d.OnlyMembers && t.Kind == types.Pointer && c.memberOf != e {
 		return c.onlyMembers(e, t.Elem)
 	}
+	c.recorded(call)
 	call.Type = t
 	if call.Lit != nil {
 		c.info.Lits[e] = call.Lit

@@ -23,11 +23,39 @@ func Type(text string, at source.Span, names Names) (*ast.Type, error) {
 	return t, err
 }
 
+// Condition parses a file that is one expression.
+func Condition(f *source.File, names Names, diags *source.Diags) ast.Expr {
+	var e ast.Expr
+	p := &parser{file: f, names: names}
+	p.whole("expected an operator or the end of the condition", func() { e = p.expr() })
+	for _, d := range p.errors {
+		diags.Add(d)
+	}
+	if p.fatal != nil {
+		diags.Add(*p.fatal)
+	}
+	return e
+}
+
 // fragment runs parse, which must consume all of text.
-func fragment(text string, at source.Span, names Names, parse func(*parser)) (err error) {
+func fragment(text string, at source.Span, names Names, parse func(*parser)) error {
 	p := &parser{file: source.NewFile("", text), fixed: at, names: names}
+	p.whole("expected the end of the macro", func() { parse(p) })
+	switch {
+	case p.fatal != nil:
+		return fmt.Errorf("%s", p.fatal.Msg)
+	case len(p.errors) > 0:
+		return fmt.Errorf("%s", p.errors[0].Msg)
+	}
+	return nil
+}
+
+// whole runs parse on the tokens of p's file, as those of an expression. If tokens are left,
+// the error is that something else was expected.
+func (p *parser) whole(expected string, parse func()) {
 	p.scanner.reset(p.file)
 	p.scanner.code()
+	var err error
 	p.lex, err = lexer.Upgrade(&p.scanner)
 	if err != nil {
 		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // the scanner never returns an error
@@ -38,16 +66,9 @@ func fragment(text string, at source.Span, names Names, parse func(*parser)) (er
 		default:
 			panic(r)
 		}
-		switch {
-		case p.fatal != nil:
-			err = fmt.Errorf("%s", p.fatal.Msg)
-		case len(p.errors) > 0:
-			err = fmt.Errorf("%s", p.errors[0].Msg)
-		}
 	}()
-	parse(p)
+	parse()
 	if t := p.peek(); t.Type != tEOF {
-		p.fail(t, "expected the end of the macro")
+		p.fail(t, "%s", expected)
 	}
-	return nil
 }

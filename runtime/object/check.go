@@ -63,6 +63,17 @@ func (o *Object) check() error {
 			return bad("the table of --follow is missing")
 		}
 	}
+	if r := o.Recorder; r != nil {
+		find := func(name string) *KernelMap {
+			if n := names[name]; n > 0 {
+				return &o.Kernel[n-1]
+			}
+			return nil
+		}
+		if err := r.check(find(RecorderMap), find(RecorderHeads)); err != nil {
+			return bad("the recorder: %v", err)
+		}
+	}
 	for i := range o.Dispatchers {
 		if err := o.checkDispatcher(&o.Dispatchers[i], names); err != nil {
 			return bad("dispatcher %d: %v", i, err)

@@ -27,7 +27,8 @@ type Object struct {
 	Invocation Invocation
 	Options    []Option // options that the script's getopt calls declare
 	Needs      Needs
-	Follow     *Follow // nil: --follow was not given, or no program needs it
+	Follow     *Follow   // nil: --follow was not given, or no program needs it
+	Recorder   *Recorder // nil: --recorder was not given
 
 	// Fetchers bring memory of processes into the machine's memory for other programs.
 	Fetchers []Fetcher

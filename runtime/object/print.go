@@ -25,6 +25,9 @@ func (o *Object) String() string {
 	for i := range o.Events {
 		o.Events[i].print(&b, i)
 	}
+	if r := o.Recorder; r != nil {
+		fmt.Fprintf(&b, "recorder for %d CPUs, each %d times %d bytes, until=%t\n", r.CPUs, r.Chunks, r.Chunk, r.Until)
+	}
 	for i, s := range o.Sites {
 		fmt.Fprintf(&b, "site %d: %s %q at %s\n", i, siteNames[s.Kind], s.What, s.Span)
 	}

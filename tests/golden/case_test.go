@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,6 +18,8 @@ type goldenCase struct {
 	source     string
 	kernel     string
 	args       []string
+	recorder   int64
+	until      string
 	options    map[string]string
 	unsafe     bool
 	warnings   bool
@@ -47,6 +50,14 @@ func readCases(t *testing.T) []*goldenCase {
 		for w := range strings.FieldsSeq(c.Header("options")) {
 			k, v, _ := strings.Cut(w, "=")
 			g.options[k] = v
+		}
+		if text := c.Header("recorder"); text != "" {
+			size, until, _ := strings.Cut(text, " ")
+			var err error
+			if g.recorder, err = strconv.ParseInt(size, 10, 64); err != nil {
+				t.Fatalf("%s: %v", file.Path, err)
+			}
+			g.until = until
 		}
 		list = append(list, g)
 	}

@@ -13,6 +13,7 @@
 //	args: A B     positional parameters
 //	options: x=1  options after --
 //	flags: unsafe, warnings (-k), asm
+//	recorder: N   the size of --recorder in bytes, and --until after it
 //	kernel: 7     the kernel of the plain sections, if not the usual one
 package golden
 
@@ -37,7 +38,7 @@ var Program []byte
 const SourceFile = "source.bt"
 
 // headers lists the keys of the headers that a case can have.
-var headers = []string{"args", "options", "flags", "kernel"}
+var headers = []string{"args", "options", "flags", "recorder", "kernel"}
 
 // Sources returns the scripts of the corpus by the names of their cases
 // ("map/key-string"). They seed fuzz tests.

@@ -58,7 +58,7 @@ func (c *goldenCase) compile(t *testing.T, k probes.Kernel) compiled {
 	t.Helper()
 	var out compiled
 	var diags source.Diags
-	sess := &builtins.Invocation{Params: c.args, Options: c.options, Unsafe: c.unsafe, Warnings: c.warnings}
+	sess := &builtins.Invocation{Params: c.args, Options: c.options, Unsafe: c.unsafe, Warnings: c.warnings, Recorder: c.recorder, Until: c.until}
 	obj, err := codegen.Compile(source.NewFile("stdin", c.source), codegen.Request{
 		Env:        &probes.Env{Kernel: k, Unsafe: c.unsafe},
 		Invocation: sess,
