@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"slices"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -41,7 +43,15 @@ func (f *fn) load(p place) *ir.Value {
 // byWords reports whether p is part of a context that the kernel reads only by words, or
 // of an object that such a context points to.
 func (f *fn) byWords(p place) bool {
-	return f.prog.Ctx.Ctx.Word > 0 && (p.space == types.Ctx || p.space == types.BTF)
+	ctx := f.prog.Ctx.Ctx
+	return ctx.Word > 0 && (p.space == types.Ctx || p.space == types.BTF && hasPointer(ctx.Type))
+}
+
+// hasPointer reports whether a struct or union has a pointer as a member.
+func hasPointer(t *types.Type) bool {
+	return slices.ContainsFunc(t.Members(), func(m types.Field) bool {
+		return m.Type.Kind == types.Pointer || m.Name == "" && hasPointer(m.Type)
+	})
 }
 
 // loadOwn reads a word by a plain load.
