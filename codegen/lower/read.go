@@ -44,13 +44,17 @@ func (f *fn) load(p place) *ir.Value {
 // of an object that such a context points to.
 func (f *fn) byWords(p place) bool {
 	ctx := f.prog.Ctx.Ctx
-	return ctx.Word > 0 && (p.space == types.Ctx || p.space == types.BTF && hasPointer(ctx.Type))
+	return ctx.Word > 0 && (p.space == types.Ctx || p.space == types.BTF && pointsTo(ctx.Type, p.t))
 }
 
-// hasPointer reports whether a struct or union has a pointer as a member.
-func hasPointer(t *types.Type) bool {
-	return slices.ContainsFunc(t.Members(), func(m types.Field) bool {
-		return m.Type.Kind == types.Pointer || m.Name == "" && hasPointer(m.Type)
+// pointsTo reports whether a member of the context ctx points to an object of type t. Of
+// arrays, which are parts of objects, only their context is known.
+func pointsTo(ctx, t *types.Type) bool {
+	return slices.ContainsFunc(ctx.Members(), func(m types.Field) bool {
+		if m.Type.Kind == types.Pointer {
+			return t.Kind == types.Array || m.Type.Elem.Name == t.Name
+		}
+		return m.Name == "" && pointsTo(m.Type, t)
 	})
 }
 
