@@ -34,6 +34,7 @@ var goScripts = []struct {
 }{
 	{false, `uprobe:BIN:main.(*pair).Method { printf("%d %d %s %d\n", args.p->b, args.n, args.s, args.s.len); }`, "2 5 hello 5\n2 -1 world 5"},
 	{false, `uretprobe:BIN:main.(*pair).Method { printf("%d %d\n", retval.sum, retval.err.tab != 0); }`, "11 0\n0 1"},
+	{false, `uretprobe:BIN:main.(*pair).Method /retval.err.tab == (uint64)uaddr("go:itab.*errors.errorString,error")/ { print(*(struct string *)retval.err.data); }`, "negative"},
 	{false, `uprobe:BIN:main.pair.Value { print(args.p); print(args.n); } uretprobe:BIN:main.pair.Value { print(retval); @[str(retval)] = count(); }`, "{ .a = 1, .b = 2 }\n3\n4\n@[4]: 1"},
 	{false, `uprobe:BIN:main.Generic[go.shape.int] { print((args.k, args.list.len, args.list.array[1])); } uretprobe:BIN:main.Generic[go.shape.int] { print(retval); }`, "(4, 2, 2)\n7"},
 	{false, `uprobe:BIN:main.Generic[go.shape.string] { print(args.k); print(args.list.array[0]); } uretprobe:BIN:main.Generic[go.shape.string] { print(retval); }`, "a\nbc\nabcd"},
