@@ -215,7 +215,7 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 	var out []*Point
 	patterns := false
 	for _, path := range paths {
-		x, err := openTarget(e, p.Kind.Name, path)
+		x, err := openTraced(e, p.Kind.Name, path)
 		if errors.Is(err, binary.ErrNotELF) && e.Unsafe && p.HasAddr {
 			q := *p
 			q.Target, q.Name = path, fmt.Sprintf("%s:%s:%d", p.Kind.Name, path, p.Addr)

@@ -149,7 +149,7 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 	}
 	var out []*Point
 	for _, path := range paths {
-		x, err := openTarget(e, p.Kind.Name, path)
+		x, err := openTraced(e, p.Kind.Name, path)
 		if err != nil {
 			if isWild(p.Target) {
 				continue
