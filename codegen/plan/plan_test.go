@@ -124,15 +124,20 @@ func TestUses(t *testing.T) {
 func TestSockets(t *testing.T) {
 	const state = "rawtracepoint:inet_sock_set_state { "
 	for text, want := range map[string]string{
-		state + "@m[args.sk] = 1; }":                                                      "sockets",
-		state + "@m[args.sk]++; @m[args.sk] += 3; }":                                      "sockets",
-		state + "@m[args.sk] = (nsecs, comm); }":                                          "sockets",
-		state + "@m[args.sk] = 1; delete(@m, args.sk); }":                                 "sockets",
-		state + "@m[args.sk] = 1; if (has_key(@m, args.sk)) { clear(@m); } }":             "sockets",
-		state + "@m[args.sk] = 1; } fentry:tcp_close { print(@m[args.sk]); }":             "sockets",
-		"fexit:tcp_close { @m[args.sk] = 1; }":                                            "sockets",
-		state + "$sk = args.sk; @m[$sk] = 1; }":                                           "sockets",
-		state + "@m[args.sk] = count(); }":                                                "hash", // a result
+		state + "@m[args.sk] = 1; $x = @m[args.sk]; }":                        "sockets",
+		state + "if (!@m[args.sk]) { @m[args.sk] = 2; } }":                    "sockets",
+		state + "@m[args.sk] = (nsecs, comm); delete(@m, args.sk); }":         "sockets",
+		state + "@m[args.sk] = 1; delete(@m, args.sk); }":                     "sockets",
+		state + "@m[args.sk] = 1; if (has_key(@m, args.sk)) { clear(@m); } }": "sockets",
+		state + "@m[args.sk] = 1; } fentry:tcp_close { print(@m[args.sk]); }": "sockets",
+		"fexit:tcp_close { @m[args.sk] = 1; delete(@m[args.sk]); }":           "sockets",
+		state + "$sk = args.sk; @m[$sk] = 1; delete(@m[$sk]); }":              "sockets",
+		// Results.
+		state + "@m[args.sk] = 1; }":                                                      "hash",
+		state + "@m[args.sk]++; print(@m[args.sk]); }":                                    "hash",
+		state + "@m[args.sk] += 3; delete(@m[args.sk]); }":                                "hash",
+		state + "@m[args.sk] = 1; @m[args.sk] *= 3; }":                                    "hash",
+		state + "@m[args.sk] = count(); }":                                                "hash",
 		state + "@m[args.sk, 1] = 1; }":                                                   "hash",
 		state + "@m[args.sk] = 1; @n = len(@m); }":                                        "hash",
 		state + "@m[args.sk] = 1; for ($kv : @m) { @x = 1; } }":                           "hash",

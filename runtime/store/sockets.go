@@ -19,9 +19,12 @@ import (
 // the address of an old one has no entry, and what remains at the end are the sockets that
 // still exist.
 //
-// Programs pass the socket itself to the kernel, which must know that it is one. Aggregations
-// are kept in other ways, as they are results that outlast their sockets. User space sees
-// the address of a socket as its key. It reads the entries by an iterator of the kernel.
+// This suits the state of a socket: values that programs assign at one event, and read or
+// delete at another. Sums, counts and aggregations are results that outlast their sockets,
+// and so are values that are only assigned and printed at the end. They are kept by address.
+//
+// Programs pass the socket itself to the kernel, which must know that it is one. User space
+// sees the address of a socket as its key. It reads the entries by an iterator of the kernel.
 type sockets struct {
 	m    *ir.Map
 	name string
@@ -30,7 +33,7 @@ type sockets struct {
 }
 
 // socketUses are the uses that a program can make of a map of sockets.
-const socketUses = Add | Read | Assign | Change | Delete | Whole | Reset | Foreign
+const socketUses = Read | Assign | Delete | Whole | Reset | Foreign
 
 // maxSocketValue is the maximum size of a value in bytes: all storage of a socket has a
 // limit, net.core.optmem_max, that is 20 KiB on old kernels.
@@ -40,7 +43,7 @@ var socketsKind = kind{
 	name: "sockets",
 	own:  1,
 	fits: func(l *layout, s *Spec) bool {
-		return s.Sockets && !s.isAgg() && !s.Declared && !l.NoTables && s.Uses&^socketUses == 0 && s.valueSize() <= maxSocketValue
+		return s.Sockets && !s.isAgg() && !s.Declared && !l.NoTables && s.Uses&^socketUses == 0 && s.Uses&(Read|Delete) != 0 && s.valueSize() <= maxSocketValue
 	},
 	plan:   newSockets,
 	extras: nil,

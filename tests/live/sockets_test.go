@@ -22,7 +22,7 @@ func TestSockets(t *testing.T) {
 	for i, c := range []struct{ each, last, want string }{
 		{"", "", "7 7 7 7 7 7"},
 		{"delete(@m, args.sk);", "", ""},
-		{"if (has_key(@m, args.sk)) { @m[args.sk] += 5; }", "", "12 12 12 12 12 12"},
+		{"if (has_key(@m, args.sk)) { let $old = @m[args.sk]; @m[args.sk] = $old + 5; }", "", "12 12 12 12 12 12"},
 		{"@s[args.sk] = (comm, 1);", "clear(@m);", ""},
 		{"", "zero(@m);", "0 0 0 0 0 0"},
 	} {
@@ -39,7 +39,7 @@ func TestSockets(t *testing.T) {
 			port := l.Addr().(*net.TCPAddr).Port
 			script := fmt.Sprintf(`rawtracepoint:inet_sock_set_state {
 	let $sk = args.sk.__sk_common;
-	if (args.newstate == 1 && ($sk.skc_num == %[1]d || bswap((uint16)$sk.skc_dport) == %[1]d)) { @m[args.sk] = 7; @n++; %[2]s }
+	if (args.newstate == 1 && ($sk.skc_num == %[1]d || bswap((uint16)$sk.skc_dport) == %[1]d)) { if (@m[args.sk] != 7) { @m[args.sk] = 7; } @n++; %[2]s }
 	if (args.newstate == 10) { %[3]s printf("listens\n"); }
 }`, port, c.each, c.last)
 			if plan, err := exec.Command(*gotrace, "--dump", "plan", "--dry-run", "-e", script).CombinedOutput(); err != nil {
