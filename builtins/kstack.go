@@ -36,9 +36,10 @@ var stackModes = []string{"bpftrace", "perf", "raw", buildIDMode}
 type stackCall struct {
 	lens bool   // the program stores stacks with their lengths
 	by   string // how a user stack is unwound: one of config.UserStacks
+	task *otherTask
 }
 
-var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "limit", Optional: true}}
+var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "task", Optional: true}, {Name: "limit", Optional: true}}
 
 func kstack() *Def {
 	return &Def{
@@ -50,12 +51,15 @@ func kstack() *Def {
 		KernelSymbols: true,
 		KernelStack:   true,
 		Doc: Doc{
-			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them in a mode: bpftrace, perf or raw.",
+			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them in a mode: bpftrace, perf or raw. kstack(task) is the stack of the task that a pointer points to (needs Linux 6.2).",
 			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},
 		},
 		Check:    checkStack,
 		ShowType: showStackType,
 		Emit: func(g Gen, call *Call) *ir.Value {
+			if o := call.Data.(stackCall).task; o != nil {
+				return takeTaskStack(g, call, o)
+			}
 			return takeStack(g, call, 0)
 		},
 		Format: func(env Env, t *types.Type, data []byte) value.Value { return formatStack(env, t, data, 0) },
@@ -96,6 +100,14 @@ func checkStack(c Checker, call *Call) *types.Type {
 		}
 		args = args[1:]
 	}
+	data := stackCall{lens: c.StackLens(false)}
+	if len(args) > 0 && args[0].Type != nil && args[0].Type.Kind == types.Pointer {
+		var ok bool
+		if data.task, ok = checkOtherTask(c, call, &args[0]); !ok {
+			return types.TInvalid
+		}
+		args = args[1:]
+	}
 	depth := int64(defaultDepth)
 	if len(args) > 1 || len(args) == 1 && (args[0].Lit == nil || args[0].Lit.IsStr || args[0].Lit.Int < 0) {
 		if len(args) > 1 {
@@ -124,7 +136,6 @@ func checkStack(c Checker, call *Call) *types.Type {
 	if ctx := c.Context(); ctx != nil && ctx.NoKernelStack != "" && call.Def.TypeName == kstackName {
 		c.Warnf(call.Span, "kstack may be empty here: %s", ctx.NoKernelStack)
 	}
-	data := stackCall{lens: c.StackLens(false)}
 	if call.Def.UserSymbols && !checkWalk(c, call, by, stackModes[m], &data) {
 		return types.TInvalid
 	}

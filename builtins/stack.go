@@ -48,12 +48,27 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 func keepStack(g Gen, call *Call, flags int64, num *ir.Var) {
 	b := g.B()
 	depth := int(call.Type.Params[1])
-	entry := g.Temp(object.StackFrames + 8*depth)
-	frames := b.AddImm(entry, object.StackFrames)
+	entry, frames := stackEntry(g, depth)
+	size := b.Call(ir.GetStack, g.Ctx(), frames, b.Const(int64(8*depth)), b.Const(flags))
+	storeFrames(g, call, entry, frames, size, num)
+}
+
+// stackEntry returns memory for an entry of the map MoreStacks, and for the frames in it.
+func stackEntry(g Gen, depth int) (entry, frames *ir.Value) {
+	b := g.B()
+	entry = g.Temp(object.StackFrames + 8*depth)
+	frames = b.AddImm(entry, object.StackFrames)
 	// The helper clears what it does not fill, but in fentry programs of older kernels
 	// the verifier requires that the program defines the memory.
 	b.Zero(entry, object.StackFrames, 8*depth)
-	size := b.Call(ir.GetStack, g.Ctx(), frames, b.Const(int64(8*depth)), b.Const(flags))
+	return entry, frames
+}
+
+// storeFrames stores size bytes of frames, which are in entry, in the map MoreStacks and sets
+// num to their number there. It counts failures.
+func storeFrames(g Gen, call *Call, entry, frames, size *ir.Value, num *ir.Var) {
+	b := g.B()
+	depth := int(call.Type.Params[1])
 	hash := &ir.Var{Name: "hash", Type: ir.Int}
 	b.Write(hash, size)
 	forEach(g, depth, func(l *loop, i *ir.Value) {

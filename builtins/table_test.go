@@ -99,7 +99,7 @@ func TestRegistry(t *testing.T) {
 func TestSynopsis(t *testing.T) {
 	for name, want := range map[string]string{
 		"pid": "pid([namespace])", "uid": "uid", "count": "count()", "printf": "printf(format[, args…])",
-		"lhist": "lhist(n, min, max, step)", "kstack": "kstack([mode[, limit]])", "find": "find(@map, key, $var)", "arg0": "arg0, arg1, …",
+		"lhist": "lhist(n, min, max, step)", "kstack": "kstack([mode[, task[, limit]]])", "find": "find(@map, key, $var)", "arg0": "arg0, arg1, …",
 	} {
 		if got := NewRegistry(All()).Lookup(name).Synopsis(); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
@@ -190,6 +190,16 @@ func TestChecks(t *testing.T) {
 		{reg(), []Arg{strLit("ip")}, "reg cannot be used with these probes: they have no registers"},
 	} {
 		checkCall(t, c.def, c.args, c.want)
+	}
+}
+
+// TestStackOfTask checks where ustack(task) cannot be used.
+func TestStackOfTask(t *testing.T) {
+	c := newTestChecker()
+	c.session.PIDNS = &PIDNamespace{}
+	ustack().Check(c, &Call{Def: ustack(), Args: []Arg{argOf(types.NewPointer(types.TUint64, types.Kernel))}})
+	if got := c.messages(); len(got) != 1 || !strings.Contains(got[0], "ustack(task) needs the initial pid namespace") {
+		t.Error(got)
 	}
 }
 

@@ -78,6 +78,8 @@ type walker struct {
 	lay   walkLayout
 	auto  bool
 	leave Leave
+	other *otherTask // nil: the current task is unwound
+	call  *Call
 }
 
 //go:noinline
@@ -136,18 +138,28 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 	if auto {
 		name += "auto"
 	}
-	fun := g.Function(name, func(g Gen) *ir.Value {
-		w := &walker{g: g, arch: unwind.ByName(g.Kernel().Arch()), lay: walkLayout{depth}, auto: auto}
+	w := &walker{arch: unwind.ByName(g.Kernel().Arch()), lay: walkLayout{depth}, auto: auto, other: call.Data.(stackCall).task, call: call}
+	build := func(g Gen) *ir.Value {
+		w.g = g
 		return w.function(name)
-	})
+	}
+	var word *ir.Value
+	if w.other != nil { // the function would not know the task
+		word = build(g)
+	} else {
+		fun := g.Function(name, build)
+		word = g.B().CallFn(fun)
+	}
 	b := g.B()
-	word := b.CallFn(fun)
 	why := b.Op(ir.OpShr, word, b.Const(wordWhy))
 	g.B().If(why, func() {
 		g.B().Cur.Unlikely = true
 		for y := unwind.Ending + 1; y < unwind.NumWhys; y++ {
 			if y == unwind.TooDeep && len(call.Args) > 0 && call.Args[len(call.Args)-1].Lit != nil {
 				continue // the script limits the number of frames
+			}
+			if y == unwind.Running && w.other == nil {
+				continue
 			}
 			b := g.B()
 			g.B().If(b.Op(ir.OpEq, why, b.Const(int64(y))), func() {
@@ -216,13 +228,17 @@ func (w *walker) function(name string) *ir.Value {
 	}
 	// Only the unused frames must be zero, but programs may read the whole entry.
 	w.b().Zero(w.p, 0, int(w.lay.at(wMaple)))
-	w.start()
+	if w.other != nil {
+		w.startOther()
+	} else {
+		w.start()
+	}
 	// One additional iteration distinguishes a stack of exactly depth frames from a
 	// deeper one.
 	g.B().If(w.not(w.get(wWhy)), func() {
 		if loops {
 			g.Repeat(depth+1, w.p, func(g Gen, p *ir.Value, leave Leave) {
-				in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto, leave: leave}
+				in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto, leave: leave, other: w.other}
 				in.frame()
 			})
 			return
@@ -247,6 +263,16 @@ func (w *walker) function(name string) *ir.Value {
 
 // start sets the state to the current thread's registers.
 func (w *walker) start() {
+	b := w.b()
+	if w.g.Kernel().Has(probes.FeatTaskBTF) {
+		w.startAt(b.Call(ir.CurrentTaskBTF))
+	} else {
+		w.startAt(b.Call(ir.CurrentTask))
+	}
+}
+
+// startAt sets the state to the registers of the task at cur.
+func (w *walker) startAt(cur *ir.Value) {
 	g, b := w.g, w.b()
 	task, err := g.Kernel().Type("struct task_struct")
 	if err != nil {
@@ -256,18 +282,12 @@ func (w *walker) start() {
 	stack, _ := task.Field("stack")
 	mm, _ := task.Field("mm")
 	buf := b.AddImm(w.p, w.lay.at(wBuf))
-	var cur *ir.Value
 	field := func(f types.Field, size int) *ir.Value {
 		if cur.Type == ir.PtrBTF {
 			return w.b().Load(cur, int64(f.Off), size, false)
 		}
 		w.b().Call(ir.ReadKernel, buf, w.num(int64(size)), w.b().AddImm(cur, int64(f.Off)))
 		return w.b().Load(w.p, w.lay.at(wBuf), size, false)
-	}
-	if g.Kernel().Has(probes.FeatTaskBTF) {
-		cur = b.Call(ir.CurrentTaskBTF)
-	} else {
-		cur = b.Call(ir.CurrentTask)
 	}
 	const kernelThread = 0x00200000 // PF_KTHREAD
 	w.set(wWhy, w.num(int64(unwind.NotUser)))
@@ -303,7 +323,12 @@ func (w *walker) start() {
 			g.B().If(w.op(ir.OpEq, mode, w.num(a.NarrowMode)), func() { w.set(wWhy, w.num(int64(unwind.Narrow))) })
 			procs := g.KernelMap(ir.Map{Name: unwind.ProcsMap, Type: ir.Hash, KeySize: 4, ValueSize: 8, MaxEntries: unwind.MaxProcs})
 			key := g.Temp(4)
-			pid := currentIDs(g, nil).pid()
+			var pid *ir.Value
+			if w.other != nil {
+				pid = w.b().Load(cur, int64(w.other.tgid.Off), 4, false)
+			} else {
+				pid = currentIDs(g, nil).pid()
+			}
 			w.b().Store(key, 0, 4, pid)
 			found := w.b().Call(ir.MapLookup, w.b().MapPtr(procs), key)
 			g.B().If(found, func() {

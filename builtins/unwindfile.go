@@ -180,7 +180,12 @@ func (w *walker) findFile(pc *ir.Value) {
 	if err != nil {
 		panic("builtins: unwind: " + err.Error())
 	}
-	task := w.b().Call(ir.CurrentTask)
+	var task *ir.Value
+	if w.other != nil {
+		task = w.b().Load(w.p, walkTask, 8, false)
+	} else {
+		task = w.b().Call(ir.CurrentTask)
+	}
 	root := w.follow(w.follow(task, l.mm), l.root)
 	w.set(wNode, root)
 	if l.maple {

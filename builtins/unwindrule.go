@@ -90,6 +90,9 @@ func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {
 // readUser reads size bytes of the process's memory into a field and the words after
 // it. It returns 0 if that succeeds.
 func (w *walker) readUser(field, size int, addr *ir.Value) *ir.Value {
+	if w.other != nil {
+		return w.readOther(field, size, addr)
+	}
 	b := w.b()
 	return b.Call(ir.ReadUser, b.AddImm(w.p, w.lay.at(field)), b.Const(int64(size)), addr)
 }

@@ -30,7 +30,7 @@ const (
 	ustackName = "ustack_t"
 )
 
-var ustackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "by", Optional: true, Kind: NameArg}, {Name: "limit", Optional: true}}
+var ustackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "by", Optional: true, Kind: NameArg}, {Name: "task", Optional: true}, {Name: "limit", Optional: true}}
 
 // storesFrames reports whether values of a stack's type are the frames themselves
 // rather than the number of a stack that the kernel stores.
@@ -82,6 +82,16 @@ func formatBuildIDs(data []byte) value.Value {
 // configuration does.
 func checkWalk(c Checker, call *Call, by, mode string, data *stackCall) bool {
 	data.by = config.StackFP
+	if data.task != nil {
+		if data.by = config.StackAuto; by == config.StackDWARF {
+			data.by = by
+		}
+		if mode == buildIDMode || by == config.StackFP {
+			c.Errorf(call.Span, "%s(task): the kernel follows frame pointers and finds build IDs of the current task only", call.Def.Name)
+			return false
+		}
+		return canUnwind(c, call)
+	}
 	switch {
 	case mode == buildIDMode:
 		if by != "" && by != config.StackFP {
@@ -106,8 +116,14 @@ func emitUserStack(g Gen, call *Call) *ir.Value {
 	default:
 		id = takeUnwound(g, call, by == config.StackAuto)
 	}
+	var pid *ir.Value
+	if o := call.Data.(stackCall).task; o != nil {
+		pid = o.read(g, call, o.tgid)
+	} else {
+		pid = currentIDs(g, nil).pid()
+	}
 	b := g.B()
-	pid := b.Op(ir.OpShl, currentIDs(g, nil).pid(), b.Const(32))
+	pid = b.Op(ir.OpShl, pid, b.Const(32))
 	return b.Op(ir.OpOr, pid, id)
 }
 
@@ -121,7 +137,7 @@ func ustack() *Def {
 		UserSymbols: true,
 		Doc: Doc{
 			Summary: "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them in a mode: bpftrace, perf, raw or build_id (the file's build ID and the offset in it). " +
-				"ustack(dwarf) unwinds with the tables that compilers write for exceptions, in all processes; ustack(fp) follows frame pointers; ustack(auto) chooses by the code. Without such a word, the setting user_stack applies.",
+				"ustack(dwarf) unwinds with the tables that compilers write for exceptions, in all processes; ustack(fp) follows frame pointers; ustack(auto) chooses by the code. Without such a word, the setting user_stack applies. In iterators, ustack(task) is the stack of the task that a pointer points to, by tables or frame pointers (needs Linux 6.2).",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`, `profile:hz:99 { @[ustack(dwarf)] = count(); }`},
 		},
 		Check:    checkStack,

@@ -3,10 +3,13 @@
 package codegen
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 
+	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -30,6 +33,9 @@ func (c *compilation) assemble() error {
 		prog.Span, prog.License = p.Span, c.checked.Config.License
 		prog.Type, prog.AttachType, prog.AttachTo = p.Ctx.Load.Type, p.Ctx.Load.AttachType, p.Ctx.Load.AttachTo
 		prog.AttachProg = p.Ctx.Load.AttachProg
+		prog.Sleeps = slices.ContainsFunc(prog.Insns, func(in asm.Instruction) bool {
+			return in.IsBuiltinCall() && in.Constant == int64(ir.CopyFromUserTask.ID)
+		})
 		for _, at := range p.Points {
 			data := at.Data()
 			data.Multi = data.Multi || p.Ctx.Load.Multi

@@ -63,6 +63,9 @@ type Context struct {
 	// Pinned is set if the program runs when others read the file of its iterator, and the
 	// session has ended.
 	Pinned bool
+	// OtherTasks is set if programs may sleep and so read the memory of processes other
+	// than the current one.
+	OtherTasks bool
 }
 
 // Load describes how programs are loaded, and which points can share a program.

@@ -68,7 +68,7 @@ func iterKind() *Kind {
 			Ctx:    RawContext{Type: iterContext(t), EndMark: iterObject(t), Nullable: true},
 			Args:   Args{Space: kernelSpace},
 			InTask: true,
-			Stacks: true,
+			Stacks: true, OtherTasks: true,
 			Pinned: p.Mode != "",
 		}
 		if proto, err := e.Kernel.FuncProto("", "bpf_iter_"+p.Func); err == nil {

@@ -110,13 +110,27 @@ func (u *unwinding) want(pid int, files []symbols.Mapping) {
 // tables of the traced process.
 const tablePatience = time.Second
 
-// awaitTables waits for the tables of the process of -c or -p, so that the stacks of
+// allPatience is the maximum time for which the start of the session waits for the tables
+// of all processes.
+const allPatience = 10 * time.Second
+
+// awaitTables waits for the tables of the process of -c or -p, or of all processes if an
+// iterator takes their stacks, so that the stacks of
 // its first events are complete.
 func (s *Session) awaitTables() {
 	if s.unwind == nil {
 		return
 	}
 	s.opt.Progress.Begin("Building unwind tables", 0)
+	if s.opt.PID == 0 && slices.ContainsFunc(s.obj.Programs, func(p *object.Program) bool { return p.Sleeps }) {
+		late := time.Now().Add(allPatience)
+		select {
+		case <-s.unwind.surveyed:
+		case <-time.After(time.Until(late)):
+		}
+		s.unwind.tables.Await(0, time.Until(late))
+		return
+	}
 	late := time.Now().Add(tablePatience)
 	for _, pid := range s.unwind.wanted {
 		s.unwind.tables.Await(pid, time.Until(late))

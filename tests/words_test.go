@@ -39,6 +39,7 @@ var core = map[string]string{
 	"registry.go":   "lookup",
 	"unwind.go":     "walking user stacks by tables: ustack, dw_ustack",
 	"unwindrule.go": "a step of that walk: mapping and rule of an instruction",
+	"taskstack.go":  "the stacks of other tasks",
 	"unwindfile.go": "the part of that walk which finds the file of a mapping",
 	"wide.go":       "sums of 128 bits: sum, avg, stats, tseries",
 }
@@ -211,6 +212,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"builtins/quantile.go":                {"count", "a field of its result"},
 	"builtins/pathwalk.go":                {"len", "a member of qstr"},
 	"builtins/unwindfile.go":              {"end", "a member of maple_metadata"},
+	"builtins/taskstack.go":               {"pid", "a member of task_struct"},
 	"builtins/kstack.go":                  {"limit", "a parameter"},
 	"builtins/ustack.go":                  {"limit", "a parameter"},
 	"builtins/pkt.go":                     {"len proto limit", "members of the packet and of the header of UDP; a variable of the IR"},

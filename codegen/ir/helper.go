@@ -79,6 +79,7 @@ var (
 	Strncmp            = &Helper{182, "strncmp", 3, Int, Reads, "5.17", noOut, false}
 	GetFuncArg         = &Helper{183, "get_func_arg", 3, Int, Reads | Writes, "5.17", 2, false}
 	GetFuncRet         = &Helper{184, "get_func_ret", 2, Int, Reads | Writes, "5.17", 1, false}
+	CopyFromUserTask   = &Helper{191, "copy_from_user_task", 5, Int, Reads | Writes, "5.18", 0, true}
 	LookupPerCPU       = &Helper{195, "map_lookup_percpu_elem", 3, PtrMapNil, Reads, "5.19", noOut, false}
 	KtimeTaiNs         = &Helper{208, "ktime_get_tai_ns", 0, Int, Reads, "6.1", noOut, false}
 	SeqPrintf          = &Helper{126, "seq_printf", 5, Int, Reads | Writes, "", noOut, false}
@@ -116,7 +117,7 @@ func Helpers() []*Helper {
 		SendSignalThread, Jiffies64, NsPidTgid, KtimeBootNs, RingOutput, RingReserve, RingSubmit,
 		RingDiscard, RingQuery, GetTaskStack, DPath, ProbeWriteUser, CopyFromUser, PerCPUPtr,
 		ThisCPUPtr, CurrentTaskBTF, KtimeCoarseNs, ForEachMapElem, SysBpf, GetFuncIP, AttachCookie,
-		TaskPtRegs, TraceVprintk, Loop, Strncmp, GetFuncArg, GetFuncRet, LookupPerCPU, KtimeTaiNs,
+		TaskPtRegs, TraceVprintk, Loop, Strncmp, GetFuncArg, GetFuncRet, CopyFromUserTask, LookupPerCPU, KtimeTaiNs,
 		SeqPrintf, SeqWrite, SkbOutput, SkbLoadBytes, SkLookupTCP, SkLookupUDP, SkRelease, SkAncestorCgroupID,
 		SetRetval, SkStorageGet, SkStorageDelete,
 	}

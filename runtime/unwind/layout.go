@@ -174,6 +174,7 @@ const (
 	Narrow   // a 32-bit process
 	Probed   // a return probe has replaced the return address
 	Unmapped // no mapping has the address, as in the middle of execve
+	Running  // another task that does not wait: its registers are not known
 	NumWhys
 )
 
@@ -181,6 +182,6 @@ func (w Why) String() string {
 	return [...]string{
 		"complete", "not a user thread", "process is ending", "page not in memory", "table missing: not made yet", "no unwind table for the code",
 		"frame description not supported", "frames damaged or not as described", "table missing: no memory left for it",
-		"too deep", "32-bit process", "return address replaced by a return probe", "nothing mapped at the address",
+		"too deep", "32-bit process", "return address replaced by a return probe", "nothing mapped at the address", "thread is running",
 	}[w]
 }

@@ -136,13 +136,16 @@ func (t *Tables) Prefer(pid int) {
 }
 
 // Await waits until the tables of all files that a process maps have been built or have
-// failed, or until the time most has passed.
+// failed, or until the time most has passed. If pid is 0, it waits for all processes.
 func (t *Tables) Await(pid int, most time.Duration) {
 	late := time.After(most)
 	for {
 		t.mu.Lock()
 		made, ready := t.made, true
-		if p := t.procs[pid]; p != nil {
+		for id, p := range t.procs {
+			if pid != 0 && id != pid {
+				continue
+			}
 			for _, m := range p.maps {
 				ready = ready && (m.file == nil || m.file.ready && !m.file.following || !m.file.failed.IsZero())
 			}
