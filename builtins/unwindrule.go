@@ -144,13 +144,13 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 	w.stop(w.op(ir.OpEq, how, w.num(int64(cfi.Unknown))), unwind.Strange)
 	base := w.base(rule)
 	sp := w.get(wSP)
-	signal := w.op(ir.OpEq, how, w.num(int64(cfi.Signal)))
+	elsewhere := w.op(ir.OpULe, w.num(int64(cfi.Switch)), how) // or Signal, as the others have ended it
 	cfa := &ir.Var{Name: "cfa", Type: ir.Int}
 	w.b().Write(cfa, w.op(ir.OpAdd, base, w.b().Load(rule, unwind.RuleCFA, 4, true)))
 	g.B().If(w.op(ir.OpNe, how, w.num(int64(cfi.Register))), func() {
 		at := w.b().Read(cfa)
 		add := w.b().Load(rule, unwind.RuleAdd, 2, true)
-		w.b().Write(cfa, g.B().IfElse(w.op(ir.OpEq, how, w.num(int64(cfi.PLT))), func() *ir.Value {
+		w.b().Write(cfa, g.B().IfElse(w.op(ir.OpOr, w.op(ir.OpEq, how, w.num(int64(cfi.PLT))), w.op(ir.OpEq, how, w.num(int64(cfi.Switch)))), func() *ir.Value {
 			pushed := w.op(ir.OpULe, add, w.op(ir.OpAnd, ip, w.num(15)))
 			return w.op(ir.OpAdd, at, w.op(ir.OpShl, pushed, w.num(3)))
 		}, func() *ir.Value {
@@ -160,9 +160,8 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 		}))
 	})
 	frame := w.b().Read(cfa)
-	ra := g.B().IfElse(signal, func() *ir.Value { return base }, func() *ir.Value {
-		// A signal may be handled on another stack. All other callers' frames are
-		// above.
+	ra := g.B().IfElse(elsewhere, func() *ir.Value { return base }, func() *ir.Value {
+		// The frames of all callers that are on the same stack are above.
 		w.stop(w.op(ir.OpULe, frame, sp), unwind.Broken)
 		return frame
 	})
@@ -186,7 +185,7 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 	})
 	w.set(wSP, frame)
 	w.set(wIP, w.get(wBuf2))
-	w.set(wExact, signal)
+	w.set(wExact, w.op(ir.OpEq, how, w.num(int64(cfi.Signal))))
 }
 
 // saved records where a register of the caller is according to a rule.

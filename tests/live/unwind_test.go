@@ -112,7 +112,7 @@ func TestUnwind(t *testing.T) {
 
 // TestUnwindLanguages walks the stacks of programs in C++, Rust and Go: through templates,
 // virtual and generic functions, closures, exceptions, panics, destructors that run
-// meanwhile, threads and goroutines. The functions of the program itself must be those of
+// meanwhile, threads and goroutines, and calls from Go to C and back. The functions of the program itself must be those of
 // the source, in this order; others, such as those of the library, may be in between.
 func TestUnwindLanguages(t *testing.T) {
 	native(t)
@@ -140,10 +140,15 @@ func TestUnwindLanguages(t *testing.T) {
 		list := strings.Fields(c)
 		stripped[i] = strings.Join(slices.Delete(list, 1, 2), " ")
 	}
+	cgo := []string{
+		"mark inner inC runtime.asmcgocall runtime.cgocall main._Cfunc_inC main.toC main.main runtime.main runtime.goexit",
+		"mark inner inC runtime.asmcgocall main.toC _inGo runtime.cgocallback crosscall2 inGo back runtime.asmcgocall main.thereAndBack main.main runtime.main runtime.goexit",
+	}
 	for _, c := range []struct {
 		name, mark, number string
 		want               []string
 	}{
+		{"chains-cgo", "mark", "arg0", cgo},
 		{"chains-cpp-O0", "mark", "arg0", cpp}, {"chains-cpp-O2", "mark", "arg0", cpp},
 		{"chains-rust-O0", "mark", "arg0", rust}, {"chains-rust-O", "mark", "arg0", rust},
 		{"chains-go", "main.mark", `reg("ax")`, golang}, {"chains-go-s", "main.mark", `reg("ax")`, stripped}, {"chains-go-pie", "main.mark", `reg("ax")`, stripped},
@@ -183,6 +188,35 @@ func TestUnwindLanguages(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestUnwindSystemStack walks the stacks of functions of Go's runtime that run on the stack
+// of a thread, from there to the stack of the goroutine.
+func TestUnwindSystemStack(t *testing.T) {
+	native(t)
+	bin := fixture(t, "chains-go")
+	r := trace(t, "-c", bin, "-e", fmt.Sprintf(`config = { user_stack = dwarf } uprobe:%s:runtime.stopTheWorldWithSema {
+		if (@whole) { @[ustack] = count(); @n++; if (@n > 20) { exit(); } }
+		else if (len(ustack) > 6) { @whole = 1; }
+	}`, bin))
+	want := []string{"runtime.stopTheWorldWithSema", "runtime.systemstack", "runtime.GC", "main.collect", "main.main", "runtime.main", "runtime.goexit"}
+	found := false
+	for _, entry := range strings.Split(r.stdout, "@[")[1:] {
+		frames, _, _ := strings.Cut(entry, "]:")
+		at := 0
+		for _, line := range strings.Fields(frames) {
+			if at < len(want) && strings.HasPrefix(line, want[at]) {
+				at++
+			}
+		}
+		found = found || at == len(want)
+		if strings.Contains(frames, "[incomplete") {
+			t.Errorf("a stack ends early:%s", frames)
+		}
+	}
+	if !found {
+		t.Errorf("no stack has %q: %s\n%s", want, r.stdout, r.stderr)
 	}
 }
 

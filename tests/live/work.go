@@ -70,6 +70,7 @@ var fixtures = map[string][2]string{
 	"chains-go":      {"go build ./chains", hostOnly},
 	"chains-go-s":    {"go build -ldflags=-s ./chains", hostOnly},
 	"chains-go-pie":  {"go build -buildmode=pie -ldflags=-s ./chains", hostOnly},
+	"chains-cgo":     {"go build ./chainscgo", hostOnly},
 	"names-cpp":      {"g++ -g -O2 -static names.cpp", hostOnly},
 	"names-rust":     {"rustc -O -C target-feature=+crt-static names.rs", hostOnly},
 	"names-rust-v0":  {"rustc -O -C target-feature=+crt-static -C symbol-mangling-version=v0 names.rs", hostOnly},
@@ -94,7 +95,11 @@ func buildFixture(dir, name, out string, static bool) error {
 		args = append(args, "-o", out)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+	cgo := 0
+	if name == "chains-cgo" {
+		cgo = 1
+	}
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), fmt.Sprint("CGO_ENABLED=", cgo))
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, msg)
 	}

@@ -10,6 +10,9 @@ type Arch struct {
 	// library does not describe them. SignalFrame is the rule for them.
 	Sigreturn   [][]byte
 	SignalFrame Rule
+	// OtherStack is the rule for a function whose frame pointer is that of a frame on another
+	// stack, to whose caller it leads.
+	OtherStack Rule
 }
 
 // AMD64 describes the x86-64.
@@ -23,4 +26,5 @@ var AMD64 = &Arch{
 	},
 	// The stack pointer is at the kernel's struct ucontext.
 	SignalFrame: Rule{Kind: Signal, Reg: 7, CFA: 160, RA: 168, FP: AtSP, FPOff: 120, BX: AtSP, BXOff: 128},
+	OtherStack:  Rule{Kind: Switch, Reg: 6, CFA: 16, Add: switchAdd, RA: 8, FP: AtCFA, FPOff: -16},
 }

@@ -34,6 +34,9 @@ const (
 	// PLT: the CFA is Reg+CFA. From byte Add of each 16-byte entry of the procedure
 	// linkage table on, it is 8 more.
 	PLT
+	// Switch: the CFA is Reg+CFA, which is on another stack and so may have a lower address
+	// than the stack pointer. The return address is at Reg+RA. Add is switchAdd.
+	Switch
 	// Signal is the frame that the kernel made for a signal handler. The caller's stack
 	// pointer is at Reg+CFA, its instruction pointer at Reg+RA. The caller made no
 	// call: the signal interrupted it at that instruction.
@@ -56,7 +59,7 @@ const (
 )
 
 // Rule describes how to get from a frame to the caller's frame. The return address is
-// at CFA+RA, except in a Signal frame. The callee-saved registers that other rules
+// at CFA+RA, except for Switch and Signal. The callee-saved registers that other rules
 // depend on are the frame pointer (FP) and, in a few functions written in assembly, the
 // base register (BX).
 type Rule struct {

@@ -57,6 +57,9 @@ func ReadFile(r io.ReaderAt, own func(*File)) (*File, error) {
 		}
 	}
 	errEH := f.readEH(e, arch)
+	if IsGo(e) {
+		f.fillSwitches(e, arch)
+	}
 	errDebug := f.readDebug(e, arch)
 	f.fillPLT(e, arch)
 	f.fillSigreturn(r, arch)
@@ -145,6 +148,9 @@ func (f *File) readDebug(e *elf.File, arch *Arch) error {
 	}
 	var more Rows
 	err = more.Read(Section{Data: data, Debug: true, Arch: arch})
+	if IsGo(e) {
+		more.saveGoFP(arch)
+	}
 	f.Fill(&more)
 	return err
 }

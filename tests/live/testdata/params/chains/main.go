@@ -3,6 +3,7 @@
 package main
 
 import (
+	"runtime"
 	"sort"
 	"time"
 )
@@ -46,6 +47,11 @@ func panics(n int) { defer func() { recover() }(); defer func() { leaf(n) }(); p
 //go:noinline
 func inGoroutine(n int, done chan int) { leaf(n); done <- n }
 
+// collect has the runtime stop all threads, which it does on the system stack.
+//
+//go:noinline
+func collect() { runtime.GC() }
+
 func main() {
 	for {
 		methods(square{3}, 0)
@@ -57,6 +63,7 @@ func main() {
 		done := make(chan int)
 		go inGoroutine(6, done)
 		<-done
+		collect()
 		time.Sleep(time.Millisecond)
 	}
 }
