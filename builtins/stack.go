@@ -21,11 +21,17 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	if depth == 0 {
 		return b.Const(noStack)
 	}
+	num := &ir.Var{Name: "stack", Type: ir.Int}
+	if g.Context().OtherTasks {
+		// The kernel lets no program that may sleep use a map of stacks.
+		b.Write(num, b.Const(noStack))
+		keepStack(g, call, flags, num)
+		return stackWord(g, call, num)
+	}
 	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(depth)), b.Const(flags))
 	// That there is no stack (no kernel stack in user mode, no user stack in a kernel
 	// thread) is a result. That a stack could not be stored is a failure.
 	const noSuchStack = -14 // EFAULT
-	num := &ir.Var{Name: "stack", Type: ir.Int}
 	b.Write(num, id)
 	g.B().If(b.Op(ir.OpSLt, id, b.Const(0)), func() {
 		b := g.B()
@@ -33,8 +39,14 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 		b.Write(num, b.Const(noStack))
 		g.B().If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { keepStack(g, call, flags, num) })
 	})
-	b = g.B()
-	id = b.Extend(b.Read(num), 4, false)
+	return stackWord(g, call, num)
+}
+
+// stackWord returns the number of the current stack with the number of frames, if the
+// program needs it.
+func stackWord(g Gen, call *Call, num *ir.Var) *ir.Value {
+	b := g.B()
+	id := b.Extend(b.Read(num), 4, false)
 	if call.Data.(stackCall).lens {
 		n := b.Op(ir.OpSub, stackLen(g, call.Type), b.Const(1))
 		b = g.B()

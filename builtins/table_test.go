@@ -195,11 +195,25 @@ func TestChecks(t *testing.T) {
 
 // TestStackOfTask checks where ustack(task) cannot be used.
 func TestStackOfTask(t *testing.T) {
-	c := newTestChecker()
-	c.session.PIDNS = &PIDNamespace{}
-	ustack().Check(c, &Call{Def: ustack(), Args: []Arg{argOf(types.NewPointer(types.TUint64, types.Kernel))}})
-	if got := c.messages(); len(got) != 1 || !strings.Contains(got[0], "ustack(task) needs the initial pid namespace") {
-		t.Error(got)
+	to := func(name string) *types.Type {
+		return types.NewPointer(&types.Type{Kind: types.Struct, Name: name}, types.Kernel)
+	}
+	for _, c := range []struct {
+		t     *types.Type
+		pidns *PIDNamespace
+		want  string
+	}{
+		{to("struct task_struct"), &PIDNamespace{}, "ustack(task) needs the initial pid namespace"},
+		{to("struct file"), nil, "ustack(task) takes a pointer to a struct task_struct, not struct file *"},
+		{types.NewPointer(types.TUint64, types.Kernel), nil, "ustack(task) takes a pointer to a struct task_struct, not uint64 *"},
+		{types.NewPointer(types.TVoid, types.Kernel), nil, "ustack(task) takes a pointer to a struct task_struct, not void *"},
+	} {
+		k := newTestChecker()
+		k.session.PIDNS = c.pidns
+		ustack().Check(k, &Call{Def: ustack(), Args: []Arg{argOf(c.t)}})
+		if got := k.messages(); len(got) != 1 || !strings.Contains(got[0], c.want) {
+			t.Errorf("%s: %q, want %s", c.t, got, c.want)
+		}
 	}
 }
 

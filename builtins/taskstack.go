@@ -21,12 +21,19 @@ type otherTask struct {
 	find, release   uint32 // kernel functions
 }
 
-const findTask, releaseTask = "bpf_task_from_pid", "bpf_task_release"
+const (
+	taskStruct            = "struct task_struct"
+	findTask, releaseTask = "bpf_task_from_pid", "bpf_task_release"
+)
 
 // checkOtherTask checks that the stack of the task that a points to can be taken.
 func checkOtherTask(c Checker, call *Call, a *Arg) (*otherTask, bool) {
 	name := call.Def.Name + "(task)"
 	k, o := c.Kernel(), &otherTask{arg: a}
+	if to := a.Type.Elem; to == nil || to.Name != taskStruct {
+		c.Errorf(call.Span, "%s takes a pointer to a %s, not %s", name, taskStruct, a.Type)
+		return nil, false
+	}
 	if ctx := c.Context(); ctx != nil {
 		if call.Def.UserSymbols && !ctx.OtherTasks {
 			c.Errorf(call.Span, "%s is not supported in %s probes: the kernel lets only iterators, such as iter:task, read the memory of another process", name, ctx.Kind.Name)
@@ -48,14 +55,14 @@ func checkOtherTask(c Checker, call *Call, a *Arg) (*otherTask, bool) {
 		c.Errorf(call.Span, "%s", probes.NeedsRelease(k, name, "6.2 ("+findTask+")"))
 		return nil, false
 	}
-	t, err := k.Type("struct task_struct")
+	t, err := k.Type(taskStruct)
 	if err == nil {
 		o.id, ok1 = t.Field("pid")
 		o.tgid, ok2 = t.Field("tgid")
 		o.onCPU, _ = t.Field("on_cpu") // kernels for one CPU have none
 	}
 	if err != nil || !ok1 || !ok2 {
-		c.Errorf(call.Span, "%s needs the kernel's BTF of struct task_struct", name)
+		c.Errorf(call.Span, "%s needs the kernel's BTF of %s", name, taskStruct)
 		return nil, false
 	}
 	return o, true

@@ -230,9 +230,13 @@ func (w *walker) followFP() {
 		w.know(wFP, wFPAt)
 		fp := w.get(wFP)
 		w.stop(w.not(fp), unwind.Complete)
-		w.stop(w.op(ir.OpULt, fp, w.get(wSP)), unwind.Broken)
+		why := unwind.Broken
+		if w.auto { // the code may not set the frame pointer
+			why = unwind.Bare
+		}
+		w.stop(w.op(ir.OpULt, fp, w.get(wSP)), why)
 		failed := w.readUser(wBuf, 16, fp)
-		w.stop(failed, unwind.Broken)
+		w.stop(failed, why)
 		w.set(wFP, w.get(wBuf))
 		w.set(wIP, w.get(wBuf2))
 		w.set(wSP, w.op(ir.OpAdd, fp, w.num(16)))

@@ -229,8 +229,11 @@ func (c *checker) isWord(e ast.Expr) bool {
 	if !ok {
 		return false
 	}
-	_, isConst := c.c.Const(n.Name)
-	return !isConst
+	if _, isConst := c.c.Const(n.Name); isConst {
+		return false
+	}
+	d := c.builtin(n.Name)
+	return d == nil || d.Kind != builtins.Variable
 }
 
 func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
