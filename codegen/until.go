@@ -65,8 +65,10 @@ func (c *compilation) addUntil() {
 	test := func() ast.Stmt {
 		return &ast.ExprStmt{At: u.At, X: &ast.If{At: u.At, Cond: ast.Clone(u.Pred), Then: ast.Clone(u.Body)}}
 	}
+	same := func(e ast.Expr) ast.Expr { return e }
+	outside := ast.Rewriter{Expr: same, Stmt: returnOutside}
 	r := ast.Rewriter{
-		Expr: func(e ast.Expr) ast.Expr { return e },
+		Expr: same,
 		Stmt: func(s ast.Stmt) ast.Stmt {
 			j, ok := s.(*ast.Jump)
 			if !ok || j.Kind != ast.Return {
@@ -80,9 +82,47 @@ func (c *compilation) addUntil() {
 		if !ok || p.Of != nil && p.Of.Entry || !slices.ContainsFunc(p.Points, tested) {
 			continue
 		}
+		outside.Block(p.Body)
 		r.Block(p.Body)
 		p.Body.Stmts = append(p.Body.Stmts, test())
 	}
+}
+
+// returnOutside moves the returns in a loop after it, as some builtins, such as args, cannot
+// be used in the body of a for loop. Returns with a value stay.
+func returnOutside(s ast.Stmt) ast.Stmt {
+	var body *ast.Block
+	switch s := s.(type) {
+	case *ast.For:
+		body = s.Body
+	case *ast.While:
+		body = s.Body
+	default:
+		return s
+	}
+	at := ast.At{Pos: s.Span()}
+	returned := func() *ast.Var { return &ast.Var{At: at, Name: ast.OwnName("$returned", -1)} }
+	assign := func(n uint64) ast.Stmt {
+		return &ast.Assign{At: at, Target: returned(), Value: &ast.IntLit{At: at, Value: n}}
+	}
+	var found *ast.Jump
+	r := ast.Rewriter{
+		Expr: func(e ast.Expr) ast.Expr { return e },
+		Stmt: func(s ast.Stmt) ast.Stmt {
+			j, ok := s.(*ast.Jump)
+			if !ok || j.Kind != ast.Return || j.Value != nil {
+				return s
+			}
+			found = j
+			return &ast.ExprStmt{At: j.At, X: &ast.Block{At: j.At, Stmts: []ast.Stmt{assign(1), &ast.Jump{At: j.At, Kind: ast.Break}}}}
+		},
+	}
+	r.Block(body)
+	if found == nil {
+		return s
+	}
+	leave := &ast.If{At: at, Cond: returned(), Then: &ast.Block{At: at, Stmts: []ast.Stmt{found}}}
+	return &ast.ExprStmt{At: at, X: &ast.Block{At: at, Stmts: []ast.Stmt{assign(0), s, &ast.ExprStmt{At: at, X: leave}}}}
 }
 
 // tested reports whether the condition of --until is tested where the block of an attach

@@ -304,6 +304,27 @@ func TestRecorderConditions(t *testing.T) {
 	}
 }
 
+// TestRecorderReturns tests --until where a block is left early. Its condition uses args, which
+// the bodies of loops cannot.
+func TestRecorderReturns(t *testing.T) {
+	noPeer(t)
+	for body, want := range map[string]string{
+		`print(1); if (@n == 3) { return; } print(2);`:                                                                          "1 2 1 2 1",
+		`for ($i : 0..3) { if (@n == 3 && $i == 1) { return; } print($i); }`:                                                    "0 1 2 0 1 2 0",
+		`for ($k : 7..9) { for ($i : 0..3) { if (@n == 3) { return; } } print($k); } print(1);`:                                 "7 8 1 7 8 1",
+		`for ($i : 0..2) { $j = 0; while ($j < 2) { $j++; unroll(2) { if (@n == 3) { return; } } print($j); } }`:                "1 2 1 2 1 2 1 2",
+		`$j = 0; while ($j < 4) { $j++; for ($i : 0..9) { if ($i == 2) { break; } if ($j + 1 == @n) { return; } } print($j); }`: "1 2 3 4 1",
+	} {
+		script := `tracepoint:syscalls:sys_enter_getpgid /pid == cpid/ { @n++; ` + body + ` }`
+		r := trace(t, "--recorder", "1M", "--until", "args.pid == 2", "-e", script, "-c", *work+" count 5")
+		out, _, _ := strings.Cut(r.stdout, "\n\n")
+		got := strings.Join(strings.Fields(strings.TrimPrefix(out, attachedLine)), " ")
+		if r.status != 0 || got != want {
+			t.Errorf("%s: status %d, %q, want %q\n%s", body, r.status, got, want, r.stderr)
+		}
+	}
+}
+
 // TestRecorderStopsAtOnce stops a recording on all CPUs at the same time, from a flood that
 // would fill the ring buffer with requests to stop.
 func TestRecorderStopsAtOnce(t *testing.T) {
