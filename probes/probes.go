@@ -73,6 +73,9 @@ type Kind struct {
 	// Alone is set if a script with such a probe can have no other probe but begin and
 	// end, and only one attach point.
 	Alone bool
+	// Exclusive is set if the kernel may refuse a second program at a point, or has room for
+	// few points.
+	Exclusive bool
 	// Named is the name of the kind of probe whose args are those of the functions that
 	// this kind traces without args, or "".
 	Named string

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/daemon"
@@ -162,7 +163,7 @@ func (s *server) states() []metrics.Family {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	up := metrics.Family{Name: "gotrace_script_up", Help: "Whether a script is running."}
-	ok := metrics.Family{Name: "gotrace_script_last_load_successful", Help: "Whether the newest version of a script could be loaded."}
+	ok := metrics.Family{Name: "gotrace_script_last_load_successful", Help: "Whether the newest version of a script could be loaded and attached."}
 	for name, v := range s.scripts {
 		for _, m := range []struct {
 			f  *metrics.Family
@@ -189,16 +190,16 @@ func (s *server) script(name string) *served {
 }
 
 // Load implements daemon.Host.
-func (s *server) Load(name, text string, attached func()) (daemon.Session, error) {
+func (s *server) Load(name, text string, attached func()) (_ daemon.Session, alone bool, _ error) {
 	a := s.a
 	// Each script is compiled for the kernel as it is now.
 	a.kernel = kernel.LiveBTF(a.btfFile())
 	obj, ok := a.compile(source.NewFile(name, text))
 	if !ok {
-		return nil, errCompile
+		return nil, false, errCompile
 	}
 	if why := nothingToRun(obj, ""); why != "" {
-		return nil, errors.New(why)
+		return nil, false, errors.New(why)
 	}
 	style := output.Style{Trailer: obj.Settings.StrTruncTrailer, Quiet: true, NoWarnings: a.opt.noWarnings}
 	results := s.out.named(name)
@@ -215,19 +216,32 @@ func (s *server) Load(name, text string, attached func()) (daemon.Session, error
 	session, err := runtime.Load(obj, setup)
 	if err != nil {
 		a.report.err(err)
-		return nil, errLoad
+		return nil, false, errLoad
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.script(name)
 	v.next.lost, v.next.obj = lost, obj
-	return session, nil
+	return session, exclusive(obj), nil
+}
+
+// exclusive reports whether a script has probes that can be attached only once.
+func exclusive(obj *object.Object) bool {
+	for _, p := range obj.Programs {
+		for i := range p.Points {
+			if k := probes.Lookup(p.Points[i].Kind); k != nil && k.Exclusive {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // The details of these errors have been reported.
 var (
 	errCompile = errors.New("it has errors")
 	errLoad    = errors.New("it cannot be loaded")
+	errAttach  = errors.New("it cannot be attached")
 )
 
 // Started implements daemon.Host.
@@ -274,6 +288,10 @@ func (s *server) Failed(name string, err error, running bool) {
 	}
 	s.bad = true
 	s.mu.Unlock()
+	if errors.As(err, &source.DiagError{}) {
+		s.a.report.err(err)
+		err = errAttach
+	}
 	text := "it does not run"
 	if running {
 		text = "what ran before goes on"

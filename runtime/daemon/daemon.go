@@ -22,14 +22,15 @@ type Session interface {
 // called by the goroutine of Run, except that Ended is called by others.
 type Host interface {
 	// Load compiles a script and loads it. attached is to be called when all its probes
-	// are attached.
-	Load(name, text string, attached func()) (Session, error)
-	// Started is called when a script begins to run in place of any session that it had
-	// before, and Removed when its file is gone.
+	// are attached. alone reports that this may not be possible while another version of
+	// the script is attached.
+	Load(name, text string, attached func()) (s Session, alone bool, err error)
+	// Started is called when the probes of a script are attached and it takes the place of
+	// any session that it had before, and Removed when its file is gone.
 	Started(name string, s Session)
 	Removed(name string)
-	// Failed reports that a script could not be loaded, and whether its previous version
-	// still runs.
+	// Failed reports that a script could not be loaded or attached, and whether its
+	// previous version still runs.
 	Failed(name string, err error, running bool)
 	// Ended reports that a script has ended by itself.
 	Ended(name string, status int, err error)
@@ -45,10 +46,11 @@ const MaxScript = 1 << 20
 
 // Times of the daemon.
 const (
-	quiet      = 200 * time.Millisecond // without changes, before the scripts are read
-	attachWait = 10 * time.Second       // for all probes of a script to be attached
-	stopWait   = time.Second            // for a script to end
-	lookAgain  = 10 * time.Second       // between looks at what is not watched
+	quiet       = 200 * time.Millisecond // without changes, before the scripts are read
+	attachWait  = 10 * time.Second       // for all probes of a script to be attached
+	replaceWait = time.Minute            // the same, while the version before runs
+	stopWait    = time.Second            // for a script to end
+	lookAgain   = 10 * time.Second       // between looks at what is not watched
 )
 
 // Daemon runs the scripts of a directory.
@@ -62,13 +64,17 @@ type Daemon struct {
 // script is a file of the directory.
 type script struct {
 	text string // of the file when it was last loaded, or could not be
+	runs string // the text of the version that runs
 	run  *run   // nil: it does not run
 }
 
 // run is a session that runs.
 type run struct {
 	cancel context.CancelFunc
-	done   chan struct{} // closed when it has ended
+	ended  chan struct{} // closed when it has ended
+	err    error         // with which it did
+	shown  chan bool     // receives whether the host knows of it, when that is decided
+	done   chan struct{} // closed when it has ended and the host knows
 }
 
 // running reports whether the session has not ended.
@@ -187,11 +193,13 @@ func (d *Daemon) load(ctx context.Context, all bool) bool {
 		return true
 	}
 	d.missing = false
+	type file struct {
+		name, text string
+		err        error
+	}
+	var files []file
 	found := map[string]bool{}
 	for _, e := range entries {
-		if ctx.Err() != nil {
-			return false
-		}
 		name := e.Name()
 		path := filepath.Join(d.dir, name)
 		if st, err := os.Stat(path); !strings.HasSuffix(name, Suffix) || strings.HasPrefix(name, ".") || err == nil && !st.Mode().IsRegular() {
@@ -202,8 +210,9 @@ func (d *Daemon) load(ctx context.Context, all bool) bool {
 			continue
 		}
 		found[name] = true
-		d.update(ctx, name, text, err, all)
+		files = append(files, file{name, text, err})
 	}
+	// First, as a file may have got another name, and its probes may be exclusive.
 	var gone []string
 	for name := range d.scripts {
 		if !found[name] {
@@ -215,6 +224,12 @@ func (d *Daemon) load(ctx context.Context, all bool) bool {
 		d.scripts[name].run.stop()
 		delete(d.scripts, name)
 		d.host.Removed(name)
+	}
+	for _, f := range files {
+		if ctx.Err() != nil {
+			return false
+		}
+		d.update(ctx, f.name, f.text, f.err, all)
 	}
 	return ctx.Err() == nil
 }
@@ -233,9 +248,9 @@ func read(path string) (string, error) {
 	return string(text), err
 }
 
-// update starts or replaces a script whose text is new. A version that cannot be loaded
-// does not replace the one that runs. update waits until all probes are attached, but not
-// after end is done.
+// update starts or replaces a script whose text is new. A version that cannot be loaded or
+// attached does not replace the one that runs. update waits until all probes are attached,
+// but not after end is done.
 func (d *Daemon) update(end context.Context, name, text string, err error, all bool) {
 	s := d.scripts[name]
 	if s == nil {
@@ -250,32 +265,72 @@ func (d *Daemon) update(end context.Context, name, text string, err error, all b
 		return
 	}
 	s.text = key
-	attached := make(chan struct{})
-	var session Session
 	if err == nil {
-		session, err = d.host.Load(name, text, sync.OnceFunc(func() { close(attached) }))
+		err = d.replace(end, name, text, s)
 	}
 	if err != nil {
 		d.host.Failed(name, err, s.run.running())
-		return
 	}
-	s.run.stop()
-	ctx, cancel := context.WithCancel(context.Background())
-	s.run = &run{cancel: cancel, done: make(chan struct{})}
-	d.host.Started(name, session)
-	go func(r *run) {
-		defer close(r.done)
-		status, err := session.Run(ctx)
-		if ctx.Err() == nil || err != nil {
-			d.host.Ended(name, status, err)
-		}
-	}(s.run)
+}
+
+// replace starts a version of a script in place of the one before, which goes on if the new
+// one fails before its probes are attached.
+func (d *Daemon) replace(end context.Context, name, text string, s *script) error {
+	attached := make(chan struct{})
+	session, alone, err := d.host.Load(name, text, sync.OnceFunc(func() { close(attached) }))
+	if err != nil {
+		return err
+	}
+	wait := attachWait
+	running := s.run.running()
+	switch {
+	case running && alone:
+		s.run.stop()
+	case running:
+		wait = replaceWait
+	}
+	r := d.start(name, session)
 	select {
 	case <-attached:
-	case <-s.run.done:
+	case <-r.ended:
+		select {
+		case <-attached:
+		default:
+			err = r.err
+		}
 	case <-end.Done():
-	case <-time.After(attachWait):
+	case <-time.After(wait):
 	}
+	if err == nil {
+		s.run.stop()
+		s.run, s.runs = r, text
+		d.host.Started(name, session)
+		r.shown <- true
+		return nil
+	}
+	r.shown <- false
+	if running && alone && text != s.runs {
+		if err := d.replace(end, name, s.runs, s); err != nil {
+			d.host.Failed(name, err, false)
+		}
+	}
+	return err
+}
+
+// start runs a session.
+func (d *Daemon) start(name string, session Session) *run {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &run{cancel: cancel, ended: make(chan struct{}), shown: make(chan bool, 1), done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		var status int
+		status, r.err = session.Run(ctx)
+		close(r.ended)
+		if <-r.shown && (ctx.Err() == nil || r.err != nil) {
+			d.host.Ended(name, status, r.err)
+		}
+	}()
+	return r
 }
 
 // waitAll waits until all scripts have ended.

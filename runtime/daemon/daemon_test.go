@@ -14,11 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fake is a host and a session in one. A script that contains "bad" cannot be loaded, one
-// with "ends" ends at once, and one with "slow" takes forever to attach its probes.
+// fake is a host. A script that contains "bad" cannot be loaded, one with "fails" cannot be
+// attached, one with "ends" ends at once, and one with "slow" takes forever to attach its
+// probes. Of those with "only", one can be attached at a time.
 type fake struct {
-	mu  sync.Mutex
-	log []string
+	mu    sync.Mutex
+	log   []string
+	holds bool // a session with "only" is attached
 }
 
 func (f *fake) note(format string, args ...any) {
@@ -46,29 +48,47 @@ func (f *fake) take(t *testing.T, n int) string {
 }
 
 type session struct {
-	ends     bool
-	attached func() // nil: it does not happen
+	f        *fake
+	text     string
+	attached func()
 }
 
 func (s *session) Run(ctx context.Context) (int, error) {
-	if s.attached != nil {
+	is := func(word string) bool { return strings.Contains(s.text, word) }
+	s.f.mu.Lock()
+	taken := is("only") && s.f.holds
+	s.f.holds = s.f.holds || is("only")
+	s.f.mu.Unlock()
+	if taken {
+		return 1, errors.New("taken")
+	}
+	if is("only") {
+		defer func() {
+			s.f.mu.Lock()
+			defer s.f.mu.Unlock()
+			s.f.holds = false
+		}()
+	}
+	switch {
+	case is("fails"):
+		return 1, errors.New("fails")
+	case is("slow"):
+		s.f.note("attach")
+	default:
 		s.attached()
 	}
-	if !s.ends {
+	if !is("ends") {
 		<-ctx.Done()
 		return 0, nil
 	}
 	return 3, nil
 }
 
-func (f *fake) Load(name, text string, attached func()) (Session, error) {
+func (f *fake) Load(name, text string, attached func()) (s Session, alone bool, err error) {
 	if strings.Contains(text, "bad") {
-		return nil, errors.New("bad")
+		return nil, false, errors.New("bad")
 	}
-	if strings.Contains(text, "slow") {
-		attached = nil
-	}
-	return &session{strings.Contains(text, "ends"), attached}, nil
+	return &session{f, text, attached}, strings.Contains(text, "only"), nil
 }
 
 func (f *fake) Started(name string, s Session) { f.note("start %s", name) }
@@ -110,9 +130,16 @@ func TestRun(t *testing.T) {
 		{func() {}, "start a.bt; fail b.bt bad false; settled"},
 		{func() { write("a.bt", "two") }, "start a.bt"},
 		{func() { write("a.bt", "bad") }, "fail a.bt bad true"},
+		{func() { write("a.bt", "fails") }, "fail a.bt fails true"},
+		{func() { write("a.bt", "only") }, "start a.bt"},
+		{func() { write("a.bt", "only two") }, "start a.bt"},
+		{func() { write("a.bt", "only fails") }, "start a.bt; fail a.bt fails true"},
+		{func() { write("b.bt", "fails") }, "fail b.bt fails false"},
 		{func() { write("b.bt", "ends") }, "start b.bt; end b.bt 3 <nil>"},
 		{func() { reload <- unix.SIGHUP }, "start b.bt; end b.bt 3 <nil>"},
-		{func() { os.Rename(filepath.Join(dir, "a.bt"), filepath.Join(dir, "z.bt")) }, "fail z.bt bad false; remove a.bt"},
+		{func() { os.Rename(filepath.Join(dir, "a.bt"), filepath.Join(dir, "z.bt")) }, "remove a.bt; fail z.bt fails false"},
+		{func() { write("z.bt", "only") }, "start z.bt"},
+		{func() { os.Rename(filepath.Join(dir, "z.bt"), filepath.Join(dir, "a.bt")) }, "remove z.bt; start a.bt"},
 		{func() { os.Remove(filepath.Join(dir, "b.bt")) }, "remove b.bt"},
 		{func() { os.Symlink("c.txt", filepath.Join(dir, "y.bt")) }, "start y.bt"},
 	} {
@@ -209,12 +236,12 @@ func TestEndWhileAttaching(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan bool)
 	go func() { d.Run(ctx, nil, false); close(done) }()
-	if got := f.take(t, 1); got != "start a.bt" {
+	if got := f.take(t, 1); got != "attach" {
 		t.Errorf("at the start: %s", got)
 	}
 	cancel()
 	<-done
-	if len(f.log) > 0 {
+	if got := strings.Join(f.log, "; "); got != "start a.bt" {
 		t.Errorf("after the end: %q", f.log)
 	}
 }

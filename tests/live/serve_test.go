@@ -139,6 +139,12 @@ func TestServe(t *testing.T) {
 	write("good.bt", "begin { wrong(); }")
 	reported("good.bt: it has errors: what ran before goes on", 1)
 	exported(`gotrace_a{script="good.bt"} 2`, `gotrace_script_last_load_successful{script="good.bt"} 0`)
+	const packets = " xdp:lo { @p = count(); }" // only one program can be attached there
+	write("packets.bt", packets)
+	exported(`gotrace_script_up{script="packets.bt"} 1`)
+	write("good.bt", good(4)+packets)
+	reported("good.bt: it cannot be attached: what ran before goes on", 1)
+	exported(`gotrace_a{script="good.bt"} 2`, `gotrace_script_last_load_successful{script="good.bt"} 0`, `gotrace_script_up{script="good.bt"} 1`)
 	write("ends.bt", "begin { exit(); }")
 	reported("ends.bt: ended with status 0", 1)
 	s.signal(syscall.SIGHUP)
