@@ -26,11 +26,16 @@ func (c *compilation) parseUntil() []ast.Decl {
 	}
 	stop := c.req.Defs.Stop().Name
 	if startsPoint.MatchString(text) {
-		f := source.NewFile(untilFile, text+" { "+stop+"(); }")
-		if p := parse.File(f, c.req.Defs, c.diags); p != nil && !c.diags.HasErrors() {
-			return p.Decls
+		f := source.NewFile(untilFile, text+"\n{ "+stop+"(); }")
+		p := parse.File(f, c.req.Defs, c.diags)
+		switch {
+		case p == nil || c.diags.HasErrors():
+			return nil
+		case len(p.Decls) != 1:
+			c.diags.Errorf(p.Decls[0].Span(), "--until takes a condition, or attach points with one predicate, without a block")
+			return nil
 		}
-		return nil
+		return p.Decls
 	}
 	cond := parse.Condition(source.NewFile(untilFile, text), c.req.Defs, c.diags)
 	if c.diags.HasErrors() {
