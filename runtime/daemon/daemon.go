@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Session is a script that has been loaded: a *runtime.Session.
@@ -234,18 +236,28 @@ func (d *Daemon) load(ctx context.Context, all bool) bool {
 	return ctx.Err() == nil
 }
 
-// read reads a script.
+// read reads a script. It waits for nothing, as a link may point to a file like /proc/kmsg.
 func read(path string) (string, error) {
-	st, err := os.Stat(path)
-	if err == nil && st.Size() > MaxScript {
-		return "", errors.New("the file is too large for a script")
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
 	}
-	text, err := os.ReadFile(path)
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err
+	defer unix.Close(fd)
+	var text []byte
+	for buf := make([]byte, 16<<10); ; {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return "", err
+		case n == 0:
+			return string(text), nil
+		}
+		if text = append(text, buf[:n]...); len(text) > MaxScript {
+			return "", errors.New("the file is too large for a script")
+		}
 	}
-	return string(text), err
 }
 
 // update starts or replaces a script whose text is new. A version that cannot be loaded or

@@ -265,3 +265,42 @@ func TestOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestRead reads what scripts may be links to. It never waits.
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string, size int) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(strings.Repeat("x", size)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	keep, err := os.OpenFile(pipe, os.O_RDWR, 0) // a reader would wait for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keep.Close()
+	for _, c := range []struct {
+		path string
+		size int
+		err  string // "": none
+	}{
+		{file("empty", 0), 0, ""},
+		{file("most", MaxScript), MaxScript, ""},
+		{file("more", MaxScript+1), 0, "the file is too large for a script"},
+		{"/dev/zero", 0, "the file is too large for a script"},
+		{filepath.Join(dir, "none"), 0, "no such file or directory"},
+		{dir, 0, "is a directory"},
+		{pipe, 0, "resource temporarily unavailable"},
+	} {
+		text, err := read(c.path)
+		if got := fmt.Sprint(err); len(text) != c.size || err == nil != (c.err == "") || err != nil && got != c.err {
+			t.Errorf("%s: %d bytes, %s", c.path, len(text), got)
+		}
+	}
+}

@@ -12,9 +12,10 @@ import "fmt"
 // p is byte p%Chunk of chunk p/Chunk%Chunks. A program reserves memory by adding the size of
 // its record to the ring's head, the position after the last record. Records have multiples
 // of 8 bytes. They begin with RecordHeader bytes: the mark, and a number by which the records
-// of all CPUs are ordered. The record of the event follows, as in the ring buffer. The mark contains the position of the record itself
-// and is written last. So what is left of older records, of records that are not complete,
-// or of data that looks like a record has another mark.
+// of all CPUs are ordered. The record of the event follows, as in the ring buffer. The mark
+// contains the position of the record itself and is written last. So what is left of older
+// records, of records that are not complete, or of data that looks like a record has another
+// mark.
 //
 // The order is that of the boot clock. Reading a clock can take ten times as long as the rest,
 // so on machines with few CPUs the programs count the records instead, with RecorderCount.
