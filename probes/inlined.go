@@ -31,13 +31,14 @@ func (u *uprobeFile) inlined() error {
 		if i > 0 && copies[i-1].Addr == c.Addr || misplaced(u.e, u.x, s, c.Addr, u.path) != "" {
 			continue
 		}
-		n := len(u.out)
-		if err := u.add(s, c.Addr, copyName(c)); err != nil {
+		n, start := len(u.out), u.x.Start(s, c)
+		if err := u.add(s, start, copyName(c)); err != nil {
 			return err
 		}
 		for _, q := range u.out[n:] {
-			q.Aux.(*uprobePlace).copy = c
-			q.Bound = true
+			at := q.Aux.(*uprobePlace)
+			at.copy, at.before = c, start != c.Addr
+			q.Bound, q.Matched = true, true
 		}
 	}
 	return nil

@@ -76,6 +76,7 @@ type uprobePlace struct {
 	symbol binary.Symbol    // the function
 	args   []binary.USDTArg // USDT
 	copy   *binary.Inlined  // the inlined copy that starts at addr, or nil
+	before bool             // addr is that of the instruction before the copy
 	// replaced is set if the kernel replaces the instruction by a call.
 	replaced bool
 }

@@ -61,6 +61,9 @@ func probedFunction(p *Point, what string) (binary.Function, error) {
 	if err != nil {
 		return binary.Function{}, usage("%s cannot be used here: %s: %w", what, at.exe.Label, err)
 	}
+	if at.before {
+		return binary.Function{}, usage("%s cannot be used here: a copy of %s in %s starts with a loop or with an instruction that takes no breakpoint, so the probe is at the instruction before, which does not have the parameters yet", what, at.copy.Name, at.symbol.Name)
+	}
 	if at.copy != nil {
 		fn, _ := g.Copy(*at.copy)
 		return fn, nil

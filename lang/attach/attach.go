@@ -215,10 +215,10 @@ func (r *resolver) anyProvider(ap *ast.AttachPoint, parts []string) []*probes.Po
 	return points
 }
 
-// markMatched records in each point whether a pattern matches it and others.
+// markMatched records in each point whether a pattern, or one name, denotes it and others.
 func markMatched(points []*probes.Point, wild bool) {
 	for _, pt := range points {
-		pt.Matched = wild && len(points) > 1
+		pt.Matched = (wild || pt.Matched) && len(points) > 1
 	}
 }
 

@@ -43,3 +43,40 @@ func (g *DebugInfo) Copy(c Inlined) (Function, bool) {
 	}
 	return Function{g, unit, entry, c.Addr, true}, true
 }
+
+// Start returns the address in s at which a breakpoint is hit once by each run of a copy. It
+// is that of the copy's first instruction or, if the copy jumps back to that one or the kernel
+// refuses a breakpoint there, of the instruction before, if all runs come from that one.
+func (x *File) Start(s Symbol, c *Inlined) uint64 {
+	loops, others, known := false, false, true
+	before := c.Addr
+	look := func(at uint64, in insn) {
+		switch {
+		case in.flow == flowAway:
+			known = false // the target may be any
+		case in.flow == flowNext && at+uint64(in.size) == c.Addr && !c.Covers(at):
+			before = at
+		case in.flow != flowBranch && in.flow != flowJump || in.target != c.Addr:
+		case c.Covers(at):
+			loops = true
+		default:
+			others = true
+		}
+	}
+	for _, part := range append(x.Named(s.Name+".cold"), s) {
+		code := x.codeAt(part.Addr, int(min(part.Size, 1<<20)))
+		for pos := 0; pos < len(code); {
+			at := part.Addr + uint64(pos)
+			in, ok := decode(x.Arch(), code[pos:], at)
+			if !ok {
+				return c.Addr
+			}
+			look(at, in)
+			pos += in.size
+		}
+	}
+	if others || !known || !loops && !x.Refused(c.Addr) || x.Refused(before) {
+		return c.Addr
+	}
+	return before
+}

@@ -8,9 +8,18 @@ import (
 // TestInlinedCopies attaches to copies of functions that the compiler inlined, with their
 // parameters, and checks that a probe at the function itself tells where the copies are.
 func TestInlinedCopies(t *testing.T) {
-	for _, name := range []string{"copies-O1", "copies-O2", "copies-4", "copies-cpp"} {
+	for _, name := range []string{"copies-O1", "copies-O2", "copies-Os", "copies-4", "copies-cpp"} {
 		t.Run(name, func(t *testing.T) {
 			bin := fixture(t, name)
+			prints(t, bin, `uprobe:BIN:inlined:turns { @ = count(); }`, `
+@: 4`)
+			if name == "copies-Os" {
+				r := trace(t, "--dry-run", "-e", "uprobe:"+bin+":inlined:turns { print(args.n); }")
+				if !strings.Contains(r.stderr, "args cannot be used here: a copy of turns in once starts with a loop") {
+					t.Error(r.stderr)
+				}
+				return // the copies of the other functions are different
+			}
 			prints(t, bin, `uprobe:BIN:inlined:scaled { @[args.by] = count(); @x[args.by] = sum(args.x); }`, `
 @[3]: 2
 @[2]: 4
@@ -39,7 +48,7 @@ func TestInlinedCopies(t *testing.T) {
 					t.Errorf("%s\nprinted %s\nwant %s", script, got, want)
 				}
 			}
-			if r := trace(t, "-l", "uprobe:"+bin+":inlined:*"); strings.ReplaceAll(r.stdout, bin, "BIN") != "uprobe:BIN:inlined:scaled\nuprobe:BIN:inlined:sum\n" {
+			if r := trace(t, "-l", "uprobe:"+bin+":inlined:*"); strings.ReplaceAll(r.stdout, bin, "BIN") != "uprobe:BIN:inlined:scaled\nuprobe:BIN:inlined:sum\nuprobe:BIN:inlined:turns\n" {
 				t.Errorf("-l: %s%s", r.stdout, r.stderr)
 			}
 		})

@@ -52,6 +52,7 @@ var fixtures = map[string][2]string{
 	"inlined":    {"gcc -g -O1 -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer inlined.c", "-static"},
 	"copies-O1":  {"gcc -g -O1 -static copies.c", hostOnly},
 	"copies-O2":  {"gcc -g -O2 copies.c", "-static"},
+	"copies-Os":  {"gcc -g -Os -static copies.c", hostOnly},
 	"copies-4":   {"gcc -gdwarf-4 -O2 -static copies.c", hostOnly},
 	"copies-cpp": {"g++ -x c++ -g -O2 -static copies.c", hostOnly},
 	"lines-O0":   {"gcc -g -O0 lines.c", "-static"},

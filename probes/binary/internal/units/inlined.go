@@ -1,5 +1,7 @@
 package units
 
+import "slices"
+
 // Copy is a copy of a function that the compiler inlined into another function.
 type Copy struct {
 	Name    string // of the function that was inlined; mangled, if Mangled is set
@@ -9,6 +11,13 @@ type Copy struct {
 	Line    int
 	Entry   uint64 // offset of its entry in Unit.Whole
 	Unit    *Unit
+
+	Ranges [][2]uint64 // the first addresses of its code and after its code
+}
+
+// Covers reports whether an address is in the code of the copy.
+func (c *Copy) Covers(addr uint64) bool {
+	return slices.ContainsFunc(c.Ranges, func(r [2]uint64) bool { return r[0] <= addr && addr < r[1] })
 }
 
 // Inlined returns the copies of the functions with names that wanted reports true for, in
@@ -40,9 +49,13 @@ func (u *Unit) Inlined(wanted func(name string, mangled bool) bool) []Copy {
 		if name == "" || !wanted(name, mangled) {
 			continue
 		}
+		var ranges [][2]uint64
+		for _, r := range scopes[first:i] {
+			ranges = append(ranges, [2]uint64{r.lo, r.hi})
+		}
 		out = append(out, Copy{
 			Name: name, Mangled: mangled, Addr: whole.firstInsn(scopes[first:i]),
-			File: whole.file(uint64(s.callFile)), Line: int(s.callLine), Entry: s.entry, Unit: u,
+			File: whole.file(uint64(s.callFile)), Line: int(s.callLine), Entry: s.entry, Unit: u, Ranges: ranges,
 		})
 	}
 	return out

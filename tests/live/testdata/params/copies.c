@@ -1,5 +1,5 @@
 // scaled is inlined into three functions, into one of them in a loop, and is also called
-// through a pointer.
+// through a pointer. turns starts with a loop.
 volatile int sink;
 
 struct pair {
@@ -38,6 +38,31 @@ __attribute__((noinline)) int many(int n)
 
 __attribute__((noinline)) int pairs(struct pair *p) { return sum(p) * 2; }
 
+static inline __attribute__((always_inline)) int turns(int n, const char *s)
+{
+	int r = 0;
+	do {
+		r += sink + s[0];
+		sink = r;
+	} while (--n);
+	return r;
+}
+
+__attribute__((noinline)) int once(int n)
+{
+	sink += n * 3;
+	return n + 3 + turns(n, "x");
+}
+
+__attribute__((noinline)) int often(int n)
+{
+	while (n > 0) {
+		turns(4, "z");
+		n--;
+	}
+	return n;
+}
+
 int (*volatile pointer)(int, int) = scaled;
 
 int main(void)
@@ -50,5 +75,5 @@ int main(void)
 			r += thrice(i);
 	}
 	r += many(5) + pairs(&p) + pointer(7, 8);
-	return r == 0;
+	return (r + once(5) + often(3)) == 0;
 }
