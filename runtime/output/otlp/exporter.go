@@ -220,14 +220,15 @@ func (e *Exporter) last() {
 	}
 }
 
-// sendQueues sends events until none wait, or until a deadline if it is not zero. It returns
-// false if the collector is away.
+// sendQueues sends the events that wait, until a deadline if it is not zero. Those that come
+// meanwhile wait for the next time. Otherwise metrics would never be sent while there are
+// always new events. It returns false if the collector is away.
 func (e *Exporter) sendQueues(deadline time.Time) bool {
 	for _, q := range []struct {
 		*queue
 		service string
 	}{{&e.logs, "logs"}, {&e.spans, "traces"}} {
-		for {
+		for range q.batches() {
 			b, ok := q.first()
 			if !ok {
 				break

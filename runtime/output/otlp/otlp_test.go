@@ -352,6 +352,43 @@ func TestBack(t *testing.T) {
 	}
 }
 
+// TestBusy checks that all kinds of items are sent while there are always new events: each
+// request for events adds some.
+func TestBusy(t *testing.T) {
+	var mu sync.Mutex // of e, too
+	var e *Exporter
+	sent := map[string]int{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		sent[r.URL.Path]++
+		switch r.URL.Path {
+		case "/v1/logs":
+			e.add(&e.logs, []byte("x"))
+		case "/v1/traces":
+			e.add(&e.spans, []byte("x"))
+		}
+	}))
+	defer srv.Close()
+	c := &metrics.Collector{}
+	c.Add(&metrics.Source{Maps: func() ([]output.Map, error) { return nil, nil }})
+	mu.Lock()
+	var err error
+	e, err = Start(Config{Endpoint: srv.URL, Metrics: c, Warn: func(string) {}, Getenv: func(string) string { return "" }, Delay: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.add(&e.logs, []byte("x"))
+	e.add(&e.spans, []byte("x"))
+	mu.Unlock()
+	eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return sent["/v1/logs"] > 1 && sent["/v1/traces"] > 1 && sent["/v1/metrics"] > 0
+	})
+	e.Close()
+}
+
 // TestGone checks that a collector that is not there, or does not answer, delays the end by
 // a short time only, and that the loss is reported.
 func TestGone(t *testing.T) {

@@ -61,6 +61,13 @@ func (q *queue) first() (b batch, ok bool) {
 	return q.full[0], true
 }
 
+// batches returns the number of batches that wait.
+func (q *queue) batches() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.full) + min(q.open.items, 1)
+}
+
 // remove removes the batch that first returned. If it was lost, its items are counted.
 func (q *queue) remove(lost bool) {
 	q.mu.Lock()
