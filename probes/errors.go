@@ -55,7 +55,7 @@ func attachError(p *object.Point, err error, caps []Capability, why map[error]st
 			msg = fmt.Sprintf("there is no process %d", p.PID)
 		}
 	case errors.Is(err, unix.E2BIG):
-		msg = "too many programs are attached there already"
+		msg = "the kernel runs at most 64 programs there, those of other tools included: join blocks or policies"
 	}
 	return &AttachError{p, msg, err}
 }
