@@ -94,10 +94,10 @@ func (p parsed) messages(reporters []string) map[string]token.Pos {
 }
 
 // expectations returns the texts of all tests and of the files that they read.
-func expectations(t *testing.T) string {
+func expectations(t *testing.T, root string) string {
 	t.Helper()
 	var b strings.Builder
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func expectations(t *testing.T) string {
 // TestMessagesHaveTests checks that a test expects the longest part without conversions of
 // each message about a script or a policy.
 func TestMessagesHaveTests(t *testing.T) {
-	expected := expectations(t)
+	expected := expectations(t, "..")
 	used := map[string]bool{}
 	for _, f := range product(t) {
 		dir, _, _ := strings.Cut(f.path, "/")

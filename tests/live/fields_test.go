@@ -316,8 +316,12 @@ func TestFields(t *testing.T) {
 	w.signals()
 	s.signal(syscall.SIGINT)
 	r := s.wait()
-	r.quiet(t)
-	w.compare(strings.Split(strings.TrimSpace(r.stdout), "\n"))
+	r.quietButMissed(t)
+	got := strings.Split(strings.TrimSpace(r.stdout), "\n")
+	if r.missed() > 0 && len(got) < len(w.want) {
+		t.Skipf("the kernel left out events: %s", r.stderr)
+	}
+	w.compare(got)
 }
 
 // compare compares the lines of each kind of event. A segment may be sent again more than once.
