@@ -163,6 +163,11 @@ func (s *Session) reportSite(site object.Site, before, n uint64) {
 	switch site.Kind {
 	case object.MapFull:
 		told = true
+		if s.byName[site.What].Max == 0 {
+			helper("sk_storage_get", unix.ENOMEM)
+			msg = fmt.Sprintf("A value of %s was not kept: its socket is being closed, or has no room left (net.core.optmem_max)", site.What)
+			break
+		}
 		helper("map_update_elem", unix.E2BIG)
 		msg = fmt.Sprintf("Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. `let %s = hash(%d)`", site.What, 2*s.byName[site.What].Max)
 	case object.NoEntry:

@@ -67,7 +67,7 @@ type leftOut struct {
 	name   string
 	n      int // not printed, of those that were read
 	read   int // entries read, if there are more; 0: all of them
-	atMost int // entries that the map can have
+	atMost int // entries that the map can have; 0: there is no limit
 }
 
 func newEnding() *ending {
@@ -126,7 +126,11 @@ func (e *ending) reportLeftOut(w io.Writer) {
 	}
 	for _, l := range e.leftOut {
 		if l.read > 0 {
-			warn("%s: only %d entries were read, of %d at most, as the session was ended by a signal and reading the others takes long", l.name, l.read, l.atMost)
+			of := ","
+			if l.atMost > 0 {
+				of = fmt.Sprintf(", of %d at most,", l.atMost)
+			}
+			warn("%s: only %d entries were read%s as the session was ended by a signal and reading the others takes long", l.name, l.read, of)
 		}
 		if l.n > 0 {
 			warn("%s: %d entries, those with the least values or keys, were not printed, as the session was ended by a signal and printing them takes long", l.name, l.n)

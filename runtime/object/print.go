@@ -125,7 +125,7 @@ func (m *Map) Kept() string {
 	}
 	if m.Key == nil && m.Part == 0 {
 		fmt.Fprintf(&b, " at %d, set at %d", m.Off, m.Set)
-	} else {
+	} else if m.Max > 0 {
 		fmt.Fprintf(&b, ", at most %d", m.Max)
 	}
 	if m.PerCPU {

@@ -206,7 +206,7 @@ type Map struct {
 	Span  source.Span // its first use
 	Key   *types.Type // as stored; nil: no key
 	Value *types.Type
-	Max   int // maximum number of entries
+	Max   int // maximum number of entries; 0: there is none
 	// KeyNames are the names of the key's parts for other systems, "" where a part has
 	// none. MetricName is the name that the script gives the map there, or "".
 	KeyNames   []string

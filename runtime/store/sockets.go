@@ -72,7 +72,7 @@ const noPrealloc = 1 // BPF_F_NO_PREALLOC
 
 func newSockets(l *layout, s *Spec, m *object.Map) Store {
 	km := l.newMap(ir.Map{Name: kernelName(s.Name), Type: ir.SkStorage, KeySize: 4, ValueSize: s.valueSize(), Flags: noPrealloc})
-	m.Kernel = km.Name
+	m.Kernel, m.Max = km.Name, 0
 	return &sockets{m: km, name: s.Name, span: s.Span, size: s.valueSize()}
 }
 
