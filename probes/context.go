@@ -68,6 +68,14 @@ type Context struct {
 	OtherTasks bool
 }
 
+// NeedsOwnFrame reports whether the frame of a program must be on the stack of the task that
+// runs it. From Linux 6.13 on, frames are in memory that all tasks of a CPU use. That is wrong
+// for uprobes on a kernel with preemption. Programs of other types do not run again on a CPU
+// before they end: the kernel skips them.
+func (c *Context) NeedsOwnFrame(k Kernel) bool {
+	return c.Preemptible && c.Load.Type == ebpf.Kprobe && k.Has(FeatPreempt) && !k.Release().Less(Version{Major: 6, Minor: 13})
+}
+
 // Load describes how programs are loaded, and which points can share a program.
 type Load struct {
 	Type       ebpf.ProgramType

@@ -44,6 +44,13 @@ type jumpFix struct {
 func emit(f *mfunc) (*code, error) {
 	e := &emitter{f: f, c: &code{}, bottom: f.stack + 8*int64(f.spills), starts: map[*mblock]int{}, far: map[*mblock]int{}}
 	e.arrange()
+	if f.ownFrame {
+		// A program that contains a tail call has its frame on the stack of the task. The
+		// kernel removes the call, as it is never reached.
+		e.add(asm.Mov.Imm(asm.R0, 0))
+		e.add(asm.Instruction{OpCode: asm.JEq.Op(asm.ImmSource), Dst: asm.R0, Offset: 1})
+		e.add(asm.FnTailCall.Call())
+	}
 	for i, b := range e.order {
 		e.starts[b], e.far[b] = e.raw, e.reach
 		var next *mblock

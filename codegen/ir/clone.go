@@ -3,7 +3,7 @@ package ir
 // Clone returns a copy of f that shares nothing with it except maps, helpers, and the
 // functions that f refers to.
 func (f *Func) Clone() *Func {
-	g := &Func{Name: f.Name, Params: f.Params, Global: f.Global, Forgets: f.Forgets, nextID: f.nextID, nextB: f.nextB}
+	g := &Func{Name: f.Name, Params: f.Params, Global: f.Global, Forgets: f.Forgets, OwnFrame: f.OwnFrame, nextID: f.nextID, nextB: f.nextB}
 	blocks := make([]*Block, f.nextB)
 	values := make([]*Value, f.nextID)
 	for _, b := range f.Blocks {

@@ -74,8 +74,12 @@ type Func struct {
 	// and repeats a map lookup unless the last one is near. So the paths do not differ
 	// in the next block by the facts that the kernel's verifier derived in this one.
 	Forgets bool
-	nextID  int
-	nextB   int
+	// OwnFrame is set if the function's frame must be on the stack of the task that runs it.
+	// From Linux 6.13 on, the frames of programs are in memory that all tasks of a CPU use,
+	// although programs of some kinds can be preempted by another task that runs them.
+	OwnFrame bool
+	nextID   int
+	nextB    int
 }
 
 // Block is a basic block: values, then one terminator.

@@ -183,6 +183,9 @@ func (f *Func) String() string {
 	if f.Forgets {
 		b.WriteString(" forgets")
 	}
+	if f.OwnFrame {
+		b.WriteString(" ownframe")
+	}
 	b.WriteByte('\n')
 	for _, blk := range f.Blocks {
 		blk.write(&b)

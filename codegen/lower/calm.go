@@ -68,6 +68,7 @@ func (f *fn) calm(p *check.Prog) {
 		return true
 	})
 	f.b.Fn.Forgets = branches >= fewBranches
+	f.b.Fn.OwnFrame = p.Ctx.NeedsOwnFrame(f.k)
 	if branches < manyBranches {
 		return
 	}

@@ -231,7 +231,7 @@ func (p *parser) funcDecl() error {
 		}
 		f.Params = append(f.Params, t)
 	}
-	f.Global, f.Forgets = p.accept("global"), p.accept("forgets")
+	f.Global, f.Forgets, f.OwnFrame = p.accept("global"), p.accept("forgets"), p.accept("ownframe")
 	if p.prog.Main == nil {
 		p.prog.Main = f
 	} else {
