@@ -243,6 +243,8 @@ func kept(m *object.Map) string {
 		b.WriteString("one value for each CPU")
 	case m.Key == nil:
 		b.WriteString("one value")
+	case m.Max == 0:
+		b.WriteString("one value for each socket")
 	default:
 		fmt.Fprintf(&b, "at most %d keys", m.Max)
 		if m.PerCPU {
