@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -46,5 +47,27 @@ func TestReportDropped(t *testing.T) {
 		if s, ok := c.sink.(*lostSink); ok && fmt.Sprint(s.taken) != "[0:1 2:3 4:5]" {
 			t.Errorf("the sink has %v", s.taken)
 		}
+	}
+}
+
+// TestUnhurriedRecords checks that the first records after an interrupt are handled however
+// late they come, except for those with effects outside of the session.
+func TestUnhurriedRecords(t *testing.T) {
+	e := newEnding()
+	if e.late(false) || e.late(true) || e.handled != 0 {
+		t.Error("a record is late before the end")
+	}
+	e.interrupt()
+	e.cutAt.Store(-int64(time.Hour))
+	if !e.late(true) {
+		t.Error("a record with effects outside is handled after an interrupt")
+	}
+	for i := range unhurriedRecords {
+		if e.late(false) {
+			t.Fatalf("record %d is late", i)
+		}
+	}
+	if !e.late(false) {
+		t.Errorf("record %d is handled an hour after the interrupt", unhurriedRecords)
 	}
 }

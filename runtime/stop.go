@@ -25,6 +25,10 @@ const (
 	// patience is the time for which records are handled and entries of maps are
 	// prepared for printing after the user has ended the session.
 	patience = 700 * time.Millisecond
+	// unhurriedRecords is the number of records that are always handled after the user
+	// has ended the session, so that a busy machine does not cost the last results of
+	// a script that printed little.
+	unhurriedRecords = 1024
 	// outsidePatience is the time for which records of builtins with effects
 	// outside of the session are handled after the session has ended by itself. If
 	// the user ended it, none of them are handled.
@@ -44,6 +48,7 @@ type ending struct {
 	cutNow  context.CancelFunc
 	cutAt   atomic.Int64 // time when the user ended the session, in ns since start; 0: not yet
 	start   time.Time
+	handled int                      // number of records handled since the user ended the session
 	dropped map[*object.Event]uint64 // number of records that were not handled
 	leftOut []leftOut
 }
@@ -99,11 +104,16 @@ func (e *ending) stopped() bool { return e.ended.Load() != 0 }
 // interrupted reports whether the user has ended the session.
 func (e *ending) interrupted() bool { return e.cutAt.Load() != 0 }
 
-// late reports whether the session ended too long ago for a record to be handled.
-// outside tells whether the record's builtin has effects outside of the session.
+// late reports whether the session ended too long ago for a record to be handled, and
+// counts the record otherwise. outside tells whether the record's builtin has effects
+// outside of the session. late is called with the session locked.
 func (e *ending) late(outside bool) bool {
 	if at := e.cutAt.Load(); at != 0 {
-		return outside || e.now()-at > int64(patience)
+		if outside || e.handled >= unhurriedRecords && e.now()-at > int64(patience) {
+			return true
+		}
+		e.handled++
+		return false
 	}
 	at := e.ended.Load()
 	return outside && at != 0 && e.now()-at > int64(outsidePatience)
