@@ -287,6 +287,8 @@ type Invocation struct {
 
 	// Recorder is the size of the memory of --recorder in bytes; 0: it is not given.
 	Recorder int64
+	// Dated is set if the recorder's events tell when they occurred.
+	Dated bool
 	// Until is the condition of --until, or a probe without its body; "": it is not given.
 	Until string
 

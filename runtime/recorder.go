@@ -224,9 +224,13 @@ func (s *Session) printRecorded() {
 				break
 			}
 		}
+		if r.Dated {
+			s.date(s.env.BootToWall(rec.order))
+		}
 		s.handle(r.ring[rec.at:][:rec.size:rec.size])
 		printed++
 	}
+	s.date(time.Time{})
 	s.opt.Sink.Flush()
 	if s.opt.Quiet || broken {
 		return
@@ -238,6 +242,13 @@ func (s *Session) printRecorded() {
 		s.warnRecorder("", "The last %d recorded events are not printed, as a signal ended the session meanwhile", n)
 	}
 	fmt.Fprintf(s.opt.Stderr, "Recorded %d events: %d printed, %d overwritten by later ones\n", total, printed, total-uint64(len(list)))
+}
+
+// date tells Setup.Dated when the results that follow occurred.
+func (s *Session) date(at time.Time) {
+	for _, d := range s.opt.Dated {
+		d.Date(at)
+	}
 }
 
 func (s *Session) warnRecorder(hint, format string, args ...any) {

@@ -88,6 +88,9 @@ type Setup struct {
 	// Timeline is told when and in which thread events occurred, and of calls and returns.
 	// The script must have been compiled for it. It may be nil.
 	Timeline output.Timeline
+	// Dated is told when the events of a recorder occurred, if the script was compiled so that
+	// they tell it.
+	Dated []output.Dated
 	// Progress shows what takes long before the first result and after the last event; nil:
 	// nothing is shown.
 	Progress *output.Progress

@@ -53,7 +53,7 @@ func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	sess := &builtins.Invocation{
 		Params: o.params, Options: o.scriptOpts, Unsafe: o.unsafe, PID: o.pid,
 		Verbose: o.verbose, Warnings: o.warnings, Capture: o.pcap != "", Timeline: o.perfetto != "" || o.spans,
-		Recorder: o.recorder, Until: o.until,
+		Recorder: o.recorder, Until: o.until, Dated: o.dated(),
 		IncludeDirs: o.includeDirs, IncludeFiles: o.includeFiles, Files: a.files,
 	}
 	if a.child != nil {

@@ -60,7 +60,7 @@ func (e *exporters) sinks(setup *runtime.Setup, script string, spans bool) *metr
 	setup.KeepMaps = true
 	if e.otlp != nil {
 		s := e.otlp.NewSink(script)
-		setup.Sink = output.Tee{First: setup.Sink, Second: s}
+		setup.Sink, setup.Dated = output.Tee{First: setup.Sink, Second: s}, append(setup.Dated, s)
 		switch {
 		case spans && setup.Timeline != nil:
 			setup.Timeline = timelines{setup.Timeline, s}

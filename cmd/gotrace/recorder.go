@@ -34,6 +34,9 @@ func (o *options) checkRecorder(fs *flagSet) error {
 	return nil
 }
 
+// dated reports whether results are to have the times of their events.
+func (o *options) dated() bool { return o.format == "csv" || o.otlp != "" }
+
 // sizeUnits are the units of sizes, from the smallest.
 const sizeUnits = "KMGT"
 

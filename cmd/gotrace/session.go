@@ -107,6 +107,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		make = sinkOf(o.format)
 	}
 	sink := make(out, &a.messages, sinkOpt)
+	dated := datedOf(sink)
 	every := o.every
 	switch {
 	case a.live != nil:
@@ -116,7 +117,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	}
 	ropt := runtime.Setup{
 		Defs: a.defs(), Every: every, Periodic: a.redraw(obj, out),
-		Sink: sink, Stderr: &a.messages, Child: a.child, PID: o.pid, Progress: a.progress,
+		Sink: sink, Dated: dated, Stderr: &a.messages, Child: a.child, PID: o.pid, Progress: a.progress,
 		DryRun: o.dryRun, Verbose: o.verbose, Stats: o.stats, Budget: o.budget(), Quiet: o.quiet, NoWarnings: o.noWarnings, Kernel: a.kernel,
 		DebugDirs: filepath.SplitList(o.debugInfo), FetchDebug: a.fetchDebug(),
 	}
@@ -181,6 +182,14 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		fmt.Fprintf(a.report.w, "Child %s\n", a.child.Ended())
 	}
 	return status
+}
+
+// datedOf returns a list of s, if it shows the times of events.
+func datedOf(s output.Sink) (list []output.Dated) {
+	if d, ok := s.(output.Dated); ok {
+		list = append(list, d)
+	}
+	return list
 }
 
 // attached returns what to do when all probes are attached: it calls show and starts the

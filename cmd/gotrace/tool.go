@@ -275,6 +275,7 @@ func (a *app) key() string {
 	slices.Sort(features)
 	text, err := json.Marshal([]any{
 		o.params, o.scriptOpts, o.unsafe, o.pid, o.cmd, o.follow, o.comm, o.uid, o.cgroup, o.container, o.unit, o.warnings, features, o.usdtFile, o.debugInfo, o.probeFilter, o.pcap != "", o.perfetto != "" || o.spans,
+		o.recorder > 0 && o.dated(), o.maxOverhead > 0,
 		o.functions, o.includeFiles, o.includeDirs, env, ourNamespace(),
 	})
 	if err != nil {

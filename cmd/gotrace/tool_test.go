@@ -320,3 +320,39 @@ func TestBuildOverItself(t *testing.T) {
 		}
 	}
 }
+
+// TestToolKey checks that a tool does not use the programs that were compiled when it was
+// built, if they would be other ones with the flags that it is given.
+func TestToolKey(t *testing.T) {
+	key := func(args ...string) string {
+		o, err := parseFlags(append([]string{"-e", "begin {}"}, args...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return (&app{opt: o}).key()
+	}
+	for _, c := range []struct {
+		args []string // the last ones are added when the tool is run
+		n    int
+		same bool
+	}{
+		{[]string{"--max-overhead=2%"}, 1, false},
+		{[]string{"--max-overhead=2%", "--max-overhead=3%"}, 1, true},
+		{[]string{"-f=csv"}, 1, true},
+		{[]string{"--recorder=1M", "-f=csv"}, 1, false},
+		{[]string{"--recorder=1M", "--otlp=127.0.0.1:4318"}, 1, false},
+		{[]string{"--recorder=1M", "-f=json"}, 1, true},
+		{[]string{"--perfetto=out"}, 1, false},
+		{[]string{"--spans", "--otlp=127.0.0.1:4318"}, 2, false},
+		{[]string{"--pcap=out"}, 1, false},
+		{[]string{"-k"}, 1, false},
+		{[]string{"--unsafe"}, 1, false},
+		{[]string{"--comm=x"}, 1, false},
+		{[]string{"--html=out", "--every=1s"}, 2, true},
+	} {
+		built := c.args[:len(c.args)-c.n]
+		if same := key(built...) == key(c.args...); same != c.same {
+			t.Errorf("built with %q, run with %q: the same key: %t", built, c.args, same)
+		}
+	}
+}

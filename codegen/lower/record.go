@@ -35,6 +35,7 @@ func (u *shared) startRecorder() {
 		u.diags.Add(source.Diag{Msg: fmt.Sprintf("--recorder: %d bytes are too few: that is less than an event for each of %d CPUs", inv.Recorder, u.k.NumCPU()), Hint: "--recorder 64M is usual"})
 		return
 	}
+	r.Dated = inv.Dated || r.CPUs > maxCounting || !u.k.Has(probes.FeatAtomicFetch)
 	u.recorder = &recording{Recorder: r}
 }
 
@@ -178,7 +179,7 @@ const maxCounting = 4
 
 // recordOrder returns the number that orders a record among those of all CPUs.
 func (f *fn) recordOrder() *ir.Value {
-	if f.recorder.CPUs > maxCounting || !f.k.Has(probes.FeatAtomicFetch) {
+	if f.recorder.Dated {
 		return f.b.Call(ir.KtimeBootNs)
 	}
 	return f.b.FetchAdd(f.b.MapValue(f.recorderHeads(), object.RecorderCount), 0, f.b.Const(1))

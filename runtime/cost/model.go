@@ -102,82 +102,88 @@ const (
 	rfp        = asm.RFP
 )
 
+// onStack returns the instruction that puts the address at an offset in the stack into a
+// register, followed by others.
+//
+//go:noinline
+func onStack(r asm.Register, off int32, then ...asm.Instruction) asm.Instructions {
+	return append(asm.Instructions{asm.Mov.Reg(r, rfp), asm.Add.Imm(r, off)}, then...)
+}
+
+// set returns the instruction that puts a number into a register.
+//
+//go:noinline
+func set(r asm.Register, n int32) asm.Instruction { return asm.Mov.Imm(r, n) }
+
 // rowOf returns the row of k. It is not a table, as most of it is not needed.
-func rowOf(k key) (row, bool) {
-	call := func(set ...asm.Instruction) asm.Instructions { return append(set, k.helper.Call()) }
+func rowOf(k key) (r row, ok bool) {
+	call := k.helper.Call()
 	// fill makes 64 bytes of the stack readable, and puts the address of the task in
 	// r6.
-	fill := asm.Instructions{asm.FnGetCurrentTask.Call(), asm.Mov.Reg(ra, asm.R0), asm.Mov.Imm(asm.R0, 0)}
+	fill := asm.Instructions{asm.FnGetCurrentTask.Call(), asm.Mov.Reg(ra, asm.R0), set(asm.R0, 0)}
 	for off := int16(-64); off < 0; off += 8 {
 		fill = append(fill, asm.StoreMem(rfp, off, asm.R0, asm.DWord))
 	}
-	stack := func(r asm.Register, off int32) asm.Instructions {
-		return asm.Instructions{asm.Mov.Reg(r, rfp), asm.Add.Imm(r, off)}
-	}
-	join := func(lists ...asm.Instructions) (all asm.Instructions) {
-		for _, l := range lists {
-			all = append(all, l...)
-		}
-		return all
-	}
 	switch k.helper {
 	case Insn.helper:
-		r := row{ns: 0.4, share: 1. / 6, before: append(fill, asm.Mov.Imm(rb, 3), asm.Mov.Imm(rc, 5)), op: asm.Instructions{
+		r.ns, r.share, r.before = 0.4, 1./6, append(fill, set(rb, 3), set(rc, 5))
+		r.op = asm.Instructions{
 			// Some wait for the one before, as most instructions do.
 			asm.Add.Reg(rb, rc), asm.Xor.Reg(rb, rc), asm.LoadMem(ra, rfp, -8, asm.DWord),
 			asm.LSh.Imm(rb, 1), asm.Add.Imm(rb, 7), asm.JEq.Imm(ra, -1, ""),
-		}}
+		}
 		r.op[len(r.op)-1].Offset = 0
-		return r, true
 	case Atomic.helper:
-		return row{ns: 6, before: fill, op: asm.Instructions{asm.Mov.Imm(asm.R1, 1), atomicAdd()}}, true
+		r.ns, r.before, r.op = 6, fill, asm.Instructions{set(asm.R1, 1), atomicAdd()}
 	case asm.FnGetCurrentComm:
-		return row{ns: 40, before: fill, op: join(stack(asm.R1, -64), call(asm.Mov.Imm(asm.R2, 16)))}, true
+		r.ns, r.before, r.op = 40, fill, onStack(asm.R1, -64, set(asm.R2, 16), call)
 	case asm.FnProbeReadKernel, asm.FnProbeRead, asm.FnProbeReadKernelStr, asm.FnProbeReadStr:
-		return row{ns: 20, before: fill, op: join(stack(asm.R1, -64), call(asm.Mov.Imm(asm.R2, 8), asm.Mov.Reg(asm.R3, ra)))}, true
+		r.ns, r.before, r.op = 20, fill, onStack(asm.R1, -64, set(asm.R2, 8), asm.Mov.Reg(asm.R3, ra), call)
 	case asm.FnProbeReadUser, asm.FnProbeReadUserStr:
-		return row{ns: 30, before: append(fill, asm.LoadImm(ra, userText(), asm.DWord)),
-			op: join(stack(asm.R1, -64), call(asm.Mov.Imm(asm.R2, int32(len(sampleText)+1)), asm.Mov.Reg(asm.R3, ra)))}, true
+		r.ns, r.before = 30, append(fill, asm.LoadImm(ra, userText(), asm.DWord))
+		r.op = onStack(asm.R1, -64, set(asm.R2, int32(len(sampleText)+1)), asm.Mov.Reg(asm.R3, ra), call)
 	case asm.FnMapLookupElem, asm.FnMapUpdateElem, asm.FnMapDeleteElem:
-		return mapRow(k, fill, stack), true
+		return mapRow(k, fill), true
 	case asm.FnRingbufReserve, asm.FnRingbufSubmit, asm.FnRingbufDiscard:
 		// A reservation and its end are measured together.
 		const bytes, quiet = 32, 1 // without waking a reader
-		r := row{ns: 90, m: &ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 1 << 20}, op: asm.Instructions{
-			asm.LoadMapPtr(asm.R1, 0).WithReference(measuredMap), asm.Mov.Imm(asm.R2, bytes), asm.Mov.Imm(asm.R3, 0), asm.FnRingbufReserve.Call(),
-			asm.JEq.Imm(asm.R0, 0, ""), asm.Mov.Reg(asm.R1, asm.R0), asm.Mov.Imm(asm.R2, quiet), asm.FnRingbufSubmit.Call(),
-		}}
+		r.ns, r.share, r.m = 90, 2./3, &ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 1 << 20}
+		r.op = asm.Instructions{
+			asm.LoadMapPtr(asm.R1, 0).WithReference(measuredMap), set(asm.R2, bytes), set(asm.R3, 0), asm.FnRingbufReserve.Call(),
+			asm.JEq.Imm(asm.R0, 0, ""), asm.Mov.Reg(asm.R1, asm.R0), set(asm.R2, quiet), asm.FnRingbufSubmit.Call(),
+		}
 		r.op[4].Offset = 3
-		if r.share = 2. / 3; k.helper != asm.FnRingbufReserve {
+		if k.helper != asm.FnRingbufReserve {
 			r.ns, r.share = r.ns/2, 1./3
 		}
-		return r, true
 	case asm.FnGetStackid, asm.FnGetStack, asm.FnGetTaskStack:
-		return row{ns: 600}, true // depends on the depth
+		r.ns = 600 // depends on the depth
 	case asm.FnDPath:
-		return row{ns: 200}, true
+		r.ns = 200
 	case asm.FnLoop, asm.FnForEachMapElem:
-		return row{ns: 20}, true // for the call; its turns are counted apart
+		r.ns = 20 // for the call; its turns are counted apart
 	case asm.FnStrncmp, asm.FnPerCpuPtr, asm.FnThisCpuPtr, asm.FnGetFuncIp, asm.FnGetAttachCookie, asm.FnTaskPtRegs,
 		asm.FnGetFuncArg, asm.FnGetFuncRet, asm.FnMapLookupPercpuElem:
-		return row{ns: 5}, true
+		r.ns = 5
 	case asm.FnPerfProgReadValue, asm.FnSkbLoadBytes:
-		return row{ns: 15}, true
+		r.ns = 15
 	case asm.FnRingbufOutput, asm.FnSkbOutput:
-		return row{ns: 120}, true
+		r.ns = 120
 	case asm.FnGetNsCurrentPidTgid:
-		return row{ns: 40}, true
+		r.ns = 40
 	case asm.FnGetCurrentPidTgid, asm.FnGetCurrentUidGid, asm.FnGetCurrentTask, asm.FnGetCurrentTaskBtf,
 		asm.FnGetSmpProcessorId, asm.FnGetNumaNodeId, asm.FnGetCurrentCgroupId:
-		return row{ns: 4, op: call()}, true
+		r.ns, r.op = 4, asm.Instructions{call}
 	case asm.FnKtimeGetNs, asm.FnKtimeGetBootNs, asm.FnKtimeGetTaiNs, asm.FnKtimeGetCoarseNs, asm.FnJiffies64, asm.FnGetPrandomU32:
-		return row{ns: 20, op: call()}, true
+		r.ns, r.op = 20, asm.Instructions{call}
+	default:
+		return r, false
 	}
-	return row{}, false
+	return r, true
 }
 
 // mapRow returns the row of an operation on a map of a kind.
-func mapRow(k key, fill asm.Instructions, stack func(asm.Register, int32) asm.Instructions) row {
+func mapRow(k key, fill asm.Instructions) row {
 	size := uint32(8)
 	if !hashed(k.kind) {
 		size = 4
@@ -190,9 +196,9 @@ func mapRow(k key, fill asm.Instructions, stack func(asm.Register, int32) asm.In
 		}
 	}
 	one := func(id asm.BuiltinFunc) asm.Instructions {
-		list := append(asm.Instructions{asm.LoadMapPtr(asm.R1, 0).WithReference(measuredMap)}, stack(asm.R2, -64)...)
+		list := onStack(asm.R2, -64, asm.LoadMapPtr(asm.R1, 0).WithReference(measuredMap))
 		if id == asm.FnMapUpdateElem {
-			list = append(append(list, stack(asm.R3, -32)...), asm.Mov.Imm(asm.R4, 0))
+			list = append(list, onStack(asm.R3, -32, set(asm.R4, 0))...)
 		}
 		return append(list, id.Call())
 	}

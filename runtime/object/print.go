@@ -26,7 +26,7 @@ func (o *Object) String() string {
 		o.Events[i].print(&b, i)
 	}
 	if r := o.Recorder; r != nil {
-		fmt.Fprintf(&b, "recorder for %d CPUs, each %d times %d bytes, until=%t\n", r.CPUs, r.Chunks, r.Chunk, r.Until)
+		fmt.Fprintf(&b, "recorder for %d CPUs, each %d times %d bytes, until=%t, dated=%t\n", r.CPUs, r.Chunks, r.Chunk, r.Until, r.Dated)
 	}
 	for i, s := range o.Sites {
 		fmt.Fprintf(&b, "site %d: %s %q at %s\n", i, siteNames[s.Kind], s.What, s.Span)

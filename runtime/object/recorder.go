@@ -17,8 +17,9 @@ import "fmt"
 // records, of records that are not complete, or of data that looks like a record has another
 // mark.
 //
-// The order is that of the boot clock. Reading a clock can take ten times as long as the rest,
-// so on machines with few CPUs the programs count the records instead, with RecorderCount.
+// The order is that of the boot clock, if Dated is set. Reading a clock can take ten times as
+// long as the rest, so on machines with few CPUs the programs count the records instead, with
+// RecorderCount, unless their times are needed.
 //
 // RecorderHeads is an array of one element. It begins with SharedHeads parts of HeadSize bytes
 // that all CPUs use. HeadSize bytes for each CPU follow.
@@ -27,6 +28,7 @@ type Recorder struct {
 	Chunk  int
 	Chunks int  // of each CPU
 	Until  bool // the events are printed only if a program has stopped the recording
+	Dated  bool // records are ordered by the boot clock
 }
 
 // Names of the maps of a recorder, and the layout of their elements.

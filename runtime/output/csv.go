@@ -1,7 +1,6 @@
 package output
 
 import (
-	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -13,16 +12,16 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// CSVSink writes results as comma-separated values. Each row starts with the time at
-// which it is written. A row of column names precedes the first row, and each row whose
+// CSVSink writes results as comma-separated values. Each row starts with the time of its
+// event, or if that is not known the one at which it is written. A row of column names precedes the first row, and each row whose
 // columns are not those of the row before; it follows an empty line unless it is the
 // first. Reports about the run go to a second writer, as text.
 type CSVSink struct {
 	*TextSink
 	w       *csv.Writer
 	out     *Writer
-	columns []string // of the row before
-	at      string   // the time of the map being written, or ""
+	columns []string  // of the row before
+	at      time.Time // of what is written; zero: not known
 	now     func() time.Time
 }
 
@@ -44,11 +43,15 @@ func (c *CSVSink) row(columns []string, fields ...string) {
 		c.columns = columns
 		c.w.Write(append([]string{"time"}, columns...))
 	}
-	c.w.Write(append([]string{cmp.Or(c.at, c.time())}, fields...))
+	at := c.at
+	if at.IsZero() {
+		at = c.now()
+	}
+	c.w.Write(append([]string{at.UTC().Format(csvTime)}, fields...))
 }
 
-// time returns the present time.
-func (c *CSVSink) time() string { return c.now().UTC().Format(csvTime) }
+// Date implements Dated.
+func (c *CSVSink) Date(at time.Time) { c.at = at }
 
 // text returns a value as the text of a field.
 //
@@ -100,37 +103,41 @@ func (c *CSVSink) Value(v value.Value) {
 // Map implements Sink. Each entry is a row; each bucket of a histogram, and each point of
 // a time series, is one.
 func (c *CSVSink) Map(m Map) {
-	c.at = c.time() // all entries have the same one
-	defer func() { c.at = "" }()
+	defer c.Date(c.at)
+	c.Date(c.now()) // all entries have the same one
 	for _, e := range m.Entries {
-		var keys, head []string
+		keys, head := []string{"map"}, []string{m.Name}
 		if m.Keyed {
-			keys, head = c.fields(e.Key, "key")
-		}
-		columns := func(names ...string) []string { return slices.Concat([]string{"map"}, keys, names) }
-		write := func(columns []string, fields ...string) {
-			c.row(columns, slices.Concat([]string{m.Name}, head, fields)...)
+			names, fields := c.fields(e.Key, "key")
+			keys, head = append(keys, names...), append(head, fields...)
 		}
 		switch v := divided(e.Value, m.Div).(type) {
 		case value.Hist:
+			columns := []string{"from", "to", "count"}
 			for _, b := range v.Buckets {
 				from, to := bounds(b)
-				write(columns("from", "to", "count"), from, to, strconv.FormatUint(b.Count, 10))
+				c.row(concat(keys, columns), concat(head, []string{from, to, strconv.FormatUint(b.Count, 10)})...)
 			}
 		case value.Series:
+			columns := []string{"start", "value"}
 			for _, p := range v.Points {
 				text := ""
 				if p.Set {
 					text = c.text(p.V)
 				}
-				write(columns("start", "value"), time.Unix(0, p.Start).UTC().Format(csvTime), text)
+				c.row(concat(keys, columns), concat(head, []string{time.Unix(0, p.Start).UTC().Format(csvTime), text})...)
 			}
 		default:
 			names, fields := c.fields(v, "value")
-			write(columns(names...), fields...)
+			c.row(concat(keys, names), concat(head, fields)...)
 		}
 	}
 }
+
+// concat returns a and b in one list.
+//
+//go:noinline
+func concat(a, b []string) []string { return slices.Concat(a, b) }
 
 // bounds returns the smallest and the largest number of a bucket. They are empty if there
 // is none.
@@ -152,6 +159,8 @@ func bounds(b value.Bucket) (from, to string) {
 
 // Alert implements Sink.
 func (c *CSVSink) Alert(a Alert) {
+	defer c.Date(c.at)
+	c.Date(a.Time)
 	c.row([]string{"priority", "alert"}, a.Priority, strings.TrimSuffix(a.Text, "\n"))
 }
 

@@ -31,6 +31,14 @@ func TestCSV(t *testing.T) {
 	c.Value(value.Tuple{value.Int(1), value.Str{S: "long", Truncated: true}})
 	c.Value(value.Record{{Name: "x", V: value.Int(1)}, {Name: "y", V: value.Tuple{value.Int(2), value.Int(3)}}})
 	c.Alert(Alert{Priority: "Error", Text: "one\n"})
+	c.Alert(Alert{Priority: "Error", Text: "two\n", Time: time.Unix(7, 0)})
+	c.Date(time.Unix(5, 0))
+	c.Alert(Alert{Priority: "Error", Text: "three\n", Time: time.Unix(6, 0)})
+	c.Printf("printf", "before")
+	c.Map(Map{Name: "@", Entries: []value.Entry{{Value: value.Int(5)}}})
+	c.Printf("printf", "before")
+	c.Date(time.Time{})
+	c.Printf("printf", "now")
 	c.End()
 	c.Map(Map{Name: "@n", Entries: []value.Entry{{Value: value.Int(5)}}})
 	c.Map(Map{Name: "@empty", Keyed: true})
@@ -69,6 +77,18 @@ NOW,1,"(2, 3)"
 
 time,priority,alert
 NOW,Error,one
+1970-01-01T00:00:07.000Z,Error,two
+1970-01-01T00:00:06.000Z,Error,three
+
+time,printf
+1970-01-01T00:00:05.000Z,before
+
+time,map,value
+NOW,@,5
+
+time,printf
+1970-01-01T00:00:05.000Z,before
+NOW,now
 
 time,map,value
 NOW,@n,5

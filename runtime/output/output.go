@@ -89,6 +89,12 @@ type Timeline interface {
 	Call(s Stamp, name string, returns, all bool)
 }
 
+// Dated is a Sink that tells when results occurred.
+type Dated interface {
+	// Date tells when the results that follow occurred; zero: when they are passed.
+	Date(at time.Time)
+}
+
 // Calls are the calls of a thread that have not returned, the outermost first.
 type Calls []OpenCall
 

@@ -304,6 +304,40 @@ func TestRecorderConditions(t *testing.T) {
 	}
 }
 
+// TestRecorderTimes checks that the rows of -f csv have the times of their events, which are
+// printed later, and the order of these times.
+func TestRecorderTimes(t *testing.T) {
+	noPeer(t)
+	native(t)
+	const layout = "2006-01-02T15:04:05.000Z"
+	s := start(t, "-f", "csv", "--recorder", "64K", "-e",
+		`tracepoint:syscalls:sys_enter_getpgid `+fromUs+` { printf("%d %d\n", cpu, args.pid); } end { printf("end\n"); }`)
+	s.attached()
+	before := time.Now()
+	cpus, _ := cpuCount(t)
+	getpgids(cpus, 0, 10)
+	after := time.Now()
+	time.Sleep(20 * time.Millisecond)
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	r.quiet(t)
+	rows := strings.Split(strings.TrimSpace(strings.TrimPrefix(r.stdout, attachedLine)), "\n")
+	if len(rows) != 2+10*cpus || rows[0] != "time,printf" {
+		t.Fatalf("%q", rows)
+	}
+	last := before
+	for i, row := range rows[1:] {
+		text, event, _ := strings.Cut(row, ",")
+		at, err := time.Parse(layout, text)
+		late := at.After(after)
+		// Times are rounded down to ms, and two clocks are compared.
+		if err != nil || at.Before(last.Add(-2*time.Millisecond)) || late != (event == "end") || late != (i == 10*cpus) {
+			t.Errorf("%q is after %v; the events are from %v to %v", row, last, before.UTC(), after.UTC())
+		}
+		last = at
+	}
+}
+
 // TestRecorderReturns tests --until where a block is left early. Its condition uses args, which
 // the bodies of loops cannot.
 func TestRecorderReturns(t *testing.T) {

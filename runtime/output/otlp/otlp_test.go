@@ -192,6 +192,10 @@ func TestEvents(t *testing.T) {
 	s.Alert(output.Alert{Time: time.Unix(5, 0), Priority: "CRITICAL", Text: "help\n"})
 	s.Message(output.Message{Kind: "errorf", Level: output.Error, Text: "bad"})
 	s.Lost(3)
+	s.Date(time.Unix(3, 1))
+	s.Value(value.Int(1))
+	s.Alert(output.Alert{Time: time.Unix(2, 0), Priority: "Error", Text: "old"})
+	s.Date(time.Time{})
 	s.Value(value.Record{{Name: "start", V: value.Int(epoch)}, {Name: "end", V: value.Int(epoch + 5)}, {Name: "name", V: value.Str{S: "read"}}, {Name: "fd", V: value.Int(3)}})
 	s.Value(value.Record{{Name: "start", V: value.Int(1000)}, {Name: "duration", V: value.Int(7)}})
 	s.Value(value.Record{{Name: "start", V: value.Int(7)}, {Name: "end", V: value.Int(6)}}) // it ends before it starts
@@ -216,6 +220,7 @@ func TestEvents(t *testing.T) {
 		"printf INFO one 0", "printf INFO two\uFFFDff 0", "time INFO three12:00 0",
 		`value INFO kvlist_value:{values:{key:"a" value:{int_value:-1}} values:{key:"b" value:{array_value:{values:{bool_value:true} values:{string_value:"x"} values:{bytes_value:"\x01"}}}}} 0`,
 		"alert CRITICAL help 5000000000", "errorf ERROR bad 0", "lost_events WARN Lost 3 events 0",
+		"value INFO int_value:1 3000000001", "alert Error old 2000000000",
 		`value INFO kvlist_value:{values:{key:"start" value:{int_value:7}} values:{key:"end" value:{int_value:6}}} 0`, "printf INFO rest 0",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -26,6 +26,7 @@ type Sink struct {
 	kind   string // of the text in part
 	item   protowire.Message
 	open   map[int]output.Calls // by thread
+	date   time.Time            // of what is printed; zero: not known
 }
 
 // NewSink returns a sink that sends to e. script is the name of the script, or "".
@@ -112,9 +113,15 @@ func (s *Sink) Alert(a output.Alert) {
 // End implements output.Sink.
 func (s *Sink) End() { s.flushPart() }
 
-// log adds a record. at is the time of the event, zero if it is not known.
+// Date implements output.Dated.
+func (s *Sink) Date(at time.Time) { s.date = at }
+
+// log adds a record. at is the time of the event, zero if s.date is.
 func (s *Sink) log(kind string, severity uint64, severityText string, at time.Time, body []byte) {
 	m := s.item[:0]
+	if at.IsZero() {
+		at = s.date
+	}
 	if !at.IsZero() {
 		m.Fixed64(1, uint64(at.UnixNano()))
 	}
