@@ -3,6 +3,7 @@ package tetragon
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/runtime/lazy"
@@ -70,99 +71,77 @@ type numbers struct {
 	prefix string
 }
 
-//go:noinline
-func integer(c string, signed bool, show Show) *argType {
-	return &argType{c: c, class: numberClass, signed: signed, show: show, fields: []string{"@"}}
-}
+// typeTable has a line for each of the types, or for several that are the same: the names in
+// policies, the C type, what operators see (n and i: a number without and with sign, t: a
+// text, s: the ends of a connection), the form in which it is shown, the value, the fields
+// and the mode.
+const typeTable = `
+bpf_attr; union bpf_attr*; -; BPFAttr; ; $.prog_type|$.insn_cnt|str($.prog_name)
+bpf_cmd; int32; i; BPFCmd; ; @
+bpf_map; struct bpf_map*; -; BPFMap; ; (uint32)$.map_type|$.key_size|$.value_size|$.max_entries|str($.name)
+bpf_prog; struct bpf_prog*; -; BPFProg; ; (uint32)$.type|$.len|str($.aux.name)
+cap_effective cap_inheritable cap_permitted kernel_cap_t; ; n; Caps; tg_caps($); @
+capability; int32; i; Capability; ; @
+char_buf const_buf; ; t; Bytes; tg_bytes($, %); @|(int64)(%)
+char_iovec; ; -; Vec; ; tg_vec($, 0, %)|tg_vec($, 1, %)|tg_vec($, 2, %)|tg_vec($, 3, %)|(int64)(%)
+cred; struct cred*; -; Cred; ; $.uid.val|$.gid.val|$.suid.val|$.sgid.val|$.euid.val|$.egid.val|$.fsuid.val|$.fsgid.val|$.securebits|tg_caps((uint64)$ + offsetof(struct cred, cap_permitted))|tg_caps((uint64)$ + offsetof(struct cred, cap_effective))|tg_caps((uint64)$ + offsetof(struct cred, cap_inheritable))|$.user_ns.level|$.user_ns.owner.val|$.user_ns.group.val|$.user_ns.ns.inum
+data_loc string; ; t; String; tg_str($); @
+dentry; struct dentry*; t; Path; path($); @|$.d_inode.i_mode; $.d_inode.i_mode
+fd; int32; t; File; path(tg_file($)); @|tg_file($).f_inode.i_mode; tg_file($).f_inode.i_mode
+file; struct file*; t; File; path($); @|$.f_inode.i_mode; $.f_inode.i_mode
+filename; struct filename*; t; String; str(kptr($.name)); @
+int int32 sint32; int32; i; Int; ; @
+int16 sint16; int16; i; Int; ; @
+int64 long sint64; int64; i; Long; ; @
+int8 sint8; int8; i; Int; ; @
+iov_iter; struct iov_iter*; t; Bytes; tg_bytes(tg_iter_at($), tg_iter_len($)); @|(int64)$.count
+kiocb; struct kiocb*; t; File; path($.ki_filp); @|$.ki_filp.f_inode.i_mode; $.ki_filp.f_inode.i_mode
+linux_binprm; struct linux_binprm*; t; Binprm; path($); @|$.file.f_inode.i_mode; $.file.f_inode.i_mode
+load_info; struct load_info*; t; Module; str(kptr($.name)); @|(uint64)$.sig_ok|(uint64)0
+module; struct module*; t; Module; str($.name); @|tg_signed($)|(uint64)$.taints
+net_device; struct net_device*; t; NetDev; str($.name); @
+nop; ; -; Nothing
+path; struct path*; t; Path; path($); @|$.dentry.d_inode.i_mode; $.dentry.d_inode.i_mode
+perf_event; struct perf_event*; -; PerfEvent; ; $.attr.type|$.attr.config|tg_perf_func($)|$.attr.config2
+size_t uint64 ulong; uint64; n; Size; ; @
+skb; struct sk_buff*; s; Skb; ; $.hash|$.len|$.priority|$.mark|tg_skb_addr($, 0)|tg_skb_addr($, 1)|tg_skb_port($, 0)|tg_skb_port($, 2)|bswap((uint16)$.protocol)|tg_skb_proto($)|tg_skb_family($)
+sock; struct sock*; s; Sock; ; $.__sk_common.skc_family|$.sk_type|$.sk_protocol|$.sk_mark|$.sk_priority|tg_laddr($)|tg_raddr($)|$.__sk_common.skc_num|bswap($.__sk_common.skc_dport)|(uint64)$.__sk_common.skc_cookie.counter|$.__sk_common.skc_state
+sockaddr; ; s; Sockaddr; ; tg_peek2($, 0)|tg_sa_addr($)|bswap(tg_peek2($, 2))
+sockaddr_un; ; t; SockaddrUn; tg_sun_path($); tg_peek2($, 0)|@
+socket; struct socket*; s; Sock; ; $.sk.__sk_common.skc_family|$.sk.sk_type|$.sk.sk_protocol|$.sk.sk_mark|$.sk.sk_priority|tg_laddr($.sk)|tg_raddr($.sk)|$.sk.__sk_common.skc_num|bswap($.sk.__sk_common.skc_dport)|(uint64)$.sk.__sk_common.skc_cookie.counter|$.sk.__sk_common.skc_state
+syscall64; int64; i; Syscall; tg_call($); @
+uint16; uint16; n; Uint; ; @
+uint32; uint32; n; Uint; ; @
+uint8; uint8; n; Uint; ; @
+user_namespace; struct user_namespace*; -; UserNS; ; $.level|$.owner.val|$.group.val|$.ns.inum
+`
+
+// shows are the forms by their names in typeTable.
+const shows = "Nothing Int Uint Long Size String Bytes Vec Path File Sock Skb Sockaddr SockaddrUn Cred UserNS Capability Caps BPFAttr BPFMap BPFProg BPFCmd PerfEvent Module Binprm NetDev Syscall"
 
 // argTypes are the types by their names in policies.
 var argTypes = lazy.Value[map[string]*argType]{New: func() map[string]*argType {
-	file := &argType{
-		c: "struct file*", class: textClass, value: "path($)", show: ShowFile,
-		fields: []string{"@", "$.f_inode.i_mode"}, mode: "$.f_inode.i_mode",
+	m := map[string]*argType{}
+	forms := strings.Fields(shows)
+	for _, line := range strings.Split(strings.TrimSpace(typeTable), "\n") {
+		row := strings.Split(line, "; ")
+		row = append(row, "", "", "")
+		for _, name := range strings.Fields(row[0]) {
+			t := &argType{c: row[1], show: Show(slices.Index(forms, row[3])), value: row[4], mode: row[6]}
+			t.class, t.signed = class(strings.IndexByte("-nts", row[2][0])), row[2] == "i"
+			if t.signed {
+				t.class = numberClass
+			}
+			if row[5] != "" {
+				t.fields = strings.Split(row[5], "|")
+			}
+			m[name] = t
+		}
 	}
-	sock := &argType{c: "struct sock*", class: socketClass, show: ShowSock, fields: sockFields("$")}
-	text := &argType{class: textClass, value: "tg_str($)", show: ShowString, fields: []string{"@"}}
-	caps := &argType{class: numberClass, value: "tg_caps($)", show: ShowCaps, fields: []string{"@"}}
-	m := map[string]*argType{
-		"int": integer("int32", true, ShowInt), "sint32": integer("int32", true, ShowInt), "int32": integer("int32", true, ShowInt),
-		"sint8": integer("int8", true, ShowInt), "int8": integer("int8", true, ShowInt), "uint8": integer("uint8", false, ShowUint),
-		"sint16": integer("int16", true, ShowInt), "int16": integer("int16", true, ShowInt), "uint16": integer("uint16", false, ShowUint),
-		"uint32": integer("uint32", false, ShowUint), "ulong": integer("uint64", false, ShowSize), "uint64": integer("uint64", false, ShowSize),
-		"size_t": integer("uint64", false, ShowSize), "long": integer("int64", true, ShowLong), "sint64": integer("int64", true, ShowLong),
-		"int64":       integer("int64", true, ShowLong),
-		"string":      text,
-		"char_buf":    {class: textClass, value: "tg_bytes($, %)", show: ShowBytes, fields: []string{"@", "(int64)(%)"}},
-		"const_buf":   {class: textClass, value: "tg_bytes($, %)", show: ShowBytes, fields: []string{"@", "(int64)(%)"}},
-		"char_iovec":  {show: ShowVec, fields: []string{"tg_vec($, 0, %)", "tg_vec($, 1, %)", "tg_vec($, 2, %)", "tg_vec($, 3, %)", "(int64)(%)"}},
-		"skb":         {c: "struct sk_buff*", class: socketClass, show: ShowSkb, fields: skbFields("$")},
-		"sock":        sock,
-		"socket":      {c: "struct socket*", class: socketClass, show: ShowSock, fields: sockFields("$.sk")},
-		"sockaddr":    {class: socketClass, show: ShowSockaddr, fields: sockaddrFields("$")},
-		"sockaddr_un": {class: textClass, value: "tg_sun_path($)", show: ShowSockaddrUn, fields: []string{"tg_peek2($, 0)", "@"}},
-		"fd": {
-			c: "int32", class: textClass, value: "path(tg_file($))", show: ShowFile,
-			fields: []string{"@", "tg_file($).f_inode.i_mode"}, mode: "tg_file($).f_inode.i_mode",
-		},
-		"file":     file,
-		"filename": {c: "struct filename*", class: textClass, value: "str(kptr($.name))", show: ShowString, fields: []string{"@"}},
-		"path": {
-			c: "struct path*", class: textClass, value: "path($)", show: ShowPath,
-			fields: []string{"@", "$.dentry.d_inode.i_mode"}, mode: "$.dentry.d_inode.i_mode",
-		},
-		"dentry": {
-			c: "struct dentry*", class: textClass, value: "path($)", show: ShowPath,
-			fields: []string{"@", "$.d_inode.i_mode"}, mode: "$.d_inode.i_mode",
-		},
-		"linux_binprm": {
-			c: "struct linux_binprm*", class: textClass, value: "path($)", show: ShowBinprm,
-			fields: []string{"@", "$.file.f_inode.i_mode"}, mode: "$.file.f_inode.i_mode",
-		},
-		"kiocb": {
-			c: "struct kiocb*", class: textClass, value: "path($.ki_filp)", show: ShowFile,
-			fields: []string{"@", "$.ki_filp.f_inode.i_mode"}, mode: "$.ki_filp.f_inode.i_mode",
-		},
-		"iov_iter": {c: "struct iov_iter*", class: textClass, value: "tg_bytes(tg_iter_at($), tg_iter_len($))", show: ShowBytes, fields: []string{"@", "(int64)$.count"}},
-		"nop":      {show: ShowNothing},
-		"bpf_attr": {c: "union bpf_attr*", show: ShowBPFAttr, fields: []string{"$.prog_type", "$.insn_cnt", "str($.prog_name)"}},
-		"bpf_map": {c: "struct bpf_map*", show: ShowBPFMap, fields: []string{
-			"(uint32)$.map_type", "$.key_size", "$.value_size", "$.max_entries", "str($.name)"}},
-		"bpf_prog": {c: "struct bpf_prog*", show: ShowBPFProg, fields: []string{"(uint32)$.type", "$.len", "str($.aux.name)"}},
-		"perf_event": {c: "struct perf_event*", show: ShowPerfEvent, fields: []string{
-			"$.attr.type", "$.attr.config", "tg_perf_func($)", "$.attr.config2"}},
-		"user_namespace": {c: "struct user_namespace*", show: ShowUserNS, fields: []string{
-			"$.level", "$.owner.val", "$.group.val", "$.ns.inum"}},
-		"capability": {c: "int32", class: numberClass, signed: true, names: numbers{capabilities.Get(), "CAP_"}, show: ShowCapability, fields: []string{"@"}},
-		"bpf_cmd":    {c: "int32", class: numberClass, signed: true, names: numbers{bpfCommands.Get(), "BPF_"}, show: ShowBPFCmd, fields: []string{"@"}},
-		"cred": {c: "struct cred*", show: ShowCred, fields: []string{
-			"$.uid.val", "$.gid.val", "$.suid.val", "$.sgid.val", "$.euid.val", "$.egid.val", "$.fsuid.val", "$.fsgid.val", "$.securebits",
-			"tg_caps((uint64)$ + offsetof(struct cred, cap_permitted))", "tg_caps((uint64)$ + offsetof(struct cred, cap_effective))",
-			"tg_caps((uint64)$ + offsetof(struct cred, cap_inheritable))",
-			"$.user_ns.level", "$.user_ns.owner.val", "$.user_ns.group.val", "$.user_ns.ns.inum"}},
-		"load_info":       {c: "struct load_info*", class: textClass, value: "str(kptr($.name))", show: ShowModule, fields: []string{"@", "(uint64)$.sig_ok", "(uint64)0"}},
-		"module":          {c: "struct module*", class: textClass, value: "str($.name)", show: ShowModule, fields: []string{"@", "tg_signed($)", "(uint64)$.taints"}},
-		"kernel_cap_t":    caps,
-		"cap_inheritable": caps,
-		"cap_permitted":   caps,
-		"cap_effective":   caps,
-		"net_device":      {c: "struct net_device*", class: textClass, value: "str($.name)", show: ShowNetDev, fields: []string{"@"}},
-		"syscall64":       {c: "int64", class: numberClass, value: "tg_call($)", signed: true, show: ShowSyscall, fields: []string{"@"}},
-		"data_loc":        {class: textClass, value: "tg_str($)", show: ShowString, fields: []string{"@"}},
-	}
+	m["capability"].names = numbers{capabilities.Get(), "CAP_"}
+	m["bpf_cmd"].names = numbers{bpfCommands.Get(), "BPF_"}
 	return m
 }}
-
-func sockFields(s string) []string {
-	return strings.Split(strings.ReplaceAll("#.__sk_common.skc_family|#.sk_type|#.sk_protocol|#.sk_mark|#.sk_priority|tg_laddr(#)|tg_raddr(#)|#.__sk_common.skc_num|bswap(#.__sk_common.skc_dport)|(uint64)#.__sk_common.skc_cookie.counter|#.__sk_common.skc_state", "#", s), "|")
-}
-
-func skbFields(s string) []string {
-	return strings.Split(strings.ReplaceAll("#.hash|#.len|#.priority|#.mark|tg_skb_addr(#, 0)|tg_skb_addr(#, 1)|tg_skb_port(#, 0)|tg_skb_port(#, 2)|bswap((uint16)#.protocol)|tg_skb_proto(#)|tg_skb_family(#)", "#", s), "|")
-}
-
-func sockaddrFields(s string) []string {
-	return strings.Split(strings.ReplaceAll("tg_peek2(#, 0)|tg_sa_addr(#)|bswap(tg_peek2(#, 2))", "#", s), "|")
-}
 
 // socketPart is a part of a socket that operators compare.
 type socketPart uint8
@@ -221,34 +200,33 @@ func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// prelude holds the macros that scripts use, by name. Each may use others.
-var prelude = lazy.Value[map[string]string]{New: func() map[string]string {
-	return map[string]string{
-		"tg_str": `// tg_str(p) is the string at an address of the kernel or of the process.
+// preludeText has the macros that scripts use, in their order, with empty lines between them.
+// Each may use others.
+const preludeText = `// tg_str(p) is the string at an address of the kernel or of the process.
 macro tg_str(p) { let $p = (uint64)p; ($p >> 63) != 0 ? str(kptr($p)) : str(uptr($p)) }
-`,
-		"tg_head": `// tg_head(p) is the first 40 bytes of the string at an address of the kernel or of the process.
-macro tg_head(p) { let $p = (uint64)p; ($p >> 63) != 0 ? str(kptr($p), 41) : str(uptr($p), 41) }
-`,
-		"tg_bytes": `// tg_bytes(p, n) is n bytes at an address of the kernel or of the process.
-macro tg_bytes(p, n) { let $p = (uint64)p; let $n = n; ($p >> 63) != 0 ? buf(kptr($p), $n) : buf(uptr($p), $n) }
-`,
-		"tg_strn": `// tg_strn(p, n) is the string of at most n bytes at an address of the kernel or of the process.
+
+// tg_strn(p, n) is the string of at most n bytes at an address of the kernel or of the process.
 macro tg_strn(p, n)
 {
   let $p = (uint64)p;
   let $n = (uint64)n + 1;
   ($p >> 63) != 0 ? str(kptr($p), $n) : str(uptr($p), $n)
 }
-`,
-		"tg_peek2": `// tg_peek2(p, n) is the 16-bit word n bytes after an address of the kernel or of the process.
+
+// tg_head(p) is the first 40 bytes of the string at an address of the kernel or of the process.
+macro tg_head(p) { let $p = (uint64)p; ($p >> 63) != 0 ? str(kptr($p), 41) : str(uptr($p), 41) }
+
+// tg_bytes(p, n) is n bytes at an address of the kernel or of the process.
+macro tg_bytes(p, n) { let $p = (uint64)p; let $n = n; ($p >> 63) != 0 ? buf(kptr($p), $n) : buf(uptr($p), $n) }
+
+// tg_peek2(p, n) is the 16-bit word n bytes after an address of the kernel or of the process.
 macro tg_peek2(p, n)
 {
   let $p = (uint64)p + n;
   ($p >> 63) != 0 ? *(uint16*)kptr($p) : *(uint16*)uptr($p)
 }
-`,
-		"tg_call": `// tg_call(n) is the number of a system call, with bit 31 set if a 32-bit program makes it on
+
+// tg_call(n) is the number of a system call, with bit 31 set if a 32-bit program makes it on
 // amd64: its numbers are others.
 macro tg_call(n)
 {
@@ -259,11 +237,11 @@ macro tg_call(n)
     $n
   }
 }
-`,
-		"tg_caps": `// tg_caps(p) is the set of capabilities at an address of the kernel.
+
+// tg_caps(p) is the set of capabilities at an address of the kernel.
 macro tg_caps(p) { *(uint64*)kptr((uint64)p) }
-`,
-		"tg_vec": `// tg_vec(p, i, n) is the bytes of element i of an array of n struct iovec.
+
+// tg_vec(p, i, n) is the bytes of element i of an array of n struct iovec.
 macro tg_vec(p, i, n)
 {
   let $p = (uint64)p + 16 * i;
@@ -273,16 +251,16 @@ macro tg_vec(p, i, n)
   let $len = $n > i ? ($k ? *(uint64*)kptr($p + 8) : *(uint64*)uptr($p + 8)) : (uint64)0;
   buf(uptr($at), $len, 1024)
 }
-`,
-		"tg_file": `// tg_file(n) is the open file of descriptor n of the current process.
+
+// tg_file(n) is the open file of descriptor n of the current process.
 macro tg_file(n)
 {
   let $t = curtask.files.fdt;
   let $n = (uint64)(uint32)n;
   (struct file*)($n < $t.max_fds ? (uint64)$t.fd[$n] : (uint64)0)
 }
-`,
-		"tg_laddr": `// tg_laddr(s) and tg_raddr(s) are the addresses of a socket's ends.
+
+// tg_laddr(s) and tg_raddr(s) are the addresses of a socket's ends.
 macro tg_laddr(s)
 {
   let $s = s;
@@ -290,31 +268,31 @@ macro tg_laddr(s)
     ? ntop($s.__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8)
     : ntop($s.__sk_common.skc_rcv_saddr)
 }
-`,
-		"tg_raddr": `macro tg_raddr(s)
+
+macro tg_raddr(s)
 {
   let $s = s;
   $s.__sk_common.skc_family == 10
     ? ntop($s.__sk_common.skc_v6_daddr.in6_u.u6_addr8)
     : ntop($s.__sk_common.skc_daddr)
 }
-`,
-		"tg_ip": `// tg_ip(skb) is the address of the header of IP of a packet.
+
+// tg_ip(skb) is the address of the header of IP of a packet.
 macro tg_ip(skb) { kptr((uint64)skb.head + skb.network_header) }
-`,
-		"tg_skb_v6": `macro tg_skb_v6(skb) { skb.protocol == 0xdd86 }
-`,
-		"tg_skb_family": `// tg_skb_family(skb) is the family of a packet's addresses, or 0.
+
+macro tg_skb_v6(skb) { skb.protocol == 0xdd86 }
+
+// tg_skb_family(skb) is the family of a packet's addresses, or 0.
 macro tg_skb_family(skb) { skb.protocol == 0xdd86 ? 10 : (skb.protocol == 8 ? 2 : 0) }
-`,
-		"tg_skb_proto": `// tg_skb_proto(skb) is the protocol of a packet of IP.
+
+// tg_skb_proto(skb) is the protocol of a packet of IP.
 macro tg_skb_proto(skb)
 {
   let $ip = tg_ip(skb);
   tg_skb_v6(skb) ? *(uint8*)($ip + 6) : (skb.protocol == 8 ? *(uint8*)($ip + 9) : (uint8)0)
 }
-`,
-		"tg_skb_addr": `// tg_skb_addr(skb, i) is the source or, if i is 1, the target of a packet.
+
+// tg_skb_addr(skb, i) is the source or, if i is 1, the target of a packet.
 macro tg_skb_addr(skb, i)
 {
   let $ip = tg_ip(skb);
@@ -322,8 +300,8 @@ macro tg_skb_addr(skb, i)
     ? ntop(((struct in6_addr*)($ip + 8 + 16 * i)).in6_u.u6_addr8)
     : ntop(*(uint32*)($ip + 12 + 4 * i))
 }
-`,
-		"tg_skb_port": `// tg_skb_port(skb, n) is the port n bytes after the start of the header after IP's.
+
+// tg_skb_port(skb, n) is the port n bytes after the start of the header after IP's.
 macro tg_skb_port(skb, n)
 {
   let $ip = tg_ip(skb);
@@ -331,8 +309,8 @@ macro tg_skb_port(skb, n)
   let $at = $ip + (tg_skb_v6(skb) ? (uint64)40 : (uint64)(*(uint8*)$ip & 15) * 4) + n;
   $p == 6 || $p == 17 || $p == 132 || $p == 136 ? bswap(*(uint16*)$at) : (uint16)0
 }
-`,
-		"tg_sa_addr": `// tg_sa_addr(p) is the address in a struct sockaddr.
+
+// tg_sa_addr(p) is the address in a struct sockaddr.
 macro tg_sa_addr(p)
 {
   let $p = (uint64)p;
@@ -341,23 +319,23 @@ macro tg_sa_addr(p)
     ? ($v6 ? ntop(((struct in6_addr*)kptr($p + 8)).in6_u.u6_addr8) : ntop(*(uint32*)kptr($p + 4)))
     : ($v6 ? ntop(((struct in6_addr*)uptr($p + 8)).in6_u.u6_addr8) : ntop(*(uint32*)uptr($p + 4)))
 }
-`,
-		"tg_sun_path": `// tg_sun_path(p) is the path in a struct sockaddr_un.
+
+// tg_sun_path(p) is the path in a struct sockaddr_un.
 macro tg_sun_path(p) { tg_peek2(p, 0) == 1 ? tg_str((uint64)p + 2) : "" }
-`,
-		"tg_iter_vec": `// tg_iter_vec(i) is the address of the first struct iovec of a struct iov_iter.
+
+// tg_iter_vec(i) is the address of the first struct iovec of a struct iov_iter.
 macro tg_iter_vec(i)
 {
   if comptime (has_member(i, "__iov")) { kptr((uint64)i.__iov) } else { kptr((uint64)i.iov) }
 }
-`,
-		"tg_iter_flat": `// tg_iter_flat(i) tells whether a struct iov_iter has one part that is not in a list.
+
+// tg_iter_flat(i) tells whether a struct iov_iter has one part that is not in a list.
 macro tg_iter_flat(i)
 {
   if comptime (has_member(i, "ubuf")) { i.iter_type == ITER_UBUF } else { false }
 }
-`,
-		"tg_iter_at": `// tg_iter_at(i) is the address of the first part of a struct iov_iter, tg_iter_len(i) its size.
+
+// tg_iter_at(i) is the address of the first part of a struct iov_iter, tg_iter_len(i) its size.
 macro tg_iter_at(i)
 {
   let $i = i;
@@ -367,30 +345,30 @@ macro tg_iter_at(i)
   }
   $at + (uint64)$i.iov_offset
 }
-`,
-		"tg_iter_len": `macro tg_iter_len(i)
+
+macro tg_iter_len(i)
 {
   let $i = i;
   tg_iter_flat($i) ? (uint64)$i.count : *(uint64*)(tg_iter_vec($i) + 8)
 }
-`,
-		"tg_perf_func": `// tg_perf_func(e) is the function of a kprobe.
+
+// tg_perf_func(e) is the function of a kprobe.
 macro tg_perf_func(e) { let $p = (uint64)e.attr.config1; e.attr.type > 5 ? tg_str($p) : "" }
-`,
-		"tg_signed": `// tg_signed(m) tells whether a module has a valid signature.
+
+// tg_signed(m) tells whether a module has a valid signature.
 macro tg_signed(m) { if comptime (has_member(m, "sig_ok")) { (uint64)m.sig_ok } else { (uint64)0 } }
-`,
-		"tg_pid_ns": `// tg_pid_ns() is the namespace of process IDs that the current task is in.
+
+// tg_pid_ns() is the namespace of process IDs that the current task is in.
 macro tg_pid_ns() { let $p = curtask.thread_pid; __exec_upid($p, $p.level).ns.ns.inum }
-`,
-		"tg_ns_pid": `// tg_ns_pid() is the ID of the current process in its namespace, or 0 in the host's.
+
+// tg_ns_pid() is the ID of the current process in its namespace, or 0 in the host's.
 macro tg_ns_pid()
 {
   let $p = curtask.group_leader.thread_pid;
   $p.level == 0 ? (int32)0 : __exec_upid($p, $p.level).nr
 }
-`,
-		"tg_under": `// tg_under(n) tells whether the current process or one above it has an ID.
+
+// tg_under(n) tells whether the current process or one above it has an ID.
 macro tg_under(n)
 {
   let $t = curtask.group_leader;
@@ -403,8 +381,8 @@ macro tg_under(n)
   }
   $found
 }
-`,
-		"tg_ns_under": `// tg_ns_under(n) is tg_under for IDs in the namespace of the current process, which is not
+
+// tg_ns_under(n) is tg_under for IDs in the namespace of the current process, which is not
 // the host's.
 macro tg_ns_under(n)
 {
@@ -423,37 +401,38 @@ macro tg_ns_under(n)
   }
   $found
 }
-`,
-		"tg_exe": `// tg_exe(t) is the program that a task runs.
-macro tg_exe(t) { let $mm = t.mm; $mm != 0 ? path($mm.exe_file) : "" }
-`,
-	}
-}}
 
-// order of the macros in a script.
-var preludeOrder = []string{
-	"tg_str", "tg_strn", "tg_head", "tg_bytes", "tg_peek2", "tg_call", "tg_caps", "tg_vec", "tg_file", "tg_laddr", "tg_raddr", "tg_ip", "tg_skb_v6", "tg_skb_family",
-	"tg_skb_proto", "tg_skb_addr", "tg_skb_port", "tg_sa_addr", "tg_sun_path", "tg_iter_vec", "tg_iter_flat", "tg_iter_at", "tg_iter_len", "tg_perf_func", "tg_signed", "tg_pid_ns",
-	"tg_ns_pid", "tg_under", "tg_ns_under", "tg_exe",
-}
+// tg_exe(t) is the program that a task runs.
+macro tg_exe(t) { let $mm = t.mm; $mm != 0 ? path($mm.exe_file) : "" }
+`
+
+// prelude returns the names and the texts of the macros.
+var prelude = lazy.Value[[][2]string]{New: func() (list [][2]string) {
+	for _, text := range strings.Split(preludeText, "\n\n") {
+		_, rest, _ := strings.Cut("\n"+text, "\nmacro ")
+		name, _, _ := strings.Cut(rest, "(")
+		list = append(list, [2]string{name, strings.TrimSuffix(text, "\n") + "\n"})
+	}
+	return list
+}}
 
 // macrosOf returns the macros that a script uses, with those that they use.
 func macrosOf(text string) string {
 	used := map[string]bool{}
 	var use func(text string)
 	use = func(text string) {
-		for name := range prelude.Get() {
-			if !used[name] && strings.Contains(text, name+"(") {
-				used[name] = true
-				use(prelude.Get()[name])
+		for _, m := range prelude.Get() {
+			if !used[m[0]] && strings.Contains(text, m[0]+"(") {
+				used[m[0]] = true
+				use(m[1])
 			}
 		}
 	}
 	use(text)
 	var b bytes.Buffer
-	for _, name := range preludeOrder {
-		if used[name] {
-			fmt.Fprintln(&b, prelude.Get()[name])
+	for _, m := range prelude.Get() {
+		if used[m[0]] {
+			fmt.Fprintln(&b, m[1])
 		}
 	}
 	return b.String()
