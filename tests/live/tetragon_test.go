@@ -105,6 +105,36 @@ func TestTracingPolicies(t *testing.T) {
 	}
 }
 
+// TestManyTracingPolicies has more hooks at one tracepoint than the kernel runs programs there.
+func TestManyTracingPolicies(t *testing.T) {
+	if *peer || testing.Short() {
+		t.Skip("it takes long, and bpftrace has no policies")
+	}
+	needRoot(t)
+	path := filepath.Join(t.TempDir(), "many")
+	spec := "  kprobes:\n"
+	for i := range 70 {
+		spec += fmt.Sprintf("  - {call: sys_mkdirat, message: m%d, args: [{index: 1, type: string}], "+
+			"selectors: [{matchArgs: [{index: 1, operator: Equal, values: [%s%d]}]}]}\n", i, path, i/10)
+	}
+	s := start(t, "policy", tracingPolicy(t, spec))
+	s.attachedOr("")
+	if err := unix.Mkdirat(unix.AT_FDCWD, path+"4", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(unix.SIGINT)
+	res := s.wait()
+	for i := range 70 {
+		want := 0
+		if i/10 == 4 {
+			want = 1
+		}
+		if n := strings.Count(res.stdout, fmt.Sprintf(`"message":"m%d"`, i)); n != want {
+			t.Errorf("hook %d has %d events, want %d: %s", i, n, want, res.stderr)
+		}
+	}
+}
+
 // checkTraced checks that a session has shown one event of a policy, with some text and
 // with AUDIT or without it, and that all its lines are JSON.
 func checkTraced(t *testing.T, res result, want string, audit bool) {

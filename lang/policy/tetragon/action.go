@@ -56,7 +56,7 @@ func (h *hook) action(n *yaml.Node) *action {
 	integer := func(to *int64) func(*yaml.Node) { return func(n *yaml.Node) { *to = p.integer(n) } }
 	boolean := func(to *bool) func(*yaml.Node) { return func(n *yaml.Node) { *to = p.boolean(n) } }
 	ok := p.object(n, "an action", fields{
-		"action": func(n *yaml.Node) {
+		{"action", func(n *yaml.Node) {
 			for name := range actionNames.Get() {
 				if strings.EqualFold(name, p.text(n)) {
 					a.name = name
@@ -69,37 +69,37 @@ func (h *hook) action(n *yaml.Node) *action {
 				p.unknown(n.At, "there is no action", p.text(n), keys(actionNames.Get()))
 			}
 			a.at = n.At
-		},
-		"argError": integer(&a.errno),
-		"argSig": func(n *yaml.Node) {
+		}},
+		{"argError", integer(&a.errno)},
+		{"argSig", func(n *yaml.Node) {
 			s, ok := lookup(signals.Get(), "SIG", p.text(n))
 			if !ok || s > 64 {
 				p.unknown(n.At, "there is no signal", n.Value, prefixed(signals.Get(), "SIG"))
 			}
 			a.signal = int64(s)
-		},
-		"argSock": func(n *yaml.Node) { a.sock = int(p.integer(n)) },
-		"argUrl":  func(n *yaml.Node) { a.url = p.text(n) }, "argFqdn": func(n *yaml.Node) { a.fqdn = p.text(n) },
-		"argIndex": integer(&a.index), "argValue": integer(&a.value),
-		"argFd": nil, "argName": nil,
-		"argRegs":      p.refuse("registers of actions"),
-		"argNewAddr":   p.refuse("other addresses of code"),
-		"argNewOffset": p.refuse("other addresses of code"),
-		"argNewSymbol": p.refuse("other addresses of code"),
-		"rateLimit":    func(n *yaml.Node) { a.rate = h.rate(n) },
-		"rateLimitScope": func(n *yaml.Node) {
+		}},
+		{"argSock", func(n *yaml.Node) { a.sock = int(p.integer(n)) }},
+		{"argUrl", func(n *yaml.Node) { a.url = p.text(n) }}, {"argFqdn", func(n *yaml.Node) { a.fqdn = p.text(n) }},
+		{"argIndex", integer(&a.index)}, {"argValue", integer(&a.value)},
+		{"argFd", nil}, {"argName", nil},
+		{"argRegs", p.refuse("registers of actions")},
+		{"argNewAddr", p.refuse("other addresses of code")},
+		{"argNewOffset", p.refuse("other addresses of code")},
+		{"argNewSymbol", p.refuse("other addresses of code")},
+		{"rateLimit", func(n *yaml.Node) { a.rate = h.rate(n) }},
+		{"rateLimitScope", func(n *yaml.Node) {
 			a.scope = p.text(n)
 			switch a.scope {
 			case "thread", "process", "global":
 			default:
 				p.unknown(n.At, "there is no scope", a.scope, []string{"thread", "process", "global"})
 			}
-		},
-		"kernelStackTrace": boolean(&a.kernelStack), "userStackTrace": boolean(&a.userStack), "imaHash": func(n *yaml.Node) {
+		}},
+		{"kernelStackTrace", boolean(&a.kernelStack)}, {"userStackTrace", boolean(&a.userStack)}, {"imaHash", func(n *yaml.Node) {
 			if a.hash = p.boolean(n); a.hash && !p.machine.Measures {
 				p.diags.Warnf(n.At, "this kernel shows no hashes of files, so events have none: IMA is off, or securityfs is not mounted (%s is missing)", Measurements)
 			}
-		},
+		}},
 	})
 	if !ok {
 		return nil

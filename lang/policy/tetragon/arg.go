@@ -77,16 +77,16 @@ func (h *hook) argSpec(n *yaml.Node) (s spec, ok bool) {
 	p := h.p
 	s.typ, s.typeAt = "auto", n.At
 	ok = p.object(n, "an argument", fields{
-		"index":         func(n *yaml.Node) { s.index, s.given = int(p.integer(n)), true },
-		"type":          func(n *yaml.Node) { s.typ, s.typeAt = p.text(n), n.At },
-		"label":         func(n *yaml.Node) { s.label = p.text(n) },
-		"resolve":       func(n *yaml.Node) { s.resolve, s.resolveAt = p.text(n), n.At },
-		"btfType":       func(n *yaml.Node) { s.btf, s.btfAt = p.text(n), n.At },
-		"btfTypeModule": func(n *yaml.Node) { s.module = p.text(n) },
-		"source":        func(n *yaml.Node) { s.from = p.text(n) },
-		"sizeArgIndex":  func(n *yaml.Node) { s.size = int(p.integer(n)) },
-		"returnCopy":    func(n *yaml.Node) { s.copyAtReturn = p.boolean(n) },
-		"maxData":       func(n *yaml.Node) { p.boolean(n) },
+		{"index", func(n *yaml.Node) { s.index, s.given = int(p.integer(n)), true }},
+		{"type", func(n *yaml.Node) { s.typ, s.typeAt = p.text(n), n.At }},
+		{"label", func(n *yaml.Node) { s.label = p.text(n) }},
+		{"resolve", func(n *yaml.Node) { s.resolve, s.resolveAt = p.text(n), n.At }},
+		{"btfType", func(n *yaml.Node) { s.btf, s.btfAt = p.text(n), n.At }},
+		{"btfTypeModule", func(n *yaml.Node) { s.module = p.text(n) }},
+		{"source", func(n *yaml.Node) { s.from = p.text(n) }},
+		{"sizeArgIndex", func(n *yaml.Node) { s.size = int(p.integer(n)) }},
+		{"returnCopy", func(n *yaml.Node) { s.copyAtReturn = p.boolean(n) }},
+		{"maxData", func(n *yaml.Node) { p.boolean(n) }},
 	})
 	if s.index < 0 || s.index > 64 {
 		p.diags.Errorf(n.At, "there is no argument %d", s.index)

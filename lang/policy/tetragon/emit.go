@@ -63,20 +63,16 @@ func (h *hook) write(refused int) {
 	h.event = ev
 	p.t.Events = append(p.t.Events, &ev)
 
-	b := &body{}
-	b.WriteString(strings.Join(h.targets, ",\n"))
-	b.WriteString("\n{\n")
-	b.depth = 1
-	h.entry(b)
-	b.WriteString("}\n\n")
+	probes := []part{{h.at, strings.Join(h.targets, ",\n"), nil, h.entry()}}
 	if h.ret != nil || h.hasLate() {
-		h.leave(b)
+		probes = append(probes, part{h.at, strings.Join(h.returns, ",\n"), nil, h.leave()})
 	}
 	if p.refused > refused {
 		p.t.Events = p.t.Events[:h.id]
 		return
 	}
-	p.add(h.at, "%s", b.String())
+	probes[0].denies = h.denies
+	p.parts = append(p.parts, probes...)
 }
 
 func (h *hook) hasLate() bool {
@@ -120,13 +116,14 @@ func (h *hook) outcome(s *selector) (o Outcome) {
 // conditions returns the conditions of a selector, joined.
 func (s *selector) conditions() string { return strings.Join(slices.Concat(s.cheap, s.dear), " && ") }
 
-// entry writes what happens where the function is called.
-func (h *hook) entry(b *body) {
+// entry returns what happens where the function is called.
+func (h *hook) entry() string {
+	b := &body{depth: 1}
 	if self := h.p.machine.Self; self != 0 && h.ofSyscall() {
-		b.line("if (pid == %d) {\n    return;\n  }", self)
+		b.open("if (pid != %d)", self)
 	}
 	if h.p.inPod {
-		b.line("if (tg_pid_ns() == %d) {\n    return;\n  }", h.p.machine.Namespaces["pid"])
+		b.open("if (tg_pid_ns() != %d)", h.p.machine.Namespaces["pid"])
 	}
 	for _, a := range slices.Concat(h.args, h.data) {
 		if a.variable != "" && a.t.show != ShowNothing {
@@ -144,14 +141,12 @@ func (h *hook) entry(b *body) {
 	}
 	b.line("let $s = 0;")
 	h.choose(b)
-	denies := h.act(b)
+	h.act(b)
 	h.post(b)
-	for _, d := range denies {
-		b.line("%s", d)
-	}
 	for b.depth > 1 {
 		b.close()
 	}
+	return b.String()
 }
 
 // ofSyscall reports whether the hook runs for system calls of the current process.
@@ -238,19 +233,14 @@ func (h *hook) resultsDecide() bool {
 	return slices.ContainsFunc(h.selectors, func(s *selector) bool { return len(s.result) > 0 })
 }
 
-// act writes the actions of the selectors. It returns the statements that end the probe.
-func (h *hook) act(b *body) (denies []string) {
-	if h.decides && h.override {
-		b.line("let $deny = $s;")
-	}
+// act writes the actions of the selectors.
+func (h *hook) act(b *body) {
 	for i, s := range h.selectors {
 		inner := &body{depth: b.depth + 1}
 		for _, a := range s.actions {
-			if d := h.do(inner, a, i+1); d != "" {
-				denies = append(denies, d)
-			}
+			h.do(inner, a)
 		}
-		silent := slices.ContainsFunc(s.actions, func(a *action) bool { return a.name == "NoPost" })
+		silent := s.silent()
 		if silent && h.retAction == "" {
 			inner.line("$s = 0;")
 		}
@@ -272,7 +262,6 @@ func (h *hook) act(b *body) (denies []string) {
 			b.close()
 		}
 	}
-	return denies
 }
 
 // limitKeys returns the keys of a limit: the thread, and the beginning of the arguments.
@@ -326,24 +315,24 @@ func (a *arg) expr() string {
 	return a.value
 }
 
-// do writes an action. It returns a statement that ends the probe, or "".
-func (h *hook) do(b *body, a *action, number int) string {
+// do writes an action.
+func (h *hook) do(b *body, a *action) {
 	switch a.name {
 	case "TrackSock", "UntrackSock":
 		i := slices.IndexFunc(h.args, func(x *arg) bool { return x.index == a.sock })
 		if i < 0 || h.args[i].t.show != ShowSock {
 			h.p.diags.Errorf(a.at, "the hook has no argument of the type sock with the index %d", a.sock)
-			return ""
+			return
 		}
 		if a.name == "TrackSock" {
 			b.line("@tg_sock[(uint64)%s] = (curtask.tgid, curtask.pid, curtask.group_leader.start_boottime);", h.args[i].variable)
 		} else {
 			b.line("delete(@tg_sock, (uint64)%s);", h.args[i].variable)
 		}
-		return ""
+		return
 	}
 	if !a.decides() || !h.p.unsafe() {
-		return ""
+		return
 	}
 	errno := a.errno
 	if errno < 0 {
@@ -357,12 +346,16 @@ func (h *hook) do(b *body, a *action, number int) string {
 	case "Override":
 		if errno == 0 {
 			h.p.unsupported(a.at, "the action Override needs argError other than 0: a call cannot be made to succeed")
-			return ""
+			return
 		}
 		if h.decides {
-			return fmt.Sprintf("if ($deny == %d) {\n    deny(%d);\n  }", number, errno)
+			b.line("$deny = %d;", errno)
+			if !slices.Contains(h.denies, errno) {
+				h.denies = append(h.denies, errno)
+			}
+		} else {
+			h.mark(b, a, h.calls, errno)
 		}
-		h.mark(b, a, h.calls, errno)
 	case "NotifyEnforcer":
 		if a.signal != 0 {
 			b.line("signal(%d);", a.signal)
@@ -373,7 +366,6 @@ func (h *hook) do(b *body, a *action, number int) string {
 	case "Set":
 		b.line("usdt_set(%d, %d);", a.index, a.value)
 	}
-	return ""
 }
 
 // mark writes that the current system call is to fail.

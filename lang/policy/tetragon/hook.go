@@ -45,6 +45,7 @@ type hook struct {
 	calls     []string // names of the system calls
 	kept      []string // expressions of the variables $v0, $v1 …
 	override  bool     // the policy makes the call fail
+	denies    []int64  // errors with which the probes in targets make it fail
 }
 
 // hookNode holds the parts of a hook as they are in the file.
@@ -62,50 +63,46 @@ func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 	hn := &hookNode{syscall: true}
 	keep := func(to **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *to = n } }
 	fs := fields{
-		"message": func(n *yaml.Node) { h.event.Message = n.Value },
-		"tags": func(n *yaml.Node) {
+		{"message", func(n *yaml.Node) { h.event.Message = n.Value }},
+		{"tags", func(n *yaml.Node) {
 			for _, w := range p.values(n) {
 				h.event.Tags = append(h.event.Tags, w.text)
 			}
-		},
-		"args": keep(&hn.args), "selectors": keep(&hn.selectors),
+		}},
+		{"args", keep(&hn.args)}, {"selectors", keep(&hn.selectors)},
 	}
-	add := func(more fields) {
-		for k, v := range more {
-			fs[k] = v
-		}
-	}
+	add := func(more fields) { fs = append(fs, more...) }
 	returns := fields{
-		"return":    func(n *yaml.Node) { hn.ret = p.boolean(n) },
-		"returnArg": keep(&hn.returnArg), "returnArgAction": keep(&hn.retAction),
-		"data": keep(&hn.data),
-		"ignore": func(n *yaml.Node) {
-			p.object(n, "'ignore'", fields{"callNotFound": func(n *yaml.Node) { hn.ignore = p.boolean(n) }})
-		},
+		{"return", func(n *yaml.Node) { hn.ret = p.boolean(n) }},
+		{"returnArg", keep(&hn.returnArg)}, {"returnArgAction", keep(&hn.retAction)},
+		{"data", keep(&hn.data)},
+		{"ignore", func(n *yaml.Node) {
+			p.object(n, "'ignore'", fields{{"callNotFound", func(n *yaml.Node) { hn.ignore = p.boolean(n) }}})
+		}},
 	}
 	what := ""
 	switch kind {
 	case kprobeHook, fentryHook:
 		what = "a kprobe"
 		add(returns)
-		add(fields{"call": keep(&hn.call), "syscall": func(n *yaml.Node) { hn.syscall = p.boolean(n) }})
+		add(fields{{"call", keep(&hn.call)}, {"syscall", func(n *yaml.Node) { hn.syscall = p.boolean(n) }}})
 		if kind == fentryHook {
 			what, hn.syscall = "a fentry", true
 		}
 	case tracepointHook:
 		what = "a tracepoint"
-		add(fields{"subsystem": keep(&hn.subsystem), "event": keep(&hn.name), "raw": func(n *yaml.Node) { hn.raw = p.boolean(n) }})
+		add(fields{{"subsystem", keep(&hn.subsystem)}, {"event", keep(&hn.name)}, {"raw", func(n *yaml.Node) { hn.raw = p.boolean(n) }}})
 	case uprobeHook:
 		what = "an uprobe"
 		add(returns)
-		add(fields{"path": keep(&hn.path), "symbols": keep(&hn.symbols), "offsets": keep(&hn.offsets), "addrs": keep(&hn.addrs),
-			"refCtrOffsets": keep(&hn.refs), "btfPath": p.refuse("types from a file of BTF"), "binaryDigests": keep(&hn.digests)})
+		add(fields{{"path", keep(&hn.path)}, {"symbols", keep(&hn.symbols)}, {"offsets", keep(&hn.offsets)}, {"addrs", keep(&hn.addrs)},
+			{"refCtrOffsets", keep(&hn.refs)}, {"btfPath", p.refuse("types from a file of BTF")}, {"binaryDigests", keep(&hn.digests)}})
 	case usdtHook:
 		what = "a USDT probe"
-		add(fields{"path": keep(&hn.path), "provider": keep(&hn.provider), "name": keep(&hn.name), "btfPath": p.refuse("types from a file of BTF")})
+		add(fields{{"path", keep(&hn.path)}, {"provider", keep(&hn.provider)}, {"name", keep(&hn.name)}, {"btfPath", p.refuse("types from a file of BTF")}})
 	case lsmHook:
 		what = "an LSM hook"
-		add(fields{"hook": keep(&hn.call)})
+		add(fields{{"hook", keep(&hn.call)}})
 	}
 	refused, wrong := p.refused, p.diags.Errors()
 	if !p.object(n, what, fs) || !h.locate(n, hn) {

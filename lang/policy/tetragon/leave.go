@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// leave writes what happens when the function returns.
-func (h *hook) leave(b *body) {
+// leave returns what happens when the function returns.
+func (h *hook) leave() string {
 	m := fmt.Sprintf("@tg_call%d", h.id)
-	b.WriteString(strings.Join(h.returns, ",\n"))
-	fmt.Fprintf(b, " /has_key(%s, tid)/\n{\n", m)
-	b.depth = 1
+	b := &body{depth: 1}
+	b.open("if (has_key(%s, tid))", m)
 	b.line("let $e = %s[tid];", m)
 	b.line("delete(%s, tid);", m)
 	b.line("let $s = $e.0;")
@@ -38,7 +37,7 @@ func (h *hook) leave(b *body) {
 	for i, s := range h.selectors {
 		inner := &body{depth: b.depth + 1}
 		for _, a := range s.later {
-			h.do(inner, a, i+1)
+			h.do(inner, a)
 		}
 		if inner.Len() > 0 {
 			b.open("if ($s == %d)", i+1)
@@ -77,9 +76,20 @@ func (h *hook) leave(b *body) {
 	case "UntrackSock":
 		b.line("delete(@tg_sock, (uint64)$r);")
 	}
+	var silent []string
+	for i, s := range h.selectors {
+		if s.silent() {
+			silent = append(silent, fmt.Sprintf("$s != %d", i+1))
+		}
+	}
+	if len(silent) > 0 {
+		b.open("if (%s)", strings.Join(silent, " && "))
+	}
 	b.line("report(%d, %s);", h.id, strings.Join(values, ", "))
-	b.close()
-	b.WriteString("}\n\n")
+	for b.depth > 1 {
+		b.close()
+	}
+	return b.String()
 }
 
 // saved returns the number of values in the record between the process and what is read

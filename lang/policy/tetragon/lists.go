@@ -23,15 +23,15 @@ func (p *policyReader) readLists(n *yaml.Node) {
 		name, kind, pattern := "", "", ""
 		var kindAt, patternAt source.Span
 		p.object(item, "a list", fields{
-			"name":      func(n *yaml.Node) { name = p.text(n) },
-			"type":      func(n *yaml.Node) { kind, kindAt = p.text(n), n.At },
-			"pattern":   func(n *yaml.Node) { pattern, patternAt = p.text(n), n.At },
-			"validated": func(n *yaml.Node) { p.boolean(n) },
-			"values": func(n *yaml.Node) {
+			{"name", func(n *yaml.Node) { name = p.text(n) }},
+			{"type", func(n *yaml.Node) { kind, kindAt = p.text(n), n.At }},
+			{"pattern", func(n *yaml.Node) { pattern, patternAt = p.text(n), n.At }},
+			{"validated", func(n *yaml.Node) { p.boolean(n) }},
+			{"values", func(n *yaml.Node) {
 				for _, w := range p.values(n) {
 					l.names = append(l.names, w.text)
 				}
-			},
+			}},
 		})
 		switch kind {
 		case "":
@@ -94,7 +94,7 @@ func (p *policyReader) readMacros(n *yaml.Node) {
 // readEnforcers reads the system calls that NotifyEnforcer makes fail.
 func (p *policyReader) readEnforcers(n *yaml.Node) {
 	for _, e := range p.items(n) {
-		p.object(e, "an enforcer", fields{"calls": func(n *yaml.Node) {
+		p.object(e, "an enforcer", fields{{"calls", func(n *yaml.Node) {
 			for _, w := range p.values(n) {
 				name, ok := strings.CutPrefix(w.text, "list:")
 				if !ok {
@@ -108,7 +108,7 @@ func (p *policyReader) readEnforcers(n *yaml.Node) {
 				}
 				p.enforce(w.at, l.names...)
 			}
-		}})
+		}}})
 	}
 }
 

@@ -36,8 +36,8 @@ func negate(cond string, not bool) string {
 func (h *hook) matchPIDs(n *yaml.Node, s *selector) {
 	follow, own := false, false
 	o, ok := h.condition(n, "a match of process IDs", fields{
-		"followForks":    func(n *yaml.Node) { follow = h.p.boolean(n) },
-		"isNamespacePID": func(n *yaml.Node) { own = h.p.boolean(n) },
+		{"followForks", func(n *yaml.Node) { follow = h.p.boolean(n) }},
+		{"isNamespacePID", func(n *yaml.Node) { own = h.p.boolean(n) }},
 	})
 	if !ok {
 		return
@@ -71,7 +71,7 @@ func (h *hook) matchPIDs(n *yaml.Node, s *selector) {
 // matchBinaries adds the condition on the program that the process, or its parent, runs.
 func (h *hook) matchBinaries(n *yaml.Node, s *selector, parent bool) {
 	follow := false
-	o, ok := h.condition(n, "a match of binaries", fields{"followChildren": func(n *yaml.Node) { follow = h.p.boolean(n) }})
+	o, ok := h.condition(n, "a match of binaries", fields{{"followChildren", func(n *yaml.Node) { follow = h.p.boolean(n) }}})
 	if !ok {
 		return
 	}
@@ -117,7 +117,7 @@ func (h *hook) namespaceOf(w word) *namespace {
 func (h *hook) matchNamespaces(n *yaml.Node, s *selector) {
 	var ns *namespace
 	o, ok := h.condition(n, "a match of namespaces", fields{
-		"namespace": func(n *yaml.Node) { ns = h.namespaceOf(word{h.p.text(n), n.At}) },
+		{"namespace", func(n *yaml.Node) { ns = h.namespaceOf(word{h.p.text(n), n.At}) }},
 	})
 	if !ok {
 		return
@@ -194,12 +194,12 @@ func (h *hook) matchCapabilities(n *yaml.Node, s *selector, changes bool) {
 	set, own := "Effective", false
 	members := map[string]string{"Effective": "cap_effective", "Inheritable": "cap_inheritable", "Permitted": "cap_permitted"}
 	o, ok := h.condition(n, "a match of capabilities", fields{
-		"type": func(n *yaml.Node) {
+		{"type", func(n *yaml.Node) {
 			if set = h.p.text(n); members[set] == "" {
 				h.p.unknown(n.At, "there is no set of capabilities", set, keys(members))
 			}
-		},
-		"isNamespaceCapability": func(n *yaml.Node) { own = h.p.boolean(n) },
+		}},
+		{"isNamespaceCapability", func(n *yaml.Node) { own = h.p.boolean(n) }},
 	})
 	if !ok {
 		return

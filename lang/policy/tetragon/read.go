@@ -12,9 +12,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
-// fields has a function for each key of a mapping, which reads its value. It is nil for a
-// key whose value has no meaning here.
-type fields map[string]func(*yaml.Node)
+// fields are the keys that a mapping may have.
+type fields []field
+
+// field is a key and the function that reads its value, or nil if that has no meaning here.
+type field struct {
+	key  string
+	read func(*yaml.Node)
+}
 
 // object reads a mapping. A key that is not in fs is an error.
 func (p *policyReader) object(n *yaml.Node, what string, fs fields) bool {
@@ -23,13 +28,16 @@ func (p *policyReader) object(n *yaml.Node, what string, fs fields) bool {
 		return false
 	}
 	for _, f := range n.Fields {
-		read, ok := fs[f.Key]
-		if !ok {
-			p.unknown(f.At, what+" has no key", f.Key, keys(fs))
-			continue
-		}
-		if read != nil {
-			read(f.Value)
+		i := slices.IndexFunc(fs, func(x field) bool { return x.key == f.Key })
+		if i < 0 {
+			var possible []string
+			for _, x := range fs {
+				possible = append(possible, x.key)
+			}
+			slices.Sort(possible)
+			p.unknown(f.At, what+" has no key", f.Key, possible)
+		} else if fs[i].read != nil {
+			fs[i].read(f.Value)
 		}
 	}
 	return true

@@ -3,6 +3,7 @@ package tetragon
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/policy"
@@ -29,13 +30,15 @@ type script struct {
 
 // part is a part of the script and the place that it comes from.
 type part struct {
-	at   source.Span
-	text string
+	at     source.Span
+	probes string  // attach points of the statements in text; "": text has all
+	denies []int64 // errors that the statements may set $deny to
+	text   string
 }
 
 //go:noinline
 func (s *script) add(at source.Span, format string, args ...any) {
-	s.parts = append(s.parts, part{at, fmt.Sprintf(format, args...)})
+	s.parts = append(s.parts, part{at: at, text: fmt.Sprintf(format, args...)})
 }
 
 // file returns the script.
@@ -60,11 +63,59 @@ func (s *script) file() *source.File {
 	b.Write(extra + "\n")
 	procs.Write(&b, procs.Options{Namespaces: true})
 	s.preamble = b.Len()
-	for _, p := range s.parts {
-		b.From(p.at)
-		b.Write(p.text)
+	for i, p := range s.parts {
+		if p.probes == "" {
+			b.From(p.at)
+			b.Write(p.text)
+		} else if slices.IndexFunc(s.parts, func(q part) bool { return q.probes == p.probes }) == i {
+			var parts []part
+			for _, q := range s.parts {
+				if q.probes == p.probes {
+					parts = append(parts, q)
+				}
+			}
+			for shared := range slices.Chunk(parts, maxShared) {
+				writeProgram(&b, shared)
+			}
+		}
 	}
 	return b.File("policy")
+}
+
+// maxShared is the maximum number of hooks that share a program. Each may need a map, and a
+// program may use 64.
+const maxShared = 16
+
+// writeProgram writes the program that hooks with the same attach points share. The kernel
+// runs 64 at a tracepoint, and none after one that makes a call fail.
+func writeProgram(b *source.Builder, parts []part) {
+	var denies []int64
+	for _, p := range parts {
+		denies = append(denies, p.denies...)
+	}
+	b.From(parts[0].at)
+	b.Printf("%s\n{\n", parts[0].probes)
+	if len(denies) > 0 {
+		b.Write("  let $deny = 0;\n")
+	}
+	for _, p := range parts {
+		b.From(p.at)
+		if len(parts) > 1 {
+			b.Write("  {\n" + indented(p.text) + "  }\n")
+		} else {
+			b.Write(p.text)
+		}
+	}
+	slices.Sort(denies)
+	for _, e := range slices.Compact(denies) {
+		b.Printf("  if ($deny == %d) {\n    deny(%d);\n  }\n", e, e)
+	}
+	b.Write("}\n\n")
+}
+
+// indented returns lines two columns further to the right.
+func indented(text string) string {
+	return "  " + strings.TrimSuffix(strings.ReplaceAll(text, "\n", "\n  "), "  ")
 }
 
 // watches adds the probes that keep numbers of processes up to date.

@@ -23,6 +23,11 @@ type selector struct {
 	broad   int       // number of conditions that hold for nearly all processes of the machine
 }
 
+// silent reports whether the selector sends no events.
+func (s *selector) silent() bool {
+	return slices.ContainsFunc(s.actions, func(a *action) bool { return a.name == "NoPost" })
+}
+
 // essential are system calls, and security hooks, without which no program works.
 var essential = strings.Fields("open openat openat2 read write mmap execve execveat clone clone3 fork vfork wait4 futex newfstatat " +
 	"file_open file_permission inode_permission inode_getattr mmap_file task_alloc bprm_creds_for_exec bprm_check bprm_check_security bprm_creds_from_file")
@@ -78,44 +83,46 @@ func (h *hook) selector(n *yaml.Node, s *selector, macro bool) {
 		}
 	}
 	fs := fields{
-		"matchArgs": each(func(n *yaml.Node) { h.matchArg(n, s, h.args) }),
-		"matchData": each(func(n *yaml.Node) { h.matchArg(n, s, h.data) }),
-		"matchReturnArgs": each(func(n *yaml.Node) {
+		{"matchArgs", each(func(n *yaml.Node) { h.matchArg(n, s, h.args) })},
+		{"matchData", each(func(n *yaml.Node) { h.matchArg(n, s, h.data) })},
+		{"matchReturnArgs", each(func(n *yaml.Node) {
 			if h.ret == nil {
 				p.diags.Errorf(n.At, "the hook has no 'returnArg' to match")
 				return
 			}
 			h.matchArg(n, s, nil)
-		}),
-		"matchPIDs":              each(func(n *yaml.Node) { h.matchPIDs(n, s) }),
-		"matchBinaries":          each(func(n *yaml.Node) { h.matchBinaries(n, s, false) }),
-		"matchParentBinaries":    each(func(n *yaml.Node) { h.matchBinaries(n, s, true) }),
-		"matchNamespaces":        each(func(n *yaml.Node) { h.matchNamespaces(n, s) }),
-		"matchNamespaceChanges":  each(func(n *yaml.Node) { h.matchNamespaceChanges(n, s) }),
-		"matchCapabilities":      each(func(n *yaml.Node) { h.matchCapabilities(n, s, false) }),
-		"matchCapabilityChanges": each(func(n *yaml.Node) { h.matchCapabilities(n, s, true) }),
-		"matchWorkloads":         p.refuse("selectors of workloads"),
+		})},
+		{"matchPIDs", each(func(n *yaml.Node) { h.matchPIDs(n, s) })},
+		{"matchBinaries", each(func(n *yaml.Node) { h.matchBinaries(n, s, false) })},
+		{"matchParentBinaries", each(func(n *yaml.Node) { h.matchBinaries(n, s, true) })},
+		{"matchNamespaces", each(func(n *yaml.Node) { h.matchNamespaces(n, s) })},
+		{"matchNamespaceChanges", each(func(n *yaml.Node) { h.matchNamespaceChanges(n, s) })},
+		{"matchCapabilities", each(func(n *yaml.Node) { h.matchCapabilities(n, s, false) })},
+		{"matchCapabilityChanges", each(func(n *yaml.Node) { h.matchCapabilities(n, s, true) })},
+		{"matchWorkloads", p.refuse("selectors of workloads")},
 	}
 	if !macro {
-		fs["label"] = nil
-		fs["macros"] = each(func(n *yaml.Node) {
+		fs = append(fs, field{"label", nil}, field{"macros", each(func(n *yaml.Node) {
 			m := p.macros[n.Value]
 			if m == nil {
 				p.unknown(n.At, "there is no selector macro", n.Value, keys(p.macros))
 				return
 			}
 			h.selector(m, s, true)
-		})
-		fs["matchActions"] = each(func(n *yaml.Node) {
+		})}, field{"matchActions", each(func(n *yaml.Node) {
 			if a := h.action(n); a != nil {
 				s.actions = append(s.actions, a)
 			}
-		})
-		fs["matchReturnActions"] = each(func(n *yaml.Node) {
-			if a := h.action(n); a != nil {
-				s.later = append(s.later, a)
+		})}, field{"matchReturnActions", each(func(n *yaml.Node) {
+			a := h.action(n)
+			if a == nil {
+				return
 			}
-		})
+			if a.name == "Override" || a.name == "NotifyEnforcer" {
+				p.unsupported(a.at, "the action %s is not supported when the function has returned", a.name)
+			}
+			s.later = append(s.later, a)
+		})})
 	}
 	p.object(n, "a selector", fs)
 }
@@ -132,13 +139,10 @@ type operands struct {
 func (h *hook) condition(n *yaml.Node, what string, fs fields) (o operands, ok bool) {
 	o = operands{at: n.At, opAt: n.At, node: n}
 	all := fields{
-		"operator": func(n *yaml.Node) { o.operator, o.opAt = h.p.text(n), n.At },
-		"values":   func(n *yaml.Node) { o.node, o.values = n, h.p.values(n) },
+		{"operator", func(n *yaml.Node) { o.operator, o.opAt = h.p.text(n), n.At }},
+		{"values", func(n *yaml.Node) { o.node, o.values = n, h.p.values(n) }},
 	}
-	for k, f := range fs {
-		all[k] = f
-	}
-	if !h.p.object(n, what, all) {
+	if !h.p.object(n, what, append(all, fs...)) {
 		return o, false
 	}
 	if o.operator == "" {
@@ -166,8 +170,8 @@ func listed(args []*arg, n int) int {
 func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
 	index, indices := 0, []*yaml.Node(nil)
 	o, ok := h.condition(n, "a match of an argument", fields{
-		"index": func(n *yaml.Node) { index = int(h.p.integer(n)) },
-		"args":  func(n *yaml.Node) { indices = h.p.items(n) },
+		{"index", func(n *yaml.Node) { index = int(h.p.integer(n)) }},
+		{"args", func(n *yaml.Node) { indices = h.p.items(n) }},
 	})
 	if !ok {
 		return

@@ -136,15 +136,15 @@ func (p *policyReader) unsafe() bool { return p.opts.Unsafe && !p.monitor }
 func (p *policyReader) document(root *yaml.Node) {
 	var spec *yaml.Node
 	p.object(root, "a tracing policy", fields{
-		"apiVersion": func(n *yaml.Node) {
+		{"apiVersion", func(n *yaml.Node) {
 			if n.Value != "cilium.io/v1alpha1" {
 				p.diags.ErrorHint(n.At, "it is 'cilium.io/v1alpha1'", "the version '%s' of tracing policies is not known", n.Value)
 			}
-		},
-		"kind":     func(n *yaml.Node) { p.namespaced = n.Value == "TracingPolicyNamespaced" },
-		"metadata": func(n *yaml.Node) { p.name = p.text(n.Get("name")) },
-		"spec":     func(n *yaml.Node) { spec = n },
-		"status":   nil,
+		}},
+		{"kind", func(n *yaml.Node) { p.namespaced = n.Value == "TracingPolicyNamespaced" }},
+		{"metadata", func(n *yaml.Node) { p.name = p.text(n.Get("name")) }},
+		{"spec", func(n *yaml.Node) { spec = n }},
+		{"status", nil},
 	})
 	if spec == nil || spec.Kind == yaml.Null {
 		p.diags.Errorf(root.At, "the policy has no 'spec'")
@@ -158,16 +158,16 @@ func (p *policyReader) document(root *yaml.Node) {
 	selectPods := func(n *yaml.Node) { p.podSelector(n) }
 	var lists, macros *yaml.Node
 	p.object(spec, "a policy's spec", fields{
-		"kprobes": keep(&kprobes), "fentries": keep(&fentries), "tracepoints": keep(&tracepoints),
-		"uprobes": keep(&uprobes), "usdts": keep(&usdts), "lsmhooks": keep(&lsmhooks),
-		"lists": keep(&lists), "selectorsMacros": keep(&macros), "enforcers": keep(&enforcers),
-		"loader":      func(n *yaml.Node) { p.loader = p.boolean(n) },
-		"options":     p.options,
-		"podSelector": selectPods, "containerSelector": selectPods,
-		"hostSelector": func(n *yaml.Node) { p.hostSelector(n, spec) },
-		"nodeSelector": func(n *yaml.Node) {
+		{"kprobes", keep(&kprobes)}, {"fentries", keep(&fentries)}, {"tracepoints", keep(&tracepoints)},
+		{"uprobes", keep(&uprobes)}, {"usdts", keep(&usdts)}, {"lsmhooks", keep(&lsmhooks)},
+		{"lists", keep(&lists)}, {"selectorsMacros", keep(&macros)}, {"enforcers", keep(&enforcers)},
+		{"loader", func(n *yaml.Node) { p.loader = p.boolean(n) }},
+		{"options", p.options},
+		{"podSelector", selectPods}, {"containerSelector", selectPods},
+		{"hostSelector", func(n *yaml.Node) { p.hostSelector(n, spec) }},
+		{"nodeSelector", func(n *yaml.Node) {
 			p.diags.Warnf(n.At, "the labels of nodes are not known here: the policy applies to this machine")
-		},
+		}},
 	})
 	p.readLists(lists)
 	p.readMacros(macros)
@@ -233,12 +233,12 @@ func (p *policyReader) labels(n *yaml.Node) {
 		return
 	}
 	p.object(n, "a selector of labels", fields{
-		"matchLabels": nil,
-		"matchExpressions": func(n *yaml.Node) {
+		{"matchLabels", nil},
+		{"matchExpressions", func(n *yaml.Node) {
 			for _, e := range p.items(n) {
-				p.object(e, "an expression on labels", fields{"key": nil, "operator": nil, "values": nil})
+				p.object(e, "an expression on labels", fields{{"key", nil}, {"operator", nil}, {"values", nil}})
 			}
-		},
+		}},
 	})
 }
 
@@ -247,8 +247,8 @@ func (p *policyReader) options(n *yaml.Node) {
 	for _, o := range p.items(n) {
 		name, value := "", &yaml.Node{}
 		p.object(o, "an option", fields{
-			"name":  func(n *yaml.Node) { name = p.text(n) },
-			"value": func(n *yaml.Node) { value = n },
+			{"name", func(n *yaml.Node) { name = p.text(n) }},
+			{"value", func(n *yaml.Node) { value = n }},
 		})
 		switch name {
 		case "policy-mode":
