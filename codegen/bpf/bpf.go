@@ -41,6 +41,11 @@ import (
 // stackBytes is the kernel's limit for all frames of a call chain together.
 const stackBytes = 512
 
+// sharedFrame is the size of a frame above which the kernel may place it in memory that all
+// tasks of a CPU use (from Linux 6.13 on). The kernel's limit is 64, and it rounds sizes up to
+// a multiple of 16.
+const sharedFrame = 48
+
 // maxFrames is the kernel's limit for the depth of calls, including main. leastStack is
 // the stack size in bytes that each of that many functions can have.
 const (
@@ -180,6 +185,7 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	}
 	depth := map[*ir.Func]int64{} // stack of a function and its callees
 	done := map[*ir.Func]*code{}
+	deepest := int64(0) // stack of one function
 	var visit func(f *ir.Func) error
 	visit = func(f *ir.Func) error {
 		if done[f] != nil {
@@ -204,6 +210,10 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 		c, err := e.function(p, f, budget)
 		if err != nil {
 			return err
+		}
+		deepest = max(deepest, c.stack)
+		if f.OwnFrame && deepest > sharedFrame {
+			c.keepFrame() // its callees have been compiled
 		}
 		done[f] = c
 		depth[f] = (max(c.stack, 1)+31)&^31 + below // as the kernel rounds

@@ -44,13 +44,6 @@ type jumpFix struct {
 func emit(f *mfunc) (*code, error) {
 	e := &emitter{f: f, c: &code{}, bottom: f.stack + 8*int64(f.spills), starts: map[*mblock]int{}, far: map[*mblock]int{}}
 	e.arrange()
-	if f.ownFrame {
-		// A program that contains a tail call has its frame on the stack of the task. The
-		// kernel removes the call, as it is never reached.
-		e.add(asm.Mov.Imm(asm.R0, 0))
-		e.add(asm.Instruction{OpCode: asm.JEq.Op(asm.ImmSource), Dst: asm.R0, Offset: 1})
-		e.add(asm.FnTailCall.Call())
-	}
 	for i, b := range e.order {
 		e.starts[b], e.far[b] = e.raw, e.reach
 		var next *mblock
@@ -68,6 +61,19 @@ func emit(f *mfunc) (*code, error) {
 	}
 	e.c.stack = e.bottom
 	return e.c, nil
+}
+
+// keepFrame adds instructions in front of c, a program's main function, that make the kernel
+// place all of the program's frames on the stack of the task: it does so if there is a tail
+// call. The call is never reached, so the kernel removes it.
+func (c *code) keepFrame() {
+	c.insns = append(asm.Instructions{
+		asm.Mov.Imm(asm.R0, 0),
+		{OpCode: asm.JEq.Op(asm.ImmSource), Dst: asm.R0, Offset: 1},
+		asm.FnTailCall.Call(),
+	}, c.insns...)
+	c.spans = append(make([]source.Span, 3), c.spans...)
+	c.rare = append(make([]bool, 3), c.rare...)
 }
 
 // arrange decides which blocks are emitted. Jumps skip blocks that only jump. Of the

@@ -46,7 +46,7 @@ func selectInstructions(f *ir.Func, lay *layout, opts *Target) *mfunc {
 	splitCriticalEdges(f)
 	s := &selector{
 		f: f, opts: opts, uses: f.Uses(), vregs: make([]vreg, f.NumValues()), sexts: make([]*ir.Value, f.NumValues()),
-		m: &mfunc{name: f.Name, ownFrame: f.OwnFrame, vregs: make([]vinfo, 1), frame: lay.frame, stack: lay.stack},
+		m: &mfunc{name: f.Name, vregs: make([]vinfo, 1), frame: lay.frame, stack: lay.stack},
 	}
 	s.terms, s.calls = make([]int, f.NumValues()), make([]int, f.NumValues())
 	for _, b := range f.Blocks {

@@ -174,13 +174,12 @@ type vinfo struct {
 
 // mfunc is a function of machine instructions.
 type mfunc struct {
-	name     string
-	ownFrame bool      // as in ir.Func
-	blocks   []*mblock // in layout order
-	vregs    []vinfo   // [0] unused
-	frame    map[*ir.Value]int64
-	stack    int64 // bytes of slots below r10, a multiple of 8
-	spills   int   // spill slots below those
+	name   string
+	blocks []*mblock // in layout order
+	vregs  []vinfo   // [0] unused
+	frame  map[*ir.Value]int64
+	stack  int64 // bytes of slots below r10, a multiple of 8
+	spills int   // spill slots below those
 
 	// If a function spills more than the stack can hold, it keeps the address of its
 	// scratch memory in baseReg and spills numbers to it. base is the vreg of that
