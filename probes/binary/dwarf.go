@@ -10,12 +10,11 @@ import (
 // DebugInfo is the DWARF of a program or library. Units are read when a script uses a
 // function's arguments, a type or a source line, and only those that are needed.
 type DebugInfo struct {
-	d     *dwarf.Data
 	units *units.Data
 	types map[dwarf.Offset]*dwarfType
 	names map[string]dwarf.Offset // "struct foo" → definition; nil: not read yet
 
-	loclists, loc, addrs []byte // sections that package dwarf does not read
+	loclists, loc, addrs []byte
 
 	// splits holds the debug information of units that are in separate files. There,
 	// skeleton is the unit of the program that the split unit completes.
@@ -43,29 +42,22 @@ func (x *File) loadDebugInfo() (*DebugInfo, error) {
 	if data == nil {
 		return nil, ErrNoDebugInfo
 	}
-	g, err := newDebugInfo(data, &data.Sections, nil)
-	if err != nil {
-		return nil, err
-	}
+	g := newDebugInfo(data, &data.Sections, nil)
 	g.files = x.split
 	return g, nil
 }
 
 // newDebugInfo returns the debug information in the sections of data, or in a subset of
 // them. whole is the debug information of the program that they are a part of, or nil.
-func newDebugInfo(data *units.Data, s *units.Sections, whole *DebugInfo) (*DebugInfo, error) {
-	d, err := openDWARF(s)
-	if err != nil {
-		return nil, err
-	}
+func newDebugInfo(data *units.Data, s *units.Sections, whole *DebugInfo) *DebugInfo {
 	g := &DebugInfo{
-		d: d, units: data, types: map[dwarf.Offset]*dwarfType{}, splits: map[*units.Unit]*DebugInfo{},
+		units: data, types: map[dwarf.Offset]*dwarfType{}, splits: map[*units.Unit]*DebugInfo{},
 		loclists: s.Loclists, loc: s.Loc, addrs: s.Addr, whole: whole,
 	}
 	if whole == nil {
 		g.whole, g.packed = g, map[uint64]*DebugInfo{}
 	}
-	return g, nil
+	return g
 }
 
 // loadUnits returns the units of the file's own DWARF or of that of its debug file,
@@ -90,38 +82,6 @@ func (x *File) loadUnits() *units.Data {
 	x.split = &splitFiles{x: x, src: src}
 	d.Split = x.split.find
 	return d
-}
-
-// entry reads the entry at an offset. It returns nil if there is none.
-func (g *DebugInfo) entry(off dwarf.Offset) *dwarf.Entry {
-	r := g.d.Reader()
-	r.Seek(off)
-	e, err := r.Next()
-	if err != nil {
-		return nil
-	}
-	return e
-}
-
-// children calls f for the direct children of an entry, until f returns false.
-func (g *DebugInfo) children(e *dwarf.Entry, f func(*dwarf.Entry) bool) {
-	if !e.Children {
-		return
-	}
-	r := g.d.Reader()
-	r.Seek(e.Offset)
-	if _, err := r.Next(); err != nil {
-		return
-	}
-	for {
-		c, err := r.Next()
-		if err != nil || c == nil || c.Tag == 0 || !f(c) {
-			return
-		}
-		if c.Children {
-			r.SkipChildren()
-		}
-	}
 }
 
 // maxChain is the maximum number of references from entry to entry that are followed.
@@ -156,7 +116,7 @@ func (g *DebugInfo) origin(e *dwarf.Entry) (*DebugInfo, *dwarf.Entry) {
 	for _, a := range []dwarf.Attr{dwarf.AttrAbstractOrigin, dwarf.AttrSpecification} {
 		if f := e.AttrField(a); f != nil {
 			if at, off, ok := g.follow(f); ok {
-				return at, at.entry(off)
+				return at, at.units.Entry(off)
 			}
 		}
 	}
@@ -175,9 +135,9 @@ func (g *DebugInfo) follow(f *dwarf.Field) (at *DebugInfo, off dwarf.Offset, ok 
 		sig, _ := f.Val.(uint64)
 		return g.signed(sig)
 	case dwarf.ClassReferenceAlt:
-		n, _ := f.Val.(int64)
+		off, _ = f.Val.(dwarf.Offset)
 		at = g.altInfo()
-		return at, dwarf.Offset(n), at != nil
+		return at, off, at != nil
 	}
 	return nil, 0, false
 }
@@ -196,7 +156,7 @@ func (g *DebugInfo) altInfo() *DebugInfo {
 	if !g.altDone {
 		g.altDone = true
 		if data := g.units.AltData(); data != nil {
-			g.alt, _ = newDebugInfo(data, &data.Sections, nil)
+			g.alt = newDebugInfo(data, &data.Sections, nil)
 		}
 	}
 	return g.alt
@@ -204,14 +164,7 @@ func (g *DebugInfo) altInfo() *DebugInfo {
 
 // name returns the name of an entry, or "".
 func (g *DebugInfo) name(e *dwarf.Entry) string {
-	g, f := g.field(e, dwarf.AttrName)
-	if f == nil {
-		return ""
-	}
-	if n, ok := f.Val.(int64); ok && f.Class == dwarf.ClassStringAlt {
-		return g.units.AltString(uint64(n))
-	}
-	s, _ := f.Val.(string)
+	s, _ := g.value(e, dwarf.AttrName).(string)
 	return s
 }
 
@@ -224,14 +177,14 @@ func (g *DebugInfo) params(fn *dwarf.Entry) []*dwarf.Entry {
 		if !ok {
 			break
 		}
-		o := g.entry(off)
+		o := g.units.Entry(off)
 		if o == nil {
 			break
 		}
 		fn = o
 	}
 	var list []*dwarf.Entry
-	g.children(fn, func(e *dwarf.Entry) bool {
+	g.units.Children(fn, func(e *dwarf.Entry) bool {
 		if e.Tag == dwarf.TagFormalParameter {
 			list = append(list, e)
 		}

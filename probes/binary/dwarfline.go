@@ -1,10 +1,7 @@
 package binary
 
 import (
-	"debug/dwarf"
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,46 +33,18 @@ func (s SourceLine) named(path string) bool {
 // code.
 func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 	type copyOf struct {
-		unit  dwarf.Offset
-		block uint64
+		unit, block uint64
 	}
 	first := map[copyOf]uint64{}
 	seen := false // whether a unit has the file
-	r := g.d.Reader()
-	for {
-		unit, err := r.Next()
-		if err != nil {
-			return nil, err
-		}
-		if unit == nil {
-			break
-		}
-		r.SkipChildren()
-		if unit.Tag != dwarf.TagCompileUnit && unit.Tag != dwarf.TagSkeletonUnit {
-			continue
-		}
-		lines, err := g.d.LineReader(unit)
-		if err != nil || lines == nil {
-			continue
-		}
-		if !slices.ContainsFunc(lines.Files(), func(f *dwarf.LineFile) bool { return f != nil && s.named(f.Name) }) {
-			continue
-		}
-		seen = true
+	for _, unit := range g.units.Units() {
 		var found []uint64
-		var e dwarf.LineEntry
-		for {
-			if err := lines.Next(&e); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return nil, err
+		if unit.Statements(s.named, func(addr uint64, line, col int) {
+			if line == s.Line && (s.Col == 0 || col == s.Col) {
+				found = append(found, addr)
 			}
-			if e.IsStmt && !e.EndSequence && e.Line == s.Line && (s.Col == 0 || e.Column == s.Col) && e.File != nil && s.named(e.File.Name) {
-				found = append(found, e.Address)
-			}
-		}
-		if len(found) == 0 {
-			continue
+		}) {
+			seen = true
 		}
 		slices.Sort(found)
 		found = slices.Compact(found)
@@ -88,7 +57,7 @@ func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 				continue
 			}
 			if block, ok := u.Scope(addr, s.Line); ok {
-				k := copyOf{unit.Offset, block}
+				k := copyOf{unit.Root(), block}
 				if _, ok := first[k]; !ok {
 					first[k] = addr
 				}

@@ -32,7 +32,7 @@ const (
 func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, sizes []int) (places []*types.Loc, found []located, sound bool) {
 	places, found = make([]*types.Loc, len(params)), make([]located, len(params))
 	copies := map[dwarf.Offset]*dwarf.Entry{}
-	g.children(fn.entry, func(e *dwarf.Entry) bool {
+	g.units.Children(fn.entry, func(e *dwarf.Entry) bool {
 		if e.Tag == dwarf.TagFormalParameter {
 			off, ok := e.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)
 			if !ok {

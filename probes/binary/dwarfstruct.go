@@ -33,7 +33,7 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 		r.class = classUnion
 	}
 	r.parts = &lazy.Value[[]dwarfMember]{New: func() []dwarfMember { return g.members(e) }}
-	g.children(e, func(c *dwarf.Entry) bool {
+	g.units.Children(e, func(c *dwarf.Entry) bool {
 		if c.Tag == variantPart {
 			r.class = classVariant
 		}
@@ -88,7 +88,7 @@ func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType)
 	}
 	bare, _, _ := strings.Cut(name, "<")
 	found := false
-	g.children(e, func(c *dwarf.Entry) bool {
+	g.units.Children(e, func(c *dwarf.Entry) bool {
 		if c.Tag != dwarf.TagSubprogram {
 			return true
 		}
@@ -127,7 +127,7 @@ func (g *DebugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
 	if !ok {
 		return false
 	}
-	ref := at.entry(off)
+	ref := at.units.Entry(off)
 	if ref == nil || ref.Tag != dwarf.TagReferenceType && ref.Tag != dwarf.TagRvalueReferenceType {
 		return false
 	}
@@ -138,7 +138,7 @@ func (g *DebugInfo) copies(ctor *dwarf.Entry, class dwarf.Offset) bool {
 		if at == g && off == class {
 			return true
 		}
-		if ref = at.entry(off); ref == nil || ref.Tag != dwarf.TagConstType && ref.Tag != dwarf.TagTypedef {
+		if ref = at.units.Entry(off); ref == nil || ref.Tag != dwarf.TagConstType && ref.Tag != dwarf.TagTypedef {
 			return false
 		}
 	}
@@ -155,7 +155,7 @@ type dwarfMember struct {
 // members reads the members of a struct. A base class becomes an anonymous member.
 func (g *DebugInfo) members(e *dwarf.Entry) []dwarfMember {
 	var list []dwarfMember
-	g.children(e, func(c *dwarf.Entry) bool {
+	g.units.Children(e, func(c *dwarf.Entry) bool {
 		if c.Tag != dwarf.TagMember && c.Tag != dwarf.TagInheritance {
 			return true
 		}

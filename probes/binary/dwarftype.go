@@ -56,7 +56,7 @@ func (g *DebugInfo) typeAt(off dwarf.Offset, depth int) *dwarfType {
 	if t := g.types[off]; t != nil {
 		return t
 	}
-	e := g.entry(off)
+	e := g.units.Entry(off)
 	if e == nil {
 		return voidType
 	}
@@ -210,7 +210,7 @@ func (g *DebugInfo) enum(e *dwarf.Entry, name string, depth int) *dwarfType {
 	if t.Size != 1 && t.Size != 2 && t.Size != 4 && t.Size != 8 {
 		t.Size = 4
 	}
-	g.children(e, func(c *dwarf.Entry) bool {
+	g.units.Children(e, func(c *dwarf.Entry) bool {
 		if v, ok := c.Val(dwarf.AttrConstValue).(int64); ok && c.Tag == dwarf.TagEnumerator {
 			t.Consts.Values = append(t.Consts.Values, types.EnumValue{Name: g.name(c), Value: v})
 			t.Signed = t.Signed || v < 0
@@ -223,7 +223,7 @@ func (g *DebugInfo) enum(e *dwarf.Entry, name string, depth int) *dwarfType {
 func (g *DebugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
 	elem := g.typeOf(e, depth)
 	var dims []int
-	g.children(e, func(c *dwarf.Entry) bool {
+	g.units.Children(e, func(c *dwarf.Entry) bool {
 		if c.Tag != dwarf.TagSubrangeType && c.Tag != dwarf.TagEnumerationType {
 			return true
 		}
@@ -298,21 +298,11 @@ func (g *DebugInfo) typeNames() map[string]dwarf.Offset {
 		return g.names
 	}
 	g.names = map[string]dwarf.Offset{}
-	r := g.d.Reader()
-	for {
-		e, err := r.Next()
-		if err != nil || e == nil {
-			return g.names
-		}
+	g.units.TopEntries(func(e *dwarf.Entry) {
 		switch e.Tag {
 		case dwarf.TagStructType, dwarf.TagClassType, dwarf.TagUnionType, dwarf.TagEnumerationType, dwarf.TagTypedef, dwarf.TagBaseType:
-		case dwarf.TagCompileUnit, dwarf.TagTypeUnit, dwarf.TagPartialUnit, dwarf.TagNamespace, 0:
-			continue
 		default:
-			if e.Children {
-				r.SkipChildren()
-			}
-			continue
+			return
 		}
 		name := g.name(e)
 		declared, _ := e.Val(dwarf.AttrDeclaration).(bool)
@@ -322,8 +312,6 @@ func (g *DebugInfo) typeNames() map[string]dwarf.Offset {
 				g.names[name] = e.Offset
 			}
 		}
-		if e.Children {
-			r.SkipChildren()
-		}
-	}
+	})
+	return g.names
 }

@@ -37,7 +37,7 @@ func (g *DebugInfo) Function(addr uint64) (Function, bool) {
 	if !ok {
 		return Function{}, false
 	}
-	unit, entry := g.entry(dwarf.Offset(u.Root())), g.entry(dwarf.Offset(off))
+	unit, entry := g.units.Entry(dwarf.Offset(u.Root())), g.units.Entry(dwarf.Offset(off))
 	if unit == nil || entry == nil {
 		return Function{}, false
 	}

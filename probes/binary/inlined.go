@@ -37,7 +37,7 @@ func (g *DebugInfo) Copy(c Inlined) (Function, bool) {
 	if g == nil {
 		return Function{}, false
 	}
-	unit, entry := g.entry(dwarf.Offset(u.Root())), g.entry(dwarf.Offset(c.Entry))
+	unit, entry := g.units.Entry(dwarf.Offset(u.Root())), g.units.Entry(dwarf.Offset(c.Entry))
 	if unit == nil || entry == nil {
 		return Function{}, false
 	}

@@ -138,9 +138,7 @@ func (g *DebugInfo) unpack(sig uint64) *DebugInfo {
 		return nil
 	}
 	s := withoutHeaders(data.Units()[0])
-	if d, err := newDebugInfo(data, &s, g); err == nil {
-		g.packed[sig] = d
-	}
+	g.packed[sig] = newDebugInfo(data, &s, g)
 	return g.packed[sig]
 }
 

@@ -1,8 +1,6 @@
 package binary
 
 import (
-	"bytes"
-	"debug/dwarf"
 	"debug/elf"
 	"slices"
 	"strings"
@@ -79,58 +77,4 @@ func (x *File) dwarfSections() units.Sections {
 // hasDWARF reports whether the file itself contains debug information.
 func (x *File) hasDWARF() bool {
 	return x.elf != nil && (x.elf.Section(".debug_info") != nil || x.elf.Section(".zdebug_info") != nil)
-}
-
-// openDWARF passes the sections to package dwarf, which reads types.
-func openDWARF(s *units.Sections) (*dwarf.Data, error) {
-	d, err := dwarf.New(withoutGNUForms(s.Abbrev), nil, nil, s.Info, s.Line, nil, s.Ranges, s.Str)
-	if err != nil {
-		return nil, err
-	}
-	for name, data := range map[string][]byte{
-		"addr": s.Addr, "line_str": s.LineStr, "str_offsets": s.StrOffsets, "rnglists": s.Rnglists,
-	} {
-		if data == nil {
-			continue
-		}
-		if err := d.AddSection(".debug_"+name, data); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
-}
-
-// withoutGNUForms returns abbreviations in which the forms of GNU's split DWARF 4 are
-// replaced by those of DWARF 5, whose values are the same. Package dwarf does not
-// support the former.
-func withoutGNUForms(abbrev []byte) []byte {
-	// The numbers of the forms are encoded as LEB128. The new ones are encoded in two
-	// bytes too.
-	forms := []struct{ gnu, std [2]byte }{
-		{[2]byte{0x81, 0x3e}, [2]byte{0x9b, 0}}, // addr_index, addrx
-		{[2]byte{0x82, 0x3e}, [2]byte{0x9a, 0}}, // str_index, strx
-	}
-	var out []byte
-	for _, f := range forms {
-		if !bytes.Contains(abbrev, f.gnu[:]) {
-			continue
-		}
-		if out == nil {
-			out = bytes.Clone(abbrev)
-		}
-		// Attributes and codes never have these numbers.
-		for at := 0; ; {
-			i := bytes.Index(out[at:], f.gnu[:])
-			if i < 0 {
-				break
-			}
-			at += i
-			copy(out[at:], f.std[:])
-			at += 2
-		}
-	}
-	if out == nil {
-		return abbrev
-	}
-	return out
 }

@@ -123,22 +123,14 @@ func (g *DebugInfo) split(skeleton *units.Unit) (*DebugInfo, *units.Unit) {
 	}
 	s := withoutHeaders(u)
 	s.Addr = after(g.addrs, skeleton.AddrBase())
-	if u.Version() < 5 {
-		s.Ranges = after(s.Ranges, u.RangesBase())
-	}
-	d, err := newDebugInfo(u.Data(), &s, g.whole)
-	if err != nil {
-		d = nil
-	} else {
-		d.skeleton = skeleton
-	}
+	d := newDebugInfo(u.Data(), &s, g.whole)
+	d.skeleton = skeleton
 	g.splits[u] = d
 	return d, u
 }
 
-// withoutHeaders returns the sections of a split file that contains a unit. They start
-// where the unit's parts of them start, because package dwarf uses 0 for offsets that a
-// unit does not specify.
+// withoutHeaders returns the sections of a split file that contains a unit. Its location
+// lists start after their header, as the unit does not specify where they start.
 func withoutHeaders(u *units.Unit) units.Sections {
 	s := u.Data().Sections
 	if u.Version() >= 5 {
@@ -146,7 +138,7 @@ func withoutHeaders(u *units.Unit) units.Sections {
 		if u.Is64() {
 			header = 16
 		}
-		s.StrOffsets, s.Rnglists, s.Loclists = after(s.StrOffsets, header), after(s.Rnglists, header+4), after(s.Loclists, header+4)
+		s.Loclists = after(s.Loclists, header+4)
 	}
 	return s
 }

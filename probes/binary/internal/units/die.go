@@ -252,12 +252,7 @@ func (u *Unit) read(off uint64, e *entry) bool {
 		e.next = r.At
 		return !r.Bad
 	}
-	if u.abbrevs == nil {
-		t := u.d.readAbbrevs(u.abbrevOff, 0)
-		u.d.grow(t.size())
-		u.abbrevs = t
-	}
-	a := u.abbrevs.get(code)
+	a := u.abbreviations().get(code)
 	if a == nil {
 		return false
 	}
@@ -278,7 +273,17 @@ func (u *Unit) read(off uint64, e *entry) bool {
 	return !r.Bad
 }
 
-// readForm reads or skips a value of a form.
+// abbreviations returns the unit's abbreviation table. It reads it at the first call.
+func (u *Unit) abbreviations() *abbrevs {
+	if u.abbrevs == nil {
+		t := u.d.readAbbrevs(u.abbrevOff, 0)
+		u.d.grow(t.size())
+		u.abbrevs = t
+	}
+	return u.abbrevs
+}
+
+// readForm reads a value of a form. It skips blocks; their value is their size.
 func (u *Unit) readForm(r *cursor.Cursor, v *value) bool {
 	for v.form == formIndirect {
 		if v.form = uint32(r.Uleb()); r.Bad {
@@ -303,7 +308,8 @@ func (u *Unit) readForm(r *cursor.Cursor, v *value) bool {
 	case formData8, formRef8, formRefSig8, formRefSup8:
 		v.n = r.U64()
 	case formData16:
-		r.Take(16)
+		v.n = 16
+		r.Take(v.n)
 	case formUdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx, formGNUAddrIndex, formGNUStrIndex:
 		v.n = r.Uleb()
 	case formSdata:
@@ -313,13 +319,17 @@ func (u *Unit) readForm(r *cursor.Cursor, v *value) bool {
 	case formString:
 		v.n = r.SkipText()
 	case formBlock1:
-		r.Take(r.U8())
+		v.n = r.U8()
+		r.Take(v.n)
 	case formBlock2:
-		r.Take(r.U16())
+		v.n = r.U16()
+		r.Take(v.n)
 	case formBlock4:
-		r.Take(r.U32())
+		v.n = r.U32()
+		r.Take(v.n)
 	case formBlock, formExprloc:
-		r.Take(r.Uleb())
+		v.n = r.Uleb()
+		r.Take(v.n)
 	case formRefAddr:
 		if u.version == 2 {
 			v.n = r.U64()
@@ -345,7 +355,9 @@ func (u *Unit) text(v value) string {
 	case formLineStrp:
 		return stringAt(d.LineStr, v.n)
 	case formStrpSup, formGNUStrpAlt:
-		return d.AltString(v.n)
+		if alt := d.AltData(); alt != nil {
+			return stringAt(alt.Str, v.n)
+		}
 	case formStrx, formStrx1, formStrx2, formStrx3, formStrx4, formGNUStrIndex:
 		size := uint64(4)
 		if u.is64 {

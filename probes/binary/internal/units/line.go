@@ -79,9 +79,18 @@ func (u *Unit) lineTable() *lines {
 	return u.lines
 }
 
+// lineState is a row of a line table as the line number program makes it.
+type lineState struct {
+	addr, file, col uint64
+	line            int64
+	stmt            bool // a statement starts at addr
+	end             bool // addr is after the end of the code
+}
+
 // lineHeader is the information on which the rows of a line table depend.
 type lineHeader struct {
 	version              uint64
+	stmt                 bool // rows are statements initially
 	minInst              uint64
 	lineBase             int64
 	lineRange, opcodeMin uint64
@@ -90,7 +99,15 @@ type lineHeader struct {
 
 // readLines reads the line table at an offset of .debug_line.
 func (u *Unit) readLines(l *lines, off uint64) {
-	r := cursor.Cursor{Data: u.d.Line, Order: u.d.Order, At: off}
+	if h, r, ok := u.lineProgram(l, off); ok {
+		l.addRows(h, r)
+	}
+}
+
+// lineProgram reads the header of the line table at an offset of .debug_line, and its files.
+// It returns a reader at the table's program, or false if that is damaged.
+func (u *Unit) lineProgram(l *lines, off uint64) (h *lineHeader, r *cursor.Cursor, ok bool) {
+	r = &cursor.Cursor{Data: u.d.Line, Order: u.d.Order, At: off}
 	n, is64 := r.U32(), false
 	if n == 0xffffffff {
 		n, is64 = r.U64(), true
@@ -99,7 +116,7 @@ func (u *Unit) readLines(l *lines, off uint64) {
 		return
 	}
 	r.Data = r.Data[:r.At+n]
-	h := lineHeader{version: r.U16()}
+	h = &lineHeader{version: r.U16()}
 	if h.version < 2 || h.version > 5 {
 		return
 	}
@@ -115,7 +132,7 @@ func (u *Unit) readLines(l *lines, off uint64) {
 	if h.version >= 4 {
 		r.U8() // operations per instruction
 	}
-	r.U8() // whether rows are statements initially
+	h.stmt = r.U8() != 0
 	h.lineBase = int64(int8(r.U8()))
 	h.lineRange, h.opcodeMin = r.U8(), r.U8()
 	if h.opcodeMin > 0 {
@@ -126,15 +143,15 @@ func (u *Unit) readLines(l *lines, off uint64) {
 		dir = u.skeleton.text(u.skeleton.root.compDir)
 	}
 	if h.version >= 5 {
-		u.lineFiles5(l, &r, is64, dir)
+		u.lineFiles5(l, r, is64, dir)
 	} else {
-		lineFiles(l, &r, dir)
+		lineFiles(l, r, dir)
 	}
 	if r.Bad || h.lineRange == 0 || h.opcodeMin == 0 {
 		return
 	}
 	r.At = program
-	h.run(l, &r)
+	return h, r, true
 }
 
 // join returns the path of a name in a directory. It returns an absolute name
@@ -216,41 +233,28 @@ func (u *Unit) lineFiles5(l *lines, r *cursor.Cursor, is64 bool, compDir string)
 	})
 }
 
-// run executes the line number program at the reader's position.
-func (h *lineHeader) run(l *lines, r *cursor.Cursor) {
-	type state struct {
-		addr, file uint64
-		line       int64
-	}
-	begin := state{file: 1, line: 1}
+// run executes the line number program at the reader's position. It calls emit with each
+// row that the program makes.
+func (h *lineHeader) run(r *cursor.Cursor, emit func(s *lineState)) {
+	begin := lineState{file: 1, line: 1, stmt: h.stmt}
 	s := begin
-	type sequence struct{ from, to int }
-	var sequences []sequence
-	from := 0
-	emit := func(file uint32) {
-		row := row{s.addr, file, uint32(max(s.line, 0))}
-		if n := len(l.rows); n > from && l.rows[n-1].addr == s.addr {
-			l.rows[n-1] = row // the last row for an address counts
-			return
-		}
-		l.rows = append(l.rows, row)
-	}
-	for r.At < uint64(len(r.Data)) && !r.Bad && len(l.rows) < maxRows {
+	for rows := 0; r.At < uint64(len(r.Data)) && !r.Bad && rows < maxRows; {
 		op := r.U8()
 		switch {
 		case op >= h.opcodeMin:
 			op -= h.opcodeMin
 			s.addr += op / h.lineRange * h.minInst
 			s.line += h.lineBase + int64(op%h.lineRange)
-			emit(uint32(s.file))
+			emit(&s)
+			rows++
 		case op == 0: // extended
 			n := r.Uleb()
 			body := cursor.Cursor{Data: r.Take(n), Order: r.Order}
 			switch body.U8() {
 			case 1: // end_sequence
-				emit(noFile)
-				sequences = append(sequences, sequence{from, len(l.rows)})
-				from = len(l.rows)
+				s.end = true
+				emit(&s)
+				rows++
 				s = begin
 			case 2: // set_address
 				if n == 5 {
@@ -260,13 +264,18 @@ func (h *lineHeader) run(l *lines, r *cursor.Cursor) {
 				}
 			}
 		case op == 1: // copy
-			emit(uint32(s.file))
+			emit(&s)
+			rows++
 		case op == 2:
 			s.addr += r.Uleb() * h.minInst
 		case op == 3:
 			s.line += r.Sleb()
 		case op == 4:
 			s.file = r.Uleb()
+		case op == 5:
+			s.col = r.Uleb()
+		case op == 6:
+			s.stmt = !s.stmt
 		case op == 8: // const_add_pc
 			s.addr += (255 - h.opcodeMin) / h.lineRange * h.minInst
 		case op == 9:
@@ -277,6 +286,30 @@ func (h *lineHeader) run(l *lines, r *cursor.Cursor) {
 			}
 		}
 	}
+}
+
+// sequence is a range of rows with ascending addresses.
+type sequence struct{ from, to int }
+
+// addRows reads the rows of a line table. r is at its program.
+func (l *lines) addRows(h *lineHeader, r *cursor.Cursor) {
+	var sequences []sequence
+	from := 0
+	h.run(r, func(s *lineState) {
+		row := row{s.addr, uint32(s.file), uint32(max(s.line, 0))}
+		if s.end {
+			row.file = noFile
+		}
+		if n := len(l.rows); n > from && l.rows[n-1].addr == s.addr {
+			l.rows[n-1] = row // the last row for an address counts
+		} else {
+			l.rows = append(l.rows, row)
+		}
+		if s.end {
+			sequences = append(sequences, sequence{from, len(l.rows)})
+			from = len(l.rows)
+		}
+	})
 	l.rows = l.rows[:from] // an unfinished sequence has no end
 	ordered := slices.IsSortedFunc(sequences, func(a, b sequence) int { return cmp.Compare(l.rows[a.from].addr, l.rows[b.from].addr) })
 	if ordered {
@@ -290,4 +323,30 @@ func (h *lineHeader) run(l *lines, r *cursor.Cursor) {
 		}
 	}
 	l.rows = rows
+}
+
+// Statements calls f with the address and the position of each statement of the unit that
+// is in a file with a name that wanted reports true for. It reports whether the unit has
+// such a file.
+func (u *Unit) Statements(wanted func(file string) bool, f func(addr uint64, line, col int)) bool {
+	if u.root.stmtList.form == 0 {
+		return false
+	}
+	var l lines
+	h, r, ok := u.lineProgram(&l, u.root.stmtList.n)
+	in := make([]bool, len(l.files))
+	for i, name := range l.files {
+		in[i] = name != "" && wanted(name)
+	}
+	if !slices.Contains(in, true) {
+		return false
+	}
+	if ok {
+		h.run(r, func(s *lineState) {
+			if s.stmt && !s.end && s.file < uint64(len(in)) && in[s.file] {
+				f(s.addr, int(s.line), int(s.col))
+			}
+		})
+	}
+	return true
 }

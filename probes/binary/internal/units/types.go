@@ -50,14 +50,6 @@ func (d *Data) Signed(sig uint64) (off uint64, ok bool) {
 	return off, ok
 }
 
-// AltString returns the string at an offset of the data that several files share, or "".
-func (d *Data) AltString(off uint64) string {
-	if alt := d.AltData(); alt != nil {
-		return stringAt(alt.Str, off)
-	}
-	return ""
-}
-
 // TypeNamed returns the tag and the name of the type whose entry is at an offset.
 func (d *Data) TypeNamed(off uint64) (tag uint32, name string) {
 	u := d.unitAt(off)

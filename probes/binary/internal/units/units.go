@@ -73,6 +73,7 @@ type Unit struct {
 	addrSize   uint64
 	kind       uint64 // DWARF 5: one of the unit types
 
+	rooted      bool // root and the bases were read
 	root        entry
 	DwoID       uint64
 	addrs       []byte // .debug_addr, of the skeleton if the unit is split
@@ -147,7 +148,7 @@ func (d *Data) index() {
 		}
 		r.At = u.end
 		d.units = append(d.units, u)
-		if !u.readRoot() {
+		if u.kind == kindType || u.kind == kindSplitType || !u.readRoot() {
 			continue
 		}
 		for _, s := range u.rangesOf(&u.root) {
@@ -206,7 +207,8 @@ func (d *Data) header(r *cursor.Cursor) *Unit {
 // readRoot reads the entry of the unit itself. It reports whether the unit contains
 // code.
 func (u *Unit) readRoot() bool {
-	if u.kind == kindType || u.kind == kindSplitType || u.entries == u.end {
+	u.rooted = true
+	if u.entries == u.end {
 		return false
 	}
 	// Read only the abbreviation that the entry uses.
@@ -215,10 +217,16 @@ func (u *Unit) readRoot() bool {
 	ok := u.read(u.entries, &u.root)
 	u.abbrevs = nil
 	e := &u.root
-	if !ok || e.tag != tagCompileUnit && e.tag != tagSkeletonUnit {
+	if !ok {
 		return false
 	}
-	u.addrBase, u.strBase, u.rnglistBase, u.rangesBase = e.addrBase.n, e.strBase.n, e.rnglistBase.n, e.rangesBase.n
+	u.addrBase, u.rnglistBase, u.rangesBase = e.addrBase.n, e.rnglistBase.n, e.rangesBase.n
+	if e.strBase.form != 0 {
+		u.strBase = e.strBase.n
+	}
+	if e.tag != tagCompileUnit && e.tag != tagSkeletonUnit {
+		return false
+	}
 	if e.dwoID.form != 0 {
 		u.DwoID = e.dwoID.n
 	}
@@ -262,9 +270,6 @@ func (u *Unit) Skeleton() *Unit { return u.skeleton }
 
 // AddrBase returns the offset of the unit's addresses in its .debug_addr.
 func (u *Unit) AddrBase() uint64 { return u.addrBase }
-
-// RangesBase returns the offset of the range lists of the unit that completes u.
-func (u *Unit) RangesBase() uint64 { return u.rangesBase }
 
 // Low returns the base address of the unit's range lists.
 func (u *Unit) Low() uint64 { return u.low }
