@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	file "github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/symbols"
@@ -84,7 +85,7 @@ func (s *Session) startUnwinding() error {
 	// Without the log, processes that start later have no tables. Programs count their
 	// stacks as failed.
 	u.log, _ = openMmapLog(allProcesses, 0, unix.PerfBitWatermark, 1)
-	u.tables = unwind.New(unwind.ByName(s.opt.Kernel.Arch()), mem, s.procRoot())
+	u.tables = unwind.New(unwind.ByName(s.opt.Kernel.Arch()), mem, s.procRoot(), file.GoFunctions)
 	s.unwind = u
 	if c := s.opt.Child; c != nil {
 		u.want(c.PID(), asMapped(filesOfProgram(c.cmd.Args[1])))

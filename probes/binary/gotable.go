@@ -347,29 +347,38 @@ func (g *goTable) symbols() symbolTable {
 	return t
 }
 
-// value returns the value in a table for an address of a function, or -1. The table is
-// a list of changes: of the value, and of the address at which it ends.
-func (g *goTable) value(f *goFunc, table uint32, addr uint64) int32 {
+// ranges calls yield with the values in a table for a function's addresses, each with the
+// address at which its range ends, until yield returns false. The table is a list of
+// changes: of the value, and of that address.
+func (g *goTable) ranges(f *goFunc, table uint32, yield func(end uint64, v int32) bool) {
 	if table == 0 || uint64(table) >= uint64(len(g.values)) {
-		return -1
+		return
 	}
 	c := cursor.Cursor{Data: g.values[table:]}
 	pc, v := f.addr, int32(-1)
-	for first := true; !c.Bad; first = false {
+	for first := true; !c.Bad && pc < f.end; first = false {
 		change := uint32(c.Uleb())
 		if change == 0 && !first {
-			break
+			return
 		}
 		v += int32(change>>1) ^ -int32(change&1)
-		pc += uint64(uint32(c.Uleb())) * g.minInst
-		if addr < pc {
-			return v
-		}
-		if pc >= f.end {
-			break
+		if pc += uint64(uint32(c.Uleb())) * g.minInst; !yield(pc, v) {
+			return
 		}
 	}
-	return -1
+}
+
+// value returns the value in a table for an address of a function, or -1.
+func (g *goTable) value(f *goFunc, table uint32, addr uint64) int32 {
+	found := int32(-1)
+	g.ranges(f, table, func(end uint64, v int32) bool {
+		if addr < end {
+			found = v
+			return false
+		}
+		return true
+	})
+	return found
 }
 
 // source returns the source line of an address.

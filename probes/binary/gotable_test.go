@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
 
 // goFixtures lists ways to build a Go program.
@@ -114,6 +116,14 @@ func FuzzGoTable(f *testing.F) {
 			return
 		}
 		g.symbols()
+		g.functions(func(f cfi.GoFunction) {
+			last := f.Start
+			f.Depths(func(end uint64, _ int32) bool {
+				ok := last < end
+				last = end
+				return ok
+			})
+		})
 		for i := range uint64(64) {
 			g.frames(g.text + at%0x100000 + i*1000)
 		}

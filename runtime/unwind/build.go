@@ -90,13 +90,13 @@ func (t *Tables) buildFile(f *file, calls *answers) {
 	kind, gap := NoTable, uint64(maxGap)
 	// Following code without tables takes long. Until that is done, the tables that the file
 	// has are of use.
-	frames, err := cfi.ReadFile(r, func(own *cfi.File) { t.finishFirst(f, own, drafts(own, gap)) })
+	frames, err := cfi.ReadFile(r, func(own *cfi.File) { t.finishFirst(f, own, drafts(own, gap)) }, t.golang)
 	switch {
 	case errors.Is(err, cfi.ErrArch):
 		kind = NoTable
 	case frames == nil: // not an ELF file: generated code in a file
 		kind = FramePointer
-	case isGo(r): // for code without rows: all, if the program is stripped
+	case frames.Go: // for code without rows
 		kind, gap = FramePointer, padding
 	}
 	var list []draft
@@ -240,16 +240,6 @@ func buildID(e *elf.File) string {
 		}
 	}
 	return ""
-}
-
-// isGo reports whether Go's linker wrote an ELF file. Functions of Go programs keep the
-// frame pointer.
-func isGo(r io.ReaderAt) bool {
-	e, err := elf.NewFile(r)
-	if err != nil {
-		return false
-	}
-	return cfi.IsGo(e)
 }
 
 var errGone = errors.New("no process maps the file any more")

@@ -9,7 +9,7 @@ import (
 // TestLostEnds checks that processes whose end was not reported are removed.
 func TestLostEnds(t *testing.T) {
 	m := newModel()
-	tables := New(AMD64, m.memory(), "/nonexistent")
+	tables := New(AMD64, m.memory(), "/nonexistent", nil)
 	defer tables.Close()
 	tables.Prefer(2)
 	for pid := 1; pid <= 3; pid++ {
@@ -30,7 +30,7 @@ func TestLostEnds(t *testing.T) {
 // TestManyFiles maps more files than there is room for, in processes that end.
 func TestManyFiles(t *testing.T) {
 	m := newModel()
-	tables := New(AMD64, m.memory(), "/nonexistent")
+	tables := New(AMD64, m.memory(), "/nonexistent", nil)
 	defer tables.Close()
 	const n = MaxFiles + 500
 	for i := range n {

@@ -33,6 +33,7 @@ type Tables struct {
 	stat     func(path string) (os.FileInfo, error) // os.Stat
 	openFile func(path string) (*os.File, error)    // openRead
 	patience time.Duration                          // how long a mapping waits for the version of its file
+	golang   cfi.GoFunctions
 
 	mu        sync.Mutex
 	memory    memory
@@ -100,10 +101,11 @@ type listRef struct {
 	n    int
 }
 
-// New returns tables for the processes in procfs, which is mounted at procRoot.
-func New(arch *Arch, mem Memory, procRoot string) *Tables {
+// New returns tables for the processes in procfs, which is mounted at procRoot. The
+// functions of Go programs are read by golang.
+func New(arch *Arch, mem Memory, procRoot string, golang cfi.GoFunctions) *Tables {
 	t := &Tables{
-		arch: arch, mem: mem, procRoot: procRoot, stat: os.Stat, openFile: openRead, patience: statPatience,
+		arch: arch, mem: mem, procRoot: procRoot, golang: golang, stat: os.Stat, openFile: openRead, patience: statPatience,
 		rules: map[cfi.Rule]uint16{}, files: map[fileKey]*file{}, byBuild: map[string]*file{}, procs: map[int]*process{}, first: map[int]bool{},
 		silent:  map[uint64]int{},
 		workers: []builder{{smallFile, make(chan struct{}, 1)}, {math.MaxUint64, make(chan struct{}, 1)}},

@@ -87,7 +87,7 @@ func (m *memoryModel) find(pid int, pc uint64) (kind int, rule []byte) {
 // looks addresses up as programs do: each rule must be the one that package cfi read.
 func TestFilesInMemory(t *testing.T) {
 	m := newModel()
-	tables := New(AMD64, m.memory(), "/proc")
+	tables := New(AMD64, m.memory(), "/proc", nil)
 	defer tables.Close()
 	rng := rand.New(rand.NewPCG(1, 2))
 	files := 0
@@ -98,7 +98,7 @@ func TestFilesInMemory(t *testing.T) {
 		}
 		defer r.Close()
 		began := time.Now()
-		frames, err := cfi.ReadFile(r, nil)
+		frames, err := cfi.ReadFile(r, nil, nil)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -152,7 +152,7 @@ func TestMappings(t *testing.T) {
 	m := newModel()
 	mem := m.memory()
 	mem.SetFile = nil // so a fork has its parent's list at once
-	tables := New(AMD64, mem, "/nonexistent")
+	tables := New(AMD64, mem, "/nonexistent", nil)
 	defer tables.Close()
 	anon := func(start, end uint64) { tables.Mapped(1, Mapping{Start: start, End: end}); tables.Flush() }
 	want := func(pid int, at map[uint64]int) {
@@ -188,7 +188,7 @@ func TestMappings(t *testing.T) {
 // for it, as it may execute a program, if programs can find the files of mappings.
 func TestForkWaits(t *testing.T) {
 	m := newModel()
-	tables := New(AMD64, m.memory(), "/nonexistent")
+	tables := New(AMD64, m.memory(), "/nonexistent", nil)
 	defer tables.Close()
 	find := func(pid int, want int) {
 		t.Helper()
@@ -215,7 +215,7 @@ func TestForkWaits(t *testing.T) {
 // another process maps it.
 func TestMissingFile(t *testing.T) {
 	m := newModel()
-	tables := New(AMD64, m.memory(), "/nonexistent")
+	tables := New(AMD64, m.memory(), "/nonexistent", nil)
 	defer tables.Close()
 	key := Mapping{Start: 0x1000, End: 0x9000, Dev: 1, Inode: 2, Path: "/nonexistent/file"}
 	failures := func() int { return tables.Stats().Failed }
@@ -257,7 +257,7 @@ func TestReplacedFile(t *testing.T) {
 	}
 	st := info.Sys().(*syscall.Stat_t)
 	m := newModel()
-	tables := New(AMD64, m.memory(), "/nonexistent")
+	tables := New(AMD64, m.memory(), "/nonexistent", nil)
 	tables.patience = time.Minute
 	defer tables.Close()
 	pid := 0
@@ -303,7 +303,7 @@ func TestReplacedFile(t *testing.T) {
 func TestSilentFileSystem(t *testing.T) {
 	dir := t.TempDir()
 	m := newModel()
-	tables := New(AMD64, m.memory(), "/nonexistent")
+	tables := New(AMD64, m.memory(), "/nonexistent", nil)
 	silent, answer := filepath.Join(dir, "silent"), make(chan struct{})
 	tables.stat = func(path string) (os.FileInfo, error) {
 		if filepath.Base(path) == "silent" {

@@ -72,6 +72,7 @@ var fixtures = map[string][2]string{
 	"chains-go-s":    {"go build -ldflags=-s ./chains", hostOnly},
 	"chains-go-pie":  {"go build -buildmode=pie -ldflags=-s ./chains", hostOnly},
 	"chains-cgo":     {"go build ./chainscgo", hostOnly},
+	"chains-cgo-s":   {"go build -ldflags=-s ./chainscgo", hostOnly},
 	"names-cpp":      {"g++ -g -O2 -static names.cpp", hostOnly},
 	"names-rust":     {"rustc -O -C target-feature=+crt-static names.rs", hostOnly},
 	"names-rust-v0":  {"rustc -O -C target-feature=+crt-static -C symbol-mangling-version=v0 names.rs", hostOnly},
@@ -97,7 +98,7 @@ func buildFixture(dir, name, out string, static bool) error {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cgo := 0
-	if name == "chains-cgo" {
+	if strings.HasPrefix(name, "chains-cgo") {
 		cgo = 1
 	}
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), fmt.Sprint("CGO_ENABLED=", cgo))

@@ -46,7 +46,7 @@ func TestAgainstReadelf(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		got, err := ReadFile(f, nil)
+		got, err := ReadFile(f, nil, nil)
 		f.Close()
 		if got == nil {
 			continue
@@ -217,7 +217,7 @@ func TestEntry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := ReadFile(r, nil)
+	f, err := ReadFile(r, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

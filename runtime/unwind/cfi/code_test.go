@@ -181,7 +181,7 @@ func TestPopping(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	rows, err := ReadFile(f, func(*File) {})
+	rows, err := ReadFile(f, func(*File) {}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ type Span struct {
 type File struct {
 	Rows
 	Code []Span
+	Go   bool // Go's linker wrote it: its functions keep the frame pointer
 }
 
 // ErrArch is wrapped by the error for a file of an unsupported machine.
@@ -39,8 +40,8 @@ const maxSection = 512 << 20
 // the result contains the rest.
 //
 // If the file has much code without information, which takes long to follow, ReadFile first
-// calls own with the rows that the file has itself. own may be nil.
-func ReadFile(r io.ReaderAt, own func(*File)) (*File, error) {
+// calls own with the rows that the file has itself. own may be nil, and so may golang.
+func ReadFile(r io.ReaderAt, own func(*File), golang GoFunctions) (*File, error) {
 	e, err := elf.NewFile(r)
 	if err != nil {
 		return nil, badf("%v", err)
@@ -49,7 +50,7 @@ func ReadFile(r io.ReaderAt, own func(*File)) (*File, error) {
 		return nil, fmt.Errorf("%w: %v", ErrArch, e.Machine)
 	}
 	arch := AMD64
-	f := &File{}
+	f := &File{Go: isGo(e)}
 	f.rule(Rule{})
 	for _, p := range e.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 {
@@ -57,13 +58,13 @@ func ReadFile(r io.ReaderAt, own func(*File)) (*File, error) {
 		}
 	}
 	errEH := f.readEH(e, arch)
-	if IsGo(e) {
-		f.fillSwitches(e, arch)
+	if golang != nil && f.Go {
+		f.fillGo(r, e, arch, golang)
 	}
 	errDebug := f.readDebug(e, arch)
 	f.fillPLT(e, arch)
 	f.fillSigreturn(r, arch)
-	if !IsGo(e) { // Go's functions have frame pointers, and switch stacks
+	if !f.Go { // Go's functions have frame pointers, and switch stacks
 		gaps := f.gaps(e)
 		if own != nil && len(f.List) > 0 && sizeOf(gaps) > longCode {
 			first := &File{Rows: f.Rows.clone(), Code: f.Code}
@@ -76,8 +77,8 @@ func ReadFile(r io.ReaderAt, own func(*File)) (*File, error) {
 	return f, errors.Join(errEH, errDebug)
 }
 
-// IsGo reports whether Go's linker wrote an ELF file.
-func IsGo(e *elf.File) bool {
+// isGo reports whether Go's linker wrote an ELF file.
+func isGo(e *elf.File) bool {
 	return e.Section(".gopclntab") != nil || e.Section(".data.rel.ro.gopclntab") != nil || e.Section(".go.buildinfo") != nil
 }
 
@@ -148,7 +149,7 @@ func (f *File) readDebug(e *elf.File, arch *Arch) error {
 	}
 	var more Rows
 	err = more.Read(Section{Data: data, Debug: true, Arch: arch})
-	if IsGo(e) {
+	if f.Go {
 		more.saveGoFP(arch)
 	}
 	f.Fill(&more)

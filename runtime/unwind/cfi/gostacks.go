@@ -2,6 +2,7 @@ package cfi
 
 import (
 	"debug/elf"
+	"io"
 	"slices"
 	"strings"
 )
@@ -15,24 +16,58 @@ var switching = []string{"runtime.asmcgocall", "runtime.asmcgocall_no_g", "runti
 // procedure linkage table on, the CFA is 8 more. No entry has that byte.
 const switchAdd = 16
 
-// fillSwitches adds rows for the functions of a Go program that switch stacks. Go's linker
-// describes them as if they used only one. The rows follow the frame pointer back to the old
-// stack, which leaves out the caller of a function that does not set the frame pointer.
-func (f *File) fillSwitches(e *elf.File, arch *Arch) {
-	syms, err := e.Symbols()
-	if err != nil {
-		return // a stripped program, in which frame pointers are followed everywhere
-	}
-	syms = slices.DeleteFunc(syms, func(s elf.Symbol) bool {
-		return elf.ST_TYPE(s.Info) != elf.STT_FUNC || s.Size == 0 || s.Value+s.Size < s.Value || !slices.Contains(switching, strings.TrimSuffix(s.Name, ".abi0"))
-	})
-	for _, s := range syms[:min(len(syms), 2*len(switching))] { // a malformed file may have more
-		var more Rows
-		more.add(s.Value, more.rule(arch.OtherStack))
-		more.add(s.Value+s.Size, more.rule(Rule{}))
-		f.Fill(&more)
-	}
+// GoFunction is what the runtime of a Go program knows of a function.
+type GoFunction struct {
+	Name       string
+	Start, End uint64
+	Outermost  bool // it has no caller
+	// Depths calls f with the distances of the stack pointer from the return address, each
+	// with the address at which its range ends, until f returns false.
+	Depths func(f func(end uint64, depth int32) bool)
 }
+
+// GoFunctions calls f for each function of a Go program, in the order of their addresses.
+type GoFunctions func(r io.ReaderAt, e *elf.File, f func(GoFunction))
+
+// fillGo adds rows for the functions of a Go program. For those that switch stacks, which
+// Go's linker describes as if they used only one, the rows follow the frame pointer back to
+// the old stack. This leaves out the caller of a function that does not set the frame
+// pointer. For the others of a stripped program, the rows are what Go's runtime knows.
+func (f *File) fillGo(r io.ReaderAt, e *elf.File, arch *Arch, functions GoFunctions) {
+	stripped := e.Section(".debug_frame") == nil && e.Section(".zdebug_frame") == nil
+	var rows Rows
+	sp := uint8(arch.SP)
+	functions(r, e, func(fn GoFunction) {
+		if n := len(rows.List); fn.End <= fn.Start || n > 0 && fn.Start < rows.List[n-1].PC {
+			return
+		}
+		if slices.Contains(switching, strings.TrimSuffix(fn.Name, ".abi0")) {
+			rows.add(fn.Start, rows.rule(arch.OtherStack))
+		} else if stripped {
+			at := fn.Start
+			fn.Depths(func(end uint64, depth int32) bool {
+				rule := Rule{Kind: Register, Reg: sp, CFA: depth + 8, RA: -8}
+				if depth < 0 || depth > maxDepth || end <= at || end > fn.End {
+					return false
+				} else if fn.Outermost {
+					rule = Rule{Kind: End}
+				}
+				rows.add(at, rows.rule(rule))
+				at = end
+				return true
+			})
+			rows.add(at, rows.rule(Rule{}))
+		} else {
+			return
+		}
+		rows.add(fn.End, rows.rule(Rule{}))
+	})
+	rows.saveGoFP(arch)
+	f.Fill(&rows)
+}
+
+// maxDepth is the size of the largest frame of a Go function, in bytes.
+const maxDepth = 1 << 30
 
 // saveGoFP adds to the rules of Go's linker, which describe only the stack pointer, where the
 // frame pointer is saved: next to the return address in all functions that have a frame.

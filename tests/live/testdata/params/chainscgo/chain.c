@@ -3,7 +3,7 @@ extern void inGo(int n);
 
 void __attribute__((noinline)) mark(int n) { sink += n; }
 
-static void __attribute__((noinline)) inner(int n)
+void __attribute__((noinline)) inner(int n)
 {
 	volatile char b[300];
 

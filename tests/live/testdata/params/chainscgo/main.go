@@ -4,6 +4,7 @@ package main
 
 /*
 #cgo CFLAGS: -O2 -fomit-frame-pointer
+#cgo LDFLAGS: -rdynamic
 void inC(int n);
 void back(int n);
 */
