@@ -35,7 +35,7 @@ func Expand(p *ast.Program, k probes.Kernel, defs *builtins.Registry, inv *built
 	}
 	decls := cdecl.Parse(p.C, cdecl.Includes{
 		Kernel: k, Dirs: inv.IncludeDirs, Files: inv.IncludeFiles, Reader: inv.Files,
-		Release: [2]int{release.Major, release.Minor},
+		Release: [3]int{release.Major, release.Minor, release.Patch},
 		Defines: map[string]string{"BPFTRACE_HAVE_BTF": "1"},
 	}, diags)
 	return macro.Expand(p, decls, defs, diags), decls

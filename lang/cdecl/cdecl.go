@@ -30,7 +30,7 @@ type Includes struct {
 	Reader  *source.Files     // reads all of them; nil: from disk
 	Defines map[string]string // predefined macros in addition to the usual ones of a compiler
 	Alone   bool              // #include does nothing
-	Release [2]int            // major and minor release of the kernel; it selects the values in the table of constants
+	Release [3]int            // version of the kernel; it selects the values in the table of constants
 }
 
 // Kernel looks up types by "struct x", "enum e" or the bare name of a typedef.

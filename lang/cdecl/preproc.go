@@ -2,6 +2,7 @@ package cdecl
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -356,6 +357,18 @@ func (u *Decls) substitute(m *macro, args [][]token, hide []string, call token) 
 	return out
 }
 
+// versionHeader returns linux/version.h. A file of that name is often that of another
+// kernel than the running one.
+func (u *Decls) versionHeader() string {
+	v := u.opts.Release
+	return fmt.Sprintf(`#define LINUX_VERSION_CODE %d
+#define LINUX_VERSION_MAJOR %d
+#define LINUX_VERSION_PATCHLEVEL %d
+#define LINUX_VERSION_SUBLEVEL %d
+#define KERNEL_VERSION(a,b,c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))
+`, v[0]<<16+v[1]<<8+min(v[2], 255), v[0], v[1], v[2])
+}
+
 // builtinHeaders replaces the headers that a compiler provides.
 var builtinHeaders = map[string]string{
 	"stddef.h":  "typedef unsigned long size_t; typedef long ptrdiff_t; typedef int wchar_t;\n#define NULL 0\n",
@@ -387,7 +400,11 @@ func (u *Decls) include(toks []token, at source.Span) {
 		u.errorf(at, "#include needs a file name in quotes or angle brackets")
 		return
 	}
-	if text, ok := builtinHeaders[name]; ok {
+	text, ok := builtinHeaders[name]
+	if strings.HasSuffix(name, "linux/version.h") && u.opts.Release[0] > 0 {
+		text, ok = u.versionHeader(), true
+	}
+	if ok {
 		u.preprocess(fileLines(source.NewFile("<"+name+">", text)))
 		return
 	}

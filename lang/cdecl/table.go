@@ -217,10 +217,10 @@ func (r *tableReader) value(name string, kernel int) (Const, bool) {
 
 // kernel returns the index of the newest kernel that is not newer than release. If all
 // are newer, it returns that of the oldest.
-func (r *tableReader) kernel(release [2]int) int {
+func (r *tableReader) kernel(release [3]int) int {
 	best := 0
 	for i, v := range r.kernels {
-		if slices.Compare(v[:], release[:]) <= 0 {
+		if slices.Compare(v[:], release[:2]) <= 0 {
 			best = i
 		}
 	}

@@ -14,10 +14,10 @@ import (
 // differ between kernels.
 func TestKnown(t *testing.T) {
 	for _, c := range []struct {
-		release [2]int
+		release [3]int
 		values  map[string]int64
 	}{
-		{[2]int{6, 12}, map[string]int64{
+		{[3]int{6, 12}, map[string]int64{
 			"AF_INET": 2, "AF_INET6": 10, "SOCK_STREAM": 1, "EPERM": 1, "ETIMEDOUT": 110, "ERESTARTSYS": 512,
 			"TASK_RUNNING": 0, "TASK_UNINTERRUPTIBLE": 2, "TASK_COMM_LEN": 16, "PF_KTHREAD": 0x200000,
 			"DT_REG": 8, "S_IFMT": 0o170000, "O_CREAT": 0o100, "O_DIRECTORY": 0o200000, "PROT_EXEC": 4, "MAP_ANONYMOUS": 0x20,
@@ -31,9 +31,9 @@ func TestKnown(t *testing.T) {
 			"IFNAMSIZ": 16, "IFF_UP": 1, "IFF_RUNNING": 0x40, "IFF_LOWER_UP": 1 << 16, "IPPROTO_TCP": 6, "IPPROTO_MPTCP": 262,
 			"INADDR_LOOPBACK": 0x7f000001, "IPV6_ADD_MEMBERSHIP": 20, "IPPROTO_ICMPV6": 58, "XATTR_CREATE": 1,
 		}},
-		{[2]int{5, 10}, map[string]int64{"TASK_DEAD": 0x80, "AF_MAX": 45, "CLONE_NEWTIME": 0x80}},
-		{[2]int{6, 1}, map[string]int64{"AF_MAX": 46}},
-		{[2]int{4, 19}, map[string]int64{"AF_MAX": 45}},
+		{[3]int{5, 10}, map[string]int64{"TASK_DEAD": 0x80, "AF_MAX": 45, "CLONE_NEWTIME": 0x80}},
+		{[3]int{6, 1}, map[string]int64{"AF_MAX": 46}},
+		{[3]int{4, 19}, map[string]int64{"AF_MAX": 45}},
 	} {
 		u := NewUnit(Includes{Release: c.release}, &source.Diags{})
 		for name, want := range c.values {
@@ -42,7 +42,7 @@ func TestKnown(t *testing.T) {
 			}
 		}
 	}
-	u := NewUnit(Includes{Release: [2]int{6, 12}}, &source.Diags{})
+	u := NewUnit(Includes{Release: [3]int{6, 12}}, &source.Diags{})
 	if c, ok := u.Known("ULONG_MAX"); !ok || !c.Unsigned || c.Int != -1 {
 		t.Errorf("ULONG_MAX is %+v", c)
 	}
@@ -125,6 +125,26 @@ func TestStandIn(t *testing.T) {
 	u, diags := parse(t, "#include <linux/sched/coredump.h>\n#if AF_INET == 2 && !defined(NOSUCH)\nstruct x { char c[TASK_COMM_LEN]; };\n#endif\n")
 	if diags.HasErrors() || u.Type("struct x") == nil || u.Type("struct x").Size != 16 {
 		t.Errorf("constants of headers in a declaration: %v", diags.Err())
+	}
+}
+
+// TestVersion compares versions as scripts do. The header is that of the kernel, not that
+// of a package on this machine.
+func TestVersion(t *testing.T) {
+	for _, name := range []string{"linux/version.h", "uapi/linux/version.h", "generated/uapi/linux/version.h"} {
+		for condition, want := range map[string]bool{
+			"LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 5)": true, "LINUX_VERSION_CODE < KERNEL_VERSION(6,13,0)": true,
+			"LINUX_VERSION_CODE == KERNEL_VERSION(6,12,255)": true, "LINUX_VERSION_CODE > KERNEL_VERSION(6,12,300)": false,
+			"defined(KERNEL_VERSION) && LINUX_VERSION_MAJOR == 6 && LINUX_VERSION_PATCHLEVEL == 12": true,
+		} {
+			var diags source.Diags
+			u := NewUnit(Includes{Reader: &source.Files{}, Release: [3]int{6, 12, 300}}, &diags)
+			text := "#include <" + name + ">\n#if " + condition + "\nstruct x { int a; };\n#endif\n"
+			u.Add(source.Span{File: source.NewFile("test.bt", text), End: len(text)})
+			if got := u.Type("struct x") != nil; got != want || diags.HasErrors() {
+				t.Errorf("%s: %s is %v; %v", name, condition, got, diags.Err())
+			}
+		}
 	}
 }
 

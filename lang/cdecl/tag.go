@@ -159,7 +159,7 @@ func (u *Decls) memberDecl(out *[]member) bool {
 // incomplete returns the undefined type that a member of type t would contain, and a
 // hint. It returns nil if there is none. A struct that the script defines in place of
 // the kernel's cannot contain other kernel types: the script must define those too,
-// unless they are in a header that does not exist on this machine.
+// unless it includes headers, which may not exist on this machine, or lack them.
 func (u *Decls) incomplete(t *types.Type) (*types.Type, string) {
 	for t.Kind == types.Array {
 		t = t.Elem
@@ -167,7 +167,7 @@ func (u *Decls) incomplete(t *types.Type) (*types.Type, string) {
 	if t.Kind == types.Struct && t.Comp == nil || t.Kind == types.Void {
 		return t, ""
 	}
-	if u.replaces == "" || len(u.Missing) > 0 || u.tags[t.Name] != nil {
+	if u.replaces == "" || len(u.Missing)+len(u.included) > 0 || u.tags[t.Name] != nil {
 		return nil, ""
 	}
 	if _, kernel := u.kernelType(t.Name); !kernel || t.Kind != types.Struct && t.Kind != types.Enum {
