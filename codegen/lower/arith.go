@@ -108,8 +108,12 @@ func (f *fn) unary(e *ast.Unary) *ir.Value {
 		} else {
 			x = f.b.Op(ir.OpNeg, x)
 		}
-		if !a.t.Signed { // within the operand's own width: ~(uint8)1 is 254
-			x = f.b.Extend(x, a.t.Size, false)
+		if !a.t.Signed { // within the operand's own width: ~(uint8)1 is 254, ~~(uint8)1 is 1
+			size := a.t.Size
+			for in, ok := e.X.(*ast.Unary); ok && (in.Op == "~" || in.Op == "-"); in, ok = in.X.(*ast.Unary) {
+				size = f.typeOf(in.X).Size
+			}
+			x = f.b.Extend(x, size, false)
 		}
 		return f.convert(x, types.TInt64, t)
 	case "*":

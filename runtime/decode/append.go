@@ -82,6 +82,8 @@ func (p *Piece) AppendInt(dst []byte, t *types.Type, data []byte) []byte {
 		width = 32
 	case t.Word && x>>31 == 1: // most likely a negative int, extended with zeros
 		width = 32
+	case p.Verb == 'u' && t.Signed && int64(x)>>31 == -1: // a negative int, whatever its type
+		width = 32
 	default:
 		width = max(32, uint(t.Size)*8)
 	}

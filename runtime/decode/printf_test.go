@@ -56,6 +56,8 @@ func TestPrintf(t *testing.T) {
 		case bits != 0:
 		case strings.Contains("oxX", verb): // an int, as for printf(3)
 			bits = 32
+		case verb == "u" && typ.Signed && extend(n, uint(8*typ.Size), true) == extend(n, 32, true) && extend(n, 32, true) < 0: // a negative int
+			bits = 32
 		default:
 			bits = max(32, uint(8*typ.Size))
 		}
