@@ -104,6 +104,9 @@ func (v *Var) initial() [2]source.Note {
 // variable returns the type of a variable in an expression.
 func (c *checker) variable(n *ast.Var) *types.Type {
 	v := c.find(n.Name)
+	if v == nil && !c.final && c.outlives(n) {
+		return unknown
+	}
 	if v == nil {
 		c.undefined(n)
 		return types.TInvalid

@@ -13,15 +13,20 @@ func (c *checker) block(b *ast.Block, value bool) *types.Type {
 	c.push()
 	defer c.pop()
 	over := false
-	for _, s := range b.Stmts {
+	c.places = append(c.places, place{block: b})
+	defer func() { c.places = c.places[:len(c.places)-1] }()
+	for i, s := range b.Stmts {
+		c.places[len(c.places)-1].at = i
 		if over {
 			c.warnf(s.Span(), "Unreachable statement.")
 			over = false // report it once
 		}
+		c.hoist(s)
 		if c.stmt(s) {
 			over = true
 		}
 	}
+	c.places[len(c.places)-1].at = len(b.Stmts)
 	t := types.TVoid
 	if b.Value != nil {
 		if over {
