@@ -133,6 +133,13 @@ type handler struct {
 	outside bool // it has effects outside of the session
 }
 
+// Pending reports whether records of the programs wait to be passed to the sink.
+func (s *Session) Pending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.closed && s.ring != nil && s.ring.AvailableBytes() > 0
+}
+
 // lock keeps Snapshot from running while the session's goroutine uses shared data: the
 // maps and the state for decoding their values. The lock is released while a sink is
 // called, so that a sink may call Snapshot.

@@ -195,6 +195,9 @@ func (s *Script) Start(ctx context.Context, on func(Event)) (*Session, error) {
 // once the run has ended.
 func (t *Session) Snapshot() ([]output.Map, error) { return t.session.Snapshot() }
 
+// Pending reports whether there are events of the script that have not been passed on yet.
+func (t *Session) Pending() bool { return t.session.Pending() }
+
 // Stop ends the run. Use Wait to wait until it has ended.
 func (t *Session) Stop() { t.session.Stop() }
 

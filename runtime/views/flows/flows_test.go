@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,6 +164,33 @@ func (e *evaluator) word() string {
 		return v
 	}
 	return w
+}
+
+// TestHeld checks that a flow is held until the records that may withdraw it have been read,
+// however late that is.
+func TestHeld(t *testing.T) {
+	var got []Verdict
+	w := &watcher{open: exchanges{}, owners: newOwners(), on: func(f *Flow) bool { got = append(got, f.Verdict); return true }}
+	began := time.Now()
+	record := func(verdict Verdict, kind string, after time.Duration) {
+		w.record(&record{kind: kind, flow: Flow{Verdict: verdict, Time: began.Add(after), Direction: Egress, Proto: protoUDP, skb: uint64(after / time.Second)}})
+	}
+	flush := func(after time.Duration, pending bool, want ...Verdict) {
+		t.Helper()
+		got = nil
+		if w.flush(began.Add(after), pending); !slices.Equal(got, want) {
+			t.Errorf("after %v with pending records %v: %v, want %v", after, pending, got, want)
+		}
+	}
+	record(Forwarded, kindPacket, 0)
+	flush(hold/2, false)
+	flush(time.Hour, true)
+	record(Dropped, kindDrop, 0) // the packet of before
+	record(Forwarded, kindPacket, time.Second)
+	flush(time.Hour, true, Dropped)
+	record(Forwarded, kindPacket, time.Second+hold/2)
+	flush(time.Hour, true)
+	flush(time.Hour, false, Forwarded, Forwarded)
 }
 
 // TestConditions checks that the kernel reports all flows that a filter selects, for each

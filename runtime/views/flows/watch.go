@@ -52,14 +52,14 @@ func Watch(ctx context.Context, opt Options, on func(*Flow) bool) error {
 		if opt.Attached != nil {
 			opt.Attached()
 		}
-		w.serve(ctx)
+		w.serve(ctx, session)
 		w.drain()
 	}
 	session.Stop()
 	if _, rerr := session.Wait(); err == nil {
 		err = rerr
 	}
-	w.flush(time.Time{})
+	w.flush(time.Time{}, false)
 	if err == nil {
 		err = w.err
 	}
@@ -86,6 +86,7 @@ type watcher struct {
 	open   exchanges
 	owners *owners
 	held   []*heldRecord
+	latest time.Time // of the packets handled
 	// handled counts records.
 	handled int
 }
@@ -151,7 +152,7 @@ func (w *watcher) seed(ctx context.Context) error {
 }
 
 // serve reports flows until ctx is done.
-func (w *watcher) serve(ctx context.Context) {
+func (w *watcher) serve(ctx context.Context, session *tracer.Session) {
 	tick := time.NewTicker(hold / 4)
 	defer tick.Stop()
 	for {
@@ -159,7 +160,7 @@ func (w *watcher) serve(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			w.flush(now)
+			w.flush(now, session.Pending())
 		}
 	}
 }
@@ -225,6 +226,9 @@ func (w *watcher) record(rec *record) {
 	if f.Proto == protoTCP {
 		w.open.end(f)
 	}
+	if f.Time.After(w.latest) {
+		w.latest = f.Time
+	}
 	w.held = append(w.held, &heldRecord{rec, time.Now().Add(hold)})
 }
 
@@ -251,11 +255,16 @@ func (w *watcher) withdraw(f *Flow) {
 	}
 }
 
-// flush reports the flows whose time has come; all if now is zero.
-func (w *watcher) flush(now time.Time) {
+// flush reports the flows whose time has come; all if now is zero. If records are pending, as
+// on a busy machine, the next one may be that a packet was dropped: only packets that are
+// older than the latest one by hold are reported then.
+func (w *watcher) flush(now time.Time, pending bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.held) > 0 && (now.IsZero() || !w.held[0].until.After(now)) {
+	for len(w.held) > 0 {
+		if h := w.held[0]; !now.IsZero() && (h.until.After(now) || pending && w.latest.Sub(h.flow.Time) < hold) {
+			return
+		}
 		rec := w.held[0].record
 		w.held = w.held[1:]
 		if !w.done {
