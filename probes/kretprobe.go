@@ -114,7 +114,7 @@ func (d *defined) Close() error {
 		err = d.event.Close()
 	}
 	rerr := define(d.tracefs, "-:"+d.name)
-	for range 20 { // the kernel may take a moment to release the event
+	for range 500 { // the kernel may take a moment to release the event, or seconds if the machine is busy
 		if !errors.Is(rerr, unix.EBUSY) {
 			break
 		}

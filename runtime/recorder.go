@@ -34,7 +34,7 @@ type recorded struct {
 
 // completeIn is the time for which to wait for records that are not complete: a program may
 // have been interrupted or preempted while it writes one.
-const completeIn = 100 * time.Millisecond
+const completeIn = time.Second
 
 // openRecorder maps the memory of the recorder.
 func (s *Session) openRecorder() error {
@@ -195,7 +195,7 @@ func (r *recorder) readAll() (list []recorded, torn int) {
 
 // collect is readAll, but waits a moment for records that are not complete.
 func (r *recorder) collect() (list []recorded, torn int) {
-	for deadline := time.Now().Add(completeIn); ; time.Sleep(completeIn / 20) {
+	for deadline := time.Now().Add(completeIn); ; time.Sleep(completeIn / 200) {
 		if list, torn = r.readAll(); torn == 0 || time.Now().After(deadline) {
 			return list, torn
 		}
