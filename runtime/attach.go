@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -311,7 +310,7 @@ func (s *Session) waitWalkers() bool {
 	select {
 	case <-ended:
 		return true
-	case <-time.After(patience):
+	case <-newStopwatch().after(patience):
 		return false
 	}
 }

@@ -42,6 +42,39 @@ func newWallClock() wallClock {
 
 func (c wallClock) fromBoot(ns uint64) time.Time { return time.Unix(0, int64(ns)+c.boot) }
 
+// busy is how many times as long something may take if this process has to wait for a CPU.
+const busy = 10
+
+// stopwatch measures the time that the user waits for this process.
+type stopwatch struct {
+	began time.Time
+	cpu   int64 // CPU time of this process then, in ns
+}
+
+func newStopwatch() *stopwatch {
+	return &stopwatch{time.Now(), clockNow(unix.CLOCK_PROCESS_CPUTIME_ID)}
+}
+
+// over reports whether d has passed, of which this process was running all the time: a machine
+// that is busy with other processes must not cost results. At the latest, it is over when busy
+// times d has passed.
+func (w *stopwatch) over(d time.Duration) bool {
+	waited := time.Since(w.began)
+	return waited > busy*d || waited > d && clockNow(unix.CLOCK_PROCESS_CPUTIME_ID)-w.cpu > int64(d)
+}
+
+// after returns a channel that is closed when d is over.
+func (w *stopwatch) after(d time.Duration) <-chan time.Time {
+	over := make(chan time.Time)
+	go func() {
+		for !w.over(d) {
+			time.Sleep(d / 20)
+		}
+		close(over)
+	}()
+	return over
+}
+
 // sessionWords returns the contents of the session map.
 func sessionWords() []byte {
 	b := make([]byte, object.SessionSize)

@@ -58,7 +58,7 @@ func TestUnhurriedRecords(t *testing.T) {
 		t.Error("a record is late before the end")
 	}
 	e.interrupt()
-	e.cutAt.Store(-int64(time.Hour))
+	e.cutAt.Store(&stopwatch{began: time.Now().Add(-time.Hour)})
 	if !e.late(true) {
 		t.Error("a record with effects outside is handled after an interrupt")
 	}
@@ -69,5 +69,48 @@ func TestUnhurriedRecords(t *testing.T) {
 	}
 	if !e.late(false) {
 		t.Errorf("record %d is handled an hour after the interrupt", unhurriedRecords)
+	}
+}
+
+// TestUnhurriedOutside does the same for records with effects outside of a session that
+// ended by itself, which has no limit for others.
+func TestUnhurriedOutside(t *testing.T) {
+	e := newEnding()
+	e.end()
+	e.ended.Store(-int64(time.Hour))
+	for i := range unhurriedOutside {
+		if e.late(true) || e.late(false) {
+			t.Fatalf("record %d is late", i)
+		}
+	}
+	if !e.late(true) {
+		t.Errorf("record %d is handled an hour after the end", unhurriedOutside)
+	}
+	if e.late(false) {
+		t.Error("a record without effects outside is late")
+	}
+}
+
+// TestStopwatch checks that the time in which the process has no CPU counts little.
+func TestStopwatch(t *testing.T) {
+	const second, never = int64(time.Second), -1 << 60
+	for _, c := range []struct {
+		ago, cpu int64 // time and CPU time since the start; never: the process has no CPU
+		want     bool
+	}{
+		{second / 2, never, false}, {2 * second, never, false}, {2 * second, second / 2, false}, {second / 2, 3 * second, false},
+		{2 * second, 3 * second, true}, {(busy - 1) * second, never, false}, {(busy + 1) * second, never, true},
+	} {
+		w := newStopwatch()
+		w.began, w.cpu = w.began.Add(-time.Duration(c.ago)), w.cpu-c.cpu
+		if got := w.over(time.Second); got != c.want {
+			t.Errorf("%v after the start, CPU time %v: %v", time.Duration(c.ago), time.Duration(c.cpu), got)
+		}
+		if c.want {
+			<-w.after(time.Second)
+		}
+	}
+	if e := newEnding(); e.hurried(0) {
+		t.Error("the end is hurried before it has come")
 	}
 }

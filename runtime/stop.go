@@ -20,7 +20,7 @@ import (
 // The cause of a session's end decides which pending records are still handled. If
 // the script or a watched process ended it, all records are handled. If the user
 // did, they are handled for a limited time only, as the user is waiting for the
-// results.
+// results. A stopwatch measures the limits.
 const (
 	// patience is the time for which records are handled and entries of maps are
 	// prepared for printing after the user has ended the session.
@@ -33,6 +33,9 @@ const (
 	// outside of the session are handled after the session has ended by itself. If
 	// the user ended it, none of them are handled.
 	outsidePatience = time.Second
+	// unhurriedOutside is the number of such records that are always handled after the
+	// session has ended by itself.
+	unhurriedOutside = 64
 	// readPatience is the time for which maps are read after the user has ended the
 	// session.
 	readPatience = 500 * time.Millisecond
@@ -46,9 +49,9 @@ type ending struct {
 	once    sync.Once
 	cut     context.Context // done when the user ends the session
 	cutNow  context.CancelFunc
-	cutAt   atomic.Int64 // time when the user ended the session, in ns since start; 0: not yet
+	cutAt   atomic.Pointer[stopwatch] // started when the user ended the session; nil: not yet
 	start   time.Time
-	handled int                      // number of records handled since the user ended the session
+	handled int                      // number of records handled since the end to which a limit applies
 	dropped map[*object.Event]uint64 // number of records that were not handled
 	leftOut []leftOut
 }
@@ -94,7 +97,7 @@ func (e *ending) end() {
 
 // interrupt ends the session at the user's request.
 func (e *ending) interrupt() {
-	e.cutAt.CompareAndSwap(0, e.now())
+	e.cutAt.CompareAndSwap(nil, newStopwatch())
 	e.cutNow()
 	e.end()
 }
@@ -102,27 +105,30 @@ func (e *ending) interrupt() {
 func (e *ending) stopped() bool { return e.ended.Load() != 0 }
 
 // interrupted reports whether the user has ended the session.
-func (e *ending) interrupted() bool { return e.cutAt.Load() != 0 }
+func (e *ending) interrupted() bool { return e.cutAt.Load() != nil }
 
 // late reports whether the session ended too long ago for a record to be handled, and
 // counts the record otherwise. outside tells whether the record's builtin has effects
 // outside of the session. late is called with the session locked.
 func (e *ending) late(outside bool) bool {
-	if at := e.cutAt.Load(); at != 0 {
-		if outside || e.handled >= unhurriedRecords && e.now()-at > int64(patience) {
+	switch at := e.ended.Load(); {
+	case e.interrupted():
+		if outside || e.handled >= unhurriedRecords && e.hurried(patience) {
 			return true
 		}
-		e.handled++
+	case !outside || at == 0:
 		return false
+	case e.handled >= unhurriedOutside && e.now()-at > int64(outsidePatience):
+		return true
 	}
-	at := e.ended.Load()
-	return outside && at != 0 && e.now()-at > int64(outsidePatience)
+	e.handled++
+	return false
 }
 
 // hurried reports whether the user ended the session longer ago than patience.
 func (e *ending) hurried(patience time.Duration) bool {
-	at := e.cutAt.Load()
-	return at != 0 && e.now()-at > int64(patience)
+	cut := e.cutAt.Load()
+	return cut != nil && cut.over(patience)
 }
 
 // reportLeftOut reports the entries of maps that were not read or not printed.

@@ -124,20 +124,20 @@ func (s *Session) awaitTables() {
 	}
 	s.opt.Progress.Begin("Building unwind tables", 0)
 	if s.opt.PID == 0 && slices.ContainsFunc(s.obj.Programs, func(p *object.Program) bool { return p.Sleeps }) {
-		late := time.Now().Add(allPatience)
+		late := newStopwatch().after(allPatience)
 		select {
 		case <-s.unwind.surveyed:
-		case <-time.After(time.Until(late)):
+		case <-late:
 		}
-		s.unwind.tables.Await(0, time.Until(late))
+		s.unwind.tables.Await(0, late)
 		return
 	}
-	late := time.Now().Add(tablePatience)
+	late := newStopwatch().after(tablePatience)
 	for _, pid := range s.unwind.wanted {
-		s.unwind.tables.Await(pid, time.Until(late))
+		s.unwind.tables.Await(pid, late)
 		select { // until then the log of mappings is not read at once
 		case <-s.unwind.surveyed:
-		case <-time.After(time.Until(late)):
+		case <-late:
 		}
 	}
 }

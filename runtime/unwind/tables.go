@@ -33,6 +33,7 @@ type Tables struct {
 	stat     func(path string) (os.FileInfo, error) // os.Stat
 	openFile func(path string) (*os.File, error)    // openRead
 	patience time.Duration                          // how long a mapping waits for the version of its file
+	forkWait time.Duration                          // how long a new process has no list
 	golang   cfi.GoFunctions
 
 	mu        sync.Mutex
@@ -105,7 +106,7 @@ type listRef struct {
 // functions of Go programs are read by golang.
 func New(arch *Arch, mem Memory, procRoot string, golang cfi.GoFunctions) *Tables {
 	t := &Tables{
-		arch: arch, mem: mem, procRoot: procRoot, golang: golang, stat: os.Stat, openFile: openRead, patience: statPatience,
+		arch: arch, mem: mem, procRoot: procRoot, golang: golang, stat: os.Stat, openFile: openRead, patience: statPatience, forkWait: forkWait,
 		rules: map[cfi.Rule]uint16{}, files: map[fileKey]*file{}, byBuild: map[string]*file{}, procs: map[int]*process{}, first: map[int]bool{},
 		silent:  map[uint64]int{},
 		workers: []builder{{smallFile, make(chan struct{}, 1)}, {math.MaxUint64, make(chan struct{}, 1)}},
@@ -138,9 +139,8 @@ func (t *Tables) Prefer(pid int) {
 }
 
 // Await waits until the tables of all files that a process maps have been built or have
-// failed, or until the time most has passed. If pid is 0, it waits for all processes.
-func (t *Tables) Await(pid int, most time.Duration) {
-	late := time.After(most)
+// failed, or until it is late. If pid is 0, it waits for all processes.
+func (t *Tables) Await(pid int, late <-chan time.Time) {
 	for {
 		t.mu.Lock()
 		made, ready := t.made, true
@@ -292,7 +292,7 @@ func (t *Tables) Forked(pid, parent int) {
 		m.file.use(p)
 	}
 	if t.mem.SetFile != nil { // the programs find the files, and it will likely execute a program
-		p.waits = time.Now().Add(forkWait)
+		p.waits = time.Now().Add(t.forkWait)
 	} else if from.shared != nil && !from.dirty {
 		p.shared = from.shared
 		p.shared.n++

@@ -189,6 +189,7 @@ func TestMappings(t *testing.T) {
 func TestForkWaits(t *testing.T) {
 	m := newModel()
 	tables := New(AMD64, m.memory(), "/nonexistent", nil)
+	tables.forkWait = time.Hour
 	defer tables.Close()
 	find := func(pid int, want int) {
 		t.Helper()
@@ -274,7 +275,7 @@ func TestReplacedFile(t *testing.T) {
 			Start: 0x1000, End: 0x9000, Dev: uint64(unix.Major(st.Dev))<<32 | uint64(unix.Minor(st.Dev)),
 			Inode: st.Ino, Generation: generation, Path: path,
 		})
-		tables.Await(pid, time.Minute)
+		tables.Await(pid, time.After(time.Minute))
 		tables.mu.Lock()
 		defer tables.mu.Unlock()
 		if len(m.files) != 1 {
@@ -335,7 +336,7 @@ func TestSilentFileSystem(t *testing.T) {
 		tables.Mapped(pid, Mapping{
 			Start: 0x1000, End: 0x9000, Dev: uint64(unix.Major(st.Dev))<<32 | uint64(unix.Minor(st.Dev)), Inode: st.Ino, Path: path,
 		})
-		tables.Await(pid, time.Minute)
+		tables.Await(pid, time.After(time.Minute))
 	}
 	data, err := os.ReadFile("/bin/true")
 	if err != nil {
@@ -371,7 +372,7 @@ func TestSilentFileSystem(t *testing.T) {
 		t.Errorf("programs know %d files, want 3", len(m.files))
 	}
 	close(answer)
-	tables.Await(1000, time.Minute) // all three are tried when the answer comes
+	tables.Await(1000, time.After(time.Minute)) // all three are tried when the answer comes
 	tables.mu.Lock()
 	defer tables.mu.Unlock()
 	if len(tables.queue) > 0 {
