@@ -47,7 +47,8 @@ type Exporter struct {
 	stop        chan struct{}
 	done        chan struct{}
 	once        sync.Once
-	end         time.Time // set before stop is closed: when the last request ends
+	end         time.Time     // set before stop is closed: when the last request ends
+	lastWait    time.Duration // endTimeout, or more in tests
 
 	// What follows belongs to the goroutine that sends.
 	away    bool // the last request failed in a way that may pass
@@ -72,7 +73,7 @@ type Config struct {
 // Start starts an exporter. It does not connect yet: the collector may be away.
 func Start(c Config) (*Exporter, error) {
 	e := &Exporter{
-		c: c.Metrics, warn: c.Warn, interval: c.Interval, delay: cmp.Or(c.Delay, defaultDelay),
+		c: c.Metrics, warn: c.Warn, interval: c.Interval, delay: cmp.Or(c.Delay, defaultDelay), lastWait: endTimeout,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), refused: map[string]bool{},
 	}
 	if err := e.endpoint(c.Endpoint); err != nil {
@@ -313,12 +314,12 @@ func (e *Exporter) post(service string, data []byte, timeout time.Duration) resu
 // Close sends what is left and ends the exporter. It takes at most half a second.
 func (e *Exporter) Close() {
 	e.once.Do(func() {
-		e.end = time.Now().Add(endTimeout)
+		e.end = time.Now().Add(e.lastWait)
 		e.client.Limit(e.end) // also of a request that is under way
 		close(e.stop)
 		select {
 		case <-e.done:
-		case <-time.After(endTimeout + 100*time.Millisecond):
+		case <-time.After(e.lastWait + 100*time.Millisecond):
 			logs, lostLogs := e.logs.left()
 			spans, lostSpans := e.spans.left()
 			e.warn(fmt.Sprintf("--otlp: the collector does not answer: the last metrics and %d events were not delivered", uint64(logs+spans)+lostLogs+lostSpans))

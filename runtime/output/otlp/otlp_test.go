@@ -121,6 +121,7 @@ func startAt(t *testing.T, delay time.Duration, endpoint string, env map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.lastWait = time.Minute // the test may have to wait for a CPU
 	return e, w
 }
 
@@ -409,6 +410,7 @@ func TestGone(t *testing.T) {
 	gone.Close()
 	for _, addr := range []string{l.Addr().String(), gone.Addr().String()} {
 		e, w := start(t, addr)
+		e.lastWait = endTimeout
 		e.NewSink("").Line("printf", "x")
 		e.wake <- struct{}{} // the first request may be under way
 		began := time.Now()
