@@ -68,10 +68,10 @@ func (r *run) liveGuests() {
 		r.leave("live tests on other kernels: %v", err)
 		return
 	}
-	timeout := 20 * time.Minute
+	timeout := time.Hour // a busy machine takes long
 	later, more := "-test.skip '^TestFaults$|^TestEnd|^TestShapes$|^TestTexts$'", ""
 	if r.nightly {
-		later, more, timeout = "-all", "-more 12", time.Hour
+		later, more, timeout = "-all", "-more 12", 4*time.Hour
 	}
 	var tests []string
 	if !r.check("list of the live tests", func() (string, error) {

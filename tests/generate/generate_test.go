@@ -322,7 +322,7 @@ func play(obj *object.Object, sink output.Sink, start bool) error {
 	if !start {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // in case it hangs
 	defer cancel()
 	if _, err := s.Run(ctx); err != nil {
 		return fmt.Errorf("running it: %w", err)
