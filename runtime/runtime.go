@@ -285,6 +285,9 @@ func (s *Session) Run(ctx context.Context) (int, error) {
 // called from any goroutine.
 func (s *Session) Stop() { s.interrupt() }
 
+// Finish ends a running session as exit() does. It may be called from any goroutine.
+func (s *Session) Finish() { s.end() }
+
 // Close detaches and unloads all programs. Run calls it before it returns.
 func (s *Session) Close() error {
 	s.mu.Lock()

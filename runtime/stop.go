@@ -137,7 +137,7 @@ func (e *ending) reportLeftOut(w io.Writer) {
 		io.WriteString(w, source.Diag{
 			Severity: source.Warning,
 			Msg:      fmt.Sprintf(format, args...),
-			Hint:     "end it with exit() to print them all",
+			Hint:     "end it with --for or exit() to print them all",
 		}.Render())
 	}
 	for _, l := range e.leftOut {
@@ -146,10 +146,10 @@ func (e *ending) reportLeftOut(w io.Writer) {
 			if l.atMost > 0 {
 				of = fmt.Sprintf(", of %d at most,", l.atMost)
 			}
-			warn("%s: only %d entries were read%s as the session was ended by a signal and reading the others takes long", l.name, l.read, of)
+			warn("%s: only %d entries were read%s as the session was interrupted and reading the others takes long", l.name, l.read, of)
 		}
 		if l.n > 0 {
-			warn("%s: %d entries, those with the least values or keys, were not printed, as the session was ended by a signal and printing them takes long", l.name, l.n)
+			warn("%s: %d entries, those with the least values or keys, were not printed, as the session was interrupted and printing them takes long", l.name, l.n)
 		}
 	}
 }

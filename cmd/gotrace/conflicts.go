@@ -1,5 +1,7 @@
 package main
 
+import "github.com/gotrace/gotrace/runtime/output"
+
 // checkConflicts returns an error if flags contradict each other: they ask for different
 // things, or for results of a session where there is none.
 func (o *options) checkConflicts(given func(flag string) bool) error {
@@ -34,6 +36,36 @@ func (o *options) checkConflicts(given func(flag string) bool) error {
 		if given(name) {
 			return usagef("USAGE: --%s needs a session, which %s does not start", name, instead)
 		}
+	}
+	return nil
+}
+
+// checkFiles returns an error if a flag for a destination of results has an empty value, which
+// is mostly that of a shell's variable, or if two of the files, or one and the script, are the
+// same.
+func (o *options) checkFiles(fs *flagSet) error {
+	type file struct{ what, name string }
+	var all []file
+	if o.file != "" && o.file != "-" && !o.fmt { // which can write the script back
+		all = append(all, file{"the script", o.file})
+	}
+	for i, flag := range append([]string{"prometheus", "otlp", "output", "emit-elf"}, fileFlags...) {
+		if !fs.Changed(flag) {
+			continue
+		}
+		f := file{"--" + flag, fs.Lookup(flag).Value.String()}
+		if f.name == "" {
+			return usagef("USAGE: %s needs a value", f.what)
+		}
+		if i < 2 {
+			continue
+		}
+		for _, other := range all {
+			if output.SameFile(other.name, f.name) {
+				return usagef("USAGE: %s and %s have the same file %s", other.what, f.what, f.name)
+			}
+		}
+		all = append(all, f)
 	}
 	return nil
 }

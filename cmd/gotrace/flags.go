@@ -254,7 +254,10 @@ func parseFlags(args []string) (*options, error) {
 	if sinkOf(o.format) == nil {
 		return nil, usagef("Invalid output format %q\nValid formats: '%s'", o.format, strings.Join(formats(), "', '"))
 	}
-	return o, o.positional(rest, fs.Changed("eval"))
+	if err := o.positional(rest, fs.Changed("eval")); err != nil {
+		return nil, err
+	}
+	return o, o.checkFiles(fs)
 }
 
 // parseCommand parses the arguments of a command that runs a script of its own. It
@@ -270,7 +273,7 @@ func parseCommand(args []string, register func(*flagSet)) (*options, []string, e
 			return nil, nil, usagef("USAGE: --%s is not for a command that has its own script", name)
 		}
 	}
-	return o, rest, nil
+	return o, rest, o.checkFiles(fs)
 }
 
 // parseAll parses the flags of gotrace and those that register adds. It returns the

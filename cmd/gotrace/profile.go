@@ -80,7 +80,7 @@ func (a *app) openResults(obj *object.Object, setup *runtime.Setup) (_ *results,
 			r.close()
 		}
 	}()
-	for i, f := range r.files {
+	for _, f := range r.files {
 		switch {
 		case f.needs == ofStacks && !runtime.HasStackKeys(obj, a.defs()):
 			return nil, fmt.Errorf("--%s needs a map with stacks as its keys, such as @[ustack] = count()", f.flag)
@@ -96,12 +96,6 @@ func (a *app) openResults(obj *object.Object, setup *runtime.Setup) (_ *results,
 		if f.write == nil {
 			if err := r.openTimeline(f.name, setup); err != nil {
 				return nil, fmt.Errorf("--%s: cannot write %s: %w", f.flag, f.name, bare(err))
-			}
-		}
-		others := []resultFile{{flag: "output", name: a.opt.output}, {flag: "pcap", name: a.opt.pcap}}
-		for _, o := range append(others, r.files[:i]...) {
-			if o.name != "" && output.SameFile(o.name, f.name) {
-				return nil, fmt.Errorf("--%s and --%s have the same file %s", o.flag, f.flag, f.name)
 			}
 		}
 		if f.write != nil && f.needs != ofStacks && r.history == nil {

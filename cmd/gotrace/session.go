@@ -146,7 +146,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var s *runtime.Session
-	ropt.Attached = a.attached(out, func() error { return a.startLive(s) }, cancel)
+	ropt.Attached = a.attached(out, &s, cancel)
 
 	s, err = runtime.Load(obj, ropt)
 	if err != nil && again != nil {
@@ -192,20 +192,21 @@ func datedOf(s output.Sink) (list []output.Dated) {
 	return list
 }
 
-// attached returns what to do when all probes are attached: it calls show and starts the
-// time of --for, at whose end it calls cancel.
-func (a *app) attached(out *output.Writer, show func() error, cancel func()) func() {
+// attached returns what to do when all probes of a session are attached: it starts --live,
+// and the time of --for. If --live fails, it calls cancel.
+func (a *app) attached(out *output.Writer, s **runtime.Session, cancel func()) func() {
 	notify := a.notify(out)
 	return func() {
 		if notify != nil {
 			notify()
 		}
-		if err := show(); err != nil {
+		if err := a.startLive(*s); err != nil {
 			a.report.err(err)
 			cancel()
 		}
 		if a.opt.forTime > 0 {
-			time.AfterFunc(a.opt.forTime, cancel)
+			// Nobody waits for the end, so all results are printed.
+			time.AfterFunc(a.opt.forTime, (*s).Finish)
 		}
 	}
 }

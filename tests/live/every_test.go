@@ -52,6 +52,22 @@ func TestFor(t *testing.T) {
 	}
 }
 
+// TestForIsNoInterrupt checks that what is pending when --for ends the session still takes
+// place. It would not after a signal.
+func TestForIsNoInterrupt(t *testing.T) {
+	if *peer {
+		t.Skip("bpftrace has no such option")
+	}
+	var r result
+	for range 5 { // a machine that is busy for a second may leave it out
+		r = trace(t, "-q", "--unsafe", "--for", "50ms", "-e", `interval:ms:10 /@n == 0/ { @n = 1; system("sleep 0.2"); system("echo done"); }`)
+		if r.status == 0 && r.stderr == "" && withoutBlank(r.stdout) == "done\n@n: 1\n" {
+			return
+		}
+	}
+	t.Errorf("status %d, stdout %q, stderr %q", r.status, r.stdout, r.stderr)
+}
+
 // TestRates checks that --rates prints no totals before the end.
 func TestRates(t *testing.T) {
 	if *peer {
