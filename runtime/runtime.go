@@ -55,7 +55,7 @@ type Setup struct {
 	// Sink receives the results; it must not be nil.
 	Sink output.Sink
 	// Packet receives the packets that the script captures. It may be nil.
-	Packet func(output.Packet) error
+	Packet func(output.Packet)
 	// Stderr receives errors and warnings of the run; nil discards them.
 	Stderr io.Writer
 	// Child is the program to trace (-c), or nil. It starts to run when all probes

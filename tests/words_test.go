@@ -264,7 +264,6 @@ var homonyms = map[string]struct{ words, why string }{
 	"runtime/output/metrics/metrics.go":   {"quantile", "a label of Prometheus"},
 	"runtime/output/prometheus/accept.go": {"proto", "a parameter of a media type"},
 	"runtime/output/json.go":              {"alert hist stats tseries", "types of results in JSON"},
-	"cmd/gotrace/profile.go":              {"pcap", "a flag"},
 }
 
 // writers are the trees that write scripts, or read the words of other systems.

@@ -11,12 +11,20 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// openPcap creates the file of --pcap, to which the session then writes packets. It
-// returns a function that closes it.
-func (a *app) openPcap(obj *object.Object, setup *runtime.Setup) (func(), error) {
+// packets is the file of --pcap. A nil one has no file.
+type packets struct {
+	*os.File
+	size   int64 // of what is complete, in bytes
+	report func(format string, args ...any)
+	err    error  // of the first packet that was not written
+	missed uint64 // packets that were not written
+}
+
+// openPcap creates the file of --pcap, to which the session then writes packets.
+func (a *app) openPcap(obj *object.Object, setup *runtime.Setup) (*packets, error) {
 	name := a.opt.pcap
 	if name == "" {
-		return func() {}, nil
+		return nil, nil
 	}
 	captures, ethernet := builtins.Captured(obj)
 	if !captures {
@@ -26,15 +34,45 @@ func (a *app) openPcap(obj *object.Object, setup *runtime.Setup) (func(), error)
 	if err != nil {
 		return nil, fmt.Errorf("--pcap: cannot write %s: %w", name, bare(err))
 	}
-	w, err := output.NewPcapng(f, builtins.MaxCaptured, ethernet, "gotrace "+version())
+	p := &packets{File: f, report: a.report.errorf}
+	w, err := output.NewPcapng(p, builtins.MaxCaptured, ethernet, "gotrace "+version())
 	if err != nil {
-		f.Close()
+		p.Close()
 		return nil, fmt.Errorf("--pcap: cannot write %s: %w", name, bare(err))
 	}
-	setup.Packet = w.Packet
-	return func() {
-		if err := f.Close(); err != nil {
-			a.report.errorf("--pcap: cannot write %s: %v", name, bare(err))
+	setup.Packet = func(k output.Packet) {
+		if p.err == nil {
+			if p.err = w.Packet(k); p.err == nil {
+				return
+			}
+			p.report("--pcap: cannot write %s: %v", p.Name(), bare(p.err))
 		}
-	}, nil
+		p.missed++
+	}
+	return p, nil
+}
+
+// Write writes a block of the file, all of it or nothing.
+func (p *packets) Write(block []byte) (int, error) {
+	n, err := p.File.Write(block)
+	if err != nil {
+		_ = p.Truncate(p.size) // fails if it is a pipe
+	}
+	p.size += int64(n)
+	return n, err
+}
+
+// close closes the file. It returns whether all packets were written.
+func (p *packets) close() bool {
+	if p == nil {
+		return true
+	}
+	err := p.Close()
+	switch {
+	case p.missed > 0:
+		p.report("--pcap: %d packets were not written", p.missed)
+	case err != nil:
+		p.report("--pcap: cannot write %s: %v", p.Name(), bare(err))
+	}
+	return p.missed == 0 && err == nil
 }

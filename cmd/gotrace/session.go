@@ -102,11 +102,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		Trailer: obj.Settings.StrTruncTrailer, Quiet: o.quiet,
 		NoWarnings: o.noWarnings, Color: a.report.color,
 	}
-	make := a.sink
-	if make == nil {
-		make = sinkOf(o.format)
-	}
-	sink := make(out, &a.messages, sinkOpt)
+	sink := a.newSink(out, sinkOpt)
 	dated := datedOf(sink)
 	every := o.every
 	switch {
@@ -137,12 +133,11 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	}
 	defer files.close()
 	lost := exports.sinks(&ropt, "", o.spans)
-	closePcap, err := a.openPcap(obj, &ropt)
+	packets, err := a.openPcap(obj, &ropt)
 	if err != nil {
 		a.report.errorf("%v", err)
 		return statusError
 	}
-	defer closePcap()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var s *runtime.Session
@@ -165,6 +160,9 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	files.began = time.Now()
 	status, err := s.Run(ctx)
 	a.stopLive()
+	if !packets.close() && status == 0 {
+		status = statusError
+	}
 	if ferr := finish(); err == nil {
 		err = ferr
 	}
@@ -182,6 +180,15 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 		fmt.Fprintf(a.report.w, "Child %s\n", a.child.Ended())
 	}
 	return status
+}
+
+// newSink makes the sink of a session.
+func (a *app) newSink(out *output.Writer, opt output.Style) output.Sink {
+	make := a.sink
+	if make == nil {
+		make = sinkOf(a.opt.format)
+	}
+	return make(out, &a.messages, opt)
 }
 
 // datedOf returns a list of s, if it shows the times of events.
@@ -205,7 +212,7 @@ func (a *app) attached(out *output.Writer, s **runtime.Session, cancel func()) f
 			cancel()
 		}
 		if a.opt.forTime > 0 {
-			// Nobody waits for the end, so all results are printed.
+			// No user waits for the end, so all results are printed.
 			time.AfterFunc(a.opt.forTime, (*s).Finish)
 		}
 	}

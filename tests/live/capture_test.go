@@ -169,3 +169,46 @@ func TestPcap(t *testing.T) {
 		})
 	}
 }
+
+// TestPcapOnFullDisk checks that a full disk is reported once, and that the file then ends
+// with a whole packet.
+func TestPcapOnFullDisk(t *testing.T) {
+	noPeer(t)
+	needRoot(t)
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=16k"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	ownLoopback(t)
+	const sent, size = 40, 1000 // datagrams, and their bytes
+	in, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := net.Dial("udp4", in.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	file := filepath.Join(dir, "out.pcapng")
+	s := start(t, "--pcap", file, "-e", fmt.Sprintf("cgroup_skb:egress /pkt.udp.dport == %d/ { print(++@n); }", in.LocalAddr().(*net.UDPAddr).Port))
+	s.attached()
+	for range sent {
+		if _, err := out.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.waitFor(fmt.Sprint("\n", sent, "\n"))
+	s.signal(unix.SIGINT)
+	r := s.wait()
+	list, err := readPcapng(file)
+	if err != nil || len(list) == 0 || len(list) > 16 {
+		t.Errorf("the file has %d packets: %v", len(list), err)
+	}
+	want := fmt.Sprintf("ERROR: --pcap: cannot write %s: no space left on device\nERROR: --pcap: %d packets were not written\n", file, sent-len(list))
+	if _, errs, _ := strings.Cut(r.stderr, "probe\n"); r.status != 1 || errs != want {
+		t.Errorf("status %d, stderr %q, want %q", r.status, r.stderr, want)
+	}
+}
