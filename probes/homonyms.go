@@ -3,6 +3,7 @@ package probes
 import (
 	"debug/elf"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -178,6 +179,25 @@ func VmlinuxFiles(e *Env) []string {
 		list = append(list, filepath.Join(dir, "vmlinux-"+r), filepath.Join(dir, "vmlinux"))
 	}
 	return append(list, "/usr/lib/debug/boot/vmlinux-"+r, "/usr/lib/debug/lib/modules/"+r+"/vmlinux", "/lib/modules/"+r+"/build/vmlinux", "/boot/vmlinux-"+r)
+}
+
+// ModuleFiles lists the possible paths of the file with the debug information of a module of
+// the running kernel.
+func ModuleFiles(e *Env, name string) []string {
+	var list []string
+	for _, dir := range filepath.SplitList(e.DebugInfo) {
+		list = append(list, filepath.Join(dir, name+".ko.debug"), filepath.Join(dir, name+".ko"))
+	}
+	modules := "/lib/modules/" + osRelease.Get()
+	paths, _ := os.ReadFile(modules + "/modules.dep")
+	for line := range strings.Lines(string(paths)) {
+		path, _, _ := strings.Cut(line, ".ko")
+		if strings.ReplaceAll(filepath.Base(path), "-", "_") == name {
+			path = filepath.Join(modules, path) + ".ko"
+			list = append(list, "/usr/lib/debug"+path+".debug", "/usr/lib/debug"+path, path)
+		}
+	}
+	return list
 }
 
 // sourceFiles returns the base names of the source files of the functions of a name, by

@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/gotrace/gotrace/probes"
 	file "github.com/gotrace/gotrace/probes/binary"
@@ -12,44 +13,106 @@ import (
 )
 
 // kernelLines finds source lines and inlined functions in the debug information of the
-// running kernel. It does not know those of modules.
+// running kernel and its modules. It looks for each file once.
 type kernelLines struct {
-	x     *file.File // nil: there is no debug information
+	files map[string]*kernelFile
+	open  func(module string) *kernelFile
+}
+
+// kernelFile is the debug information of the kernel or of a module.
+type kernelFile struct {
+	x     *file.File // nil: there is none
 	slide uint64     // distance of the kernel from the addresses in the file
 }
 
-// openKernelLines opens the file with the debug information of the running kernel, which
+// vmlinux is the name of the kernel itself among the modules.
+const vmlinux = "vmlinux"
+
+// openKernelFile opens the file with the debug information of the running kernel, which
 // is one of paths. The file must have the build ID of the kernel, in hex. text is the
 // address of _text.
-func openKernelLines(paths []string, id string, text uint64) *kernelLines {
+func openKernelFile(paths []string, id string, text uint64) *kernelFile {
+	x := openWithID(paths, id)
+	if x == nil {
+		return &kernelFile{}
+	}
+	start, ok := x.Symbol("_text")
+	if !ok {
+		x.Close()
+		return &kernelFile{}
+	}
+	return &kernelFile{x, text - start.Addr}
+}
+
+// openWithID opens the first of the files that has a build ID and debug information, or
+// returns nil.
+func openWithID(paths []string, id string) *file.File {
 	for _, path := range paths {
 		x, err := file.Open(path)
 		if err != nil {
 			continue
 		}
-		x.Where = file.Where{Path: path}
-		if start, ok := x.Symbol("_text"); ok && x.BuildID() == id && id != "" {
-			return &kernelLines{x, text - start.Addr}
+		if x.Where = (file.Where{Path: path}); x.BuildID() == id && id != "" {
+			return x
 		}
 		x.Close()
 	}
-	return &kernelLines{}
+	return nil
 }
 
-// kernelLines returns the debug information of the running kernel. It looks for it once.
-func (s *Session) kernelLines() *kernelLines {
-	if s.lines == nil {
-		s.lines = &kernelLines{}
-		notes, _ := os.ReadFile("/sys/kernel/notes")
-		id := file.NoteID(notes, binary.NativeEndian)
-		if text, ok := s.opt.Kernel.Symbol("_text"); ok && len(id) > 2 {
-			var paths []string
-			for _, dir := range append(slices.Clone(s.opt.DebugDirs), "/usr/lib/debug") {
-				paths = append(paths, filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug"))
-			}
-			s.lines = openKernelLines(append(paths, probes.VmlinuxFiles(s.at)...), id, text)
-		}
+// openModule opens the file with the debug information of a module, which is described in
+// sysfs at dir. Its build ID must be the module's.
+func openModule(dir string, files func(id string) []string) *kernelFile {
+	id := noteID(filepath.Join(dir, "notes/.note.gnu.build-id"))
+	sections, _ := os.ReadDir(filepath.Join(dir, "sections"))
+	if id == "" || len(sections) == 0 {
+		return &kernelFile{}
 	}
+	x := openWithID(files(id), id)
+	if x == nil {
+		return &kernelFile{}
+	}
+	at := map[string]uint64{}
+	for _, s := range sections {
+		data, _ := os.ReadFile(filepath.Join(dir, "sections", s.Name()))
+		at[s.Name()], _ = strconv.ParseUint(strings.TrimSpace(string(data)), 0, 64)
+	}
+	x.Load(at)
+	return &kernelFile{x: x}
+}
+
+// noteID returns the build ID in a file of notes, or "".
+func noteID(path string) string {
+	notes, _ := os.ReadFile(path)
+	if id := file.NoteID(notes, binary.NativeEndian); len(id) > 2 {
+		return id
+	}
+	return ""
+}
+
+// kernelLines returns the debug information of the running kernel and its modules.
+func (s *Session) kernelLines() *kernelLines {
+	if s.lines != nil {
+		return s.lines
+	}
+	byID := func(id string, more []string) []string {
+		var paths []string
+		for _, dir := range append(s.opt.DebugDirs[:len(s.opt.DebugDirs):len(s.opt.DebugDirs)], "/usr/lib/debug") {
+			paths = append(paths, filepath.Join(dir, ".build-id", id[:2], id[2:]+".debug"))
+		}
+		return append(paths, more...)
+	}
+	s.lines = &kernelLines{files: map[string]*kernelFile{}, open: func(module string) *kernelFile {
+		if module != vmlinux {
+			return openModule("/sys/module/"+module, func(id string) []string { return byID(id, probes.ModuleFiles(s.at, module)) })
+		}
+		id := noteID("/sys/kernel/notes")
+		text, ok := s.opt.Kernel.Symbol("_text")
+		if !ok || id == "" {
+			return &kernelFile{}
+		}
+		return openKernelFile(byID(id, probes.VmlinuxFiles(s.at)), id, text)
+	}}
 	return s.lines
 }
 
@@ -57,15 +120,24 @@ func (s *Session) kernelLines() *kernelLines {
 // f with its source line. returned tells that the address is that of the instruction
 // after a call.
 func (k *kernelLines) frames(f value.Frame, returned bool) []value.Frame {
-	if k.x == nil || f.Module != "" && f.Module != "vmlinux" {
+	module := f.Module
+	if module == "" {
+		module = vmlinux
+	}
+	from := k.files[module]
+	if from == nil {
+		from = k.open(module)
+		k.files[module] = from
+	}
+	if from.x == nil {
 		return []value.Frame{f}
 	}
-	pc := f.Addr - k.slide
+	pc := f.Addr - from.slide
 	if returned {
 		pc--
 	}
 	var out []value.Frame
-	list := k.x.Frames(pc)
+	list := from.x.Frames(pc)
 	for i, d := range list {
 		if i < len(list)-1 {
 			out = append(out, value.Frame{Addr: f.Addr, Name: d.Name, Module: f.Module, File: d.File, Line: d.Line, Inlined: true})

@@ -35,7 +35,8 @@ type File struct {
 
 	elf       *elf.File
 	data      []byte
-	mapped    bool // data is a mapping of the file
+	mapped    bool              // data is a mapping of the file
+	loaded    map[string]uint64 // addresses of the sections of a relocatable file; nil: it has its addresses
 	tables    lazy.Value[[]symbolTable]
 	byAddr    lazy.Value[*addrTable]
 	golang    lazy.Value[bool]

@@ -30,6 +30,9 @@ func (x *File) debugSection(name string) []byte {
 			continue
 		}
 		data := x.uncompressed(s, old)
+		if x.loaded != nil {
+			data = x.relocated(s, data)
+		}
 		if total += len(data); data == nil || total > maxSection && len(found) > 0 {
 			return nil
 		}
