@@ -32,7 +32,13 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	if e.Tag == dwarf.TagUnionType {
 		r.class = classUnion
 	}
-	r.parts = &lazy.Value[[]dwarfMember]{New: func() []dwarfMember { return g.members(e) }}
+	r.parts = &memberList{}
+	r.parts.New = func() []dwarfMember {
+		r.parts.reading = true
+		list := g.members(e, r)
+		r.parts.reading = false
+		return list
+	}
 	g.units.Children(e, func(c *dwarf.Entry) bool {
 		if c.Tag == variantPart {
 			r.class = classVariant
@@ -152,8 +158,32 @@ type dwarfMember struct {
 	of *dwarfType
 }
 
+// memberList holds the members of a struct.
+type memberList struct {
+	lazy.Value[[]dwarfMember]
+	reading bool // New is running
+}
+
+// contains reports whether objects of a type can be inside of a struct. In damaged debug
+// information, a struct may be inside of itself, directly or in others of the same size.
+func (r *dwarfType) contains(of *dwarfType) bool {
+	for n := 0; of.elem != nil && n < maxChain; n++ {
+		of = of.elem
+	}
+	if of.parts == nil {
+		return true
+	}
+	if of.parts.reading || of.t.Size > r.t.Size {
+		return false
+	}
+	if of.t.Size == r.t.Size {
+		of.parts.Get() // leaves out r, whose members are being read
+	}
+	return true
+}
+
 // members reads the members of a struct. A base class becomes an anonymous member.
-func (g *DebugInfo) members(e *dwarf.Entry) []dwarfMember {
+func (g *DebugInfo) members(e *dwarf.Entry, r *dwarfType) []dwarfMember {
 	var list []dwarfMember
 	g.units.Children(e, func(c *dwarf.Entry) bool {
 		if c.Tag != dwarf.TagMember && c.Tag != dwarf.TagInheritance {
@@ -163,6 +193,9 @@ func (g *DebugInfo) members(e *dwarf.Entry) []dwarfMember {
 			return true
 		}
 		of := g.typeOf(c, 0)
+		if !r.contains(of) {
+			return true
+		}
 		m := dwarfMember{of: of}
 		m.Type, m.Off = of.t, memberOffset(c)
 		if c.Tag == dwarf.TagMember {

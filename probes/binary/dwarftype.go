@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 // dwarfType is a type of a traced program.
@@ -17,7 +16,7 @@ type dwarfType struct {
 	byRef func() bool // reports whether C++ passes it by reference although it is declared by value
 	align int         // in bytes; 0: that of the members
 	elem  *dwarfType
-	parts *lazy.Value[[]dwarfMember] // members of a struct
+	parts *memberList // members of a struct
 }
 
 // typeClass is the property of a type, in addition to its size, that determines how it

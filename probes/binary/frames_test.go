@@ -91,6 +91,13 @@ func TestDebugFiles(t *testing.T) {
 			return Where{Dirs: []string{"/nowhere", filepath.Join(dir, sub)}}
 		}
 	}
+	// A process with a root of its own runs the program as /opt/p.
+	inRoot := func(s step) step {
+		return func(t *testing.T, dir string) Where {
+			s(t, dir)
+			return Where{Root: filepath.Join(dir, "root"), Path: "/opt/p"}
+		}
+	}
 	for _, c := range []struct {
 		name  string
 		flags string
@@ -107,6 +114,7 @@ func TestDebugFiles(t *testing.T) {
 		{"no PIE", "-gdwarf-5 -no-pie", run(), full},
 		{"static", "-gdwarf-5 -static", run(), full},
 		{"compressed", "-g -gz=zlib", run(), full},
+		{"compressed, zstd", "-g", run("objcopy --compress-debug-sections=zstd p"), full},
 		{"compressed, older way", "-g -gdwarf-4", run("objcopy --compress-debug-sections=zlib-gnu p"), full},
 		{"type units", "-gdwarf-4 -fdebug-types-section", run(), full},
 		{"split DWARF 4", "-gdwarf-4 -gsplit-dwarf", run(), full},
@@ -126,6 +134,10 @@ func TestDebugFiles(t *testing.T) {
 		{"link, named directory and path", "-g", in("d", run(strip, `objcopy --add-gnu-debuglink=p.debug p; mkdir -p d/"$PWD"; mv p.debug d/"$PWD"`)), full},
 		{"build ID, named directory", "-g", in("d", run(strip, id+`; mkdir -p d/.build-id/$a; mv p.debug d/.build-id/$a/$b.debug`)), full},
 		{"build ID as the name", "-g", in("d", run(strip, id+`; mkdir d; mv p.debug d/$id.debug`)), full},
+		{"link, beside in a root", "-g", inRoot(run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir -p root/opt; mv p.debug root/opt")), full},
+		{"link, .debug in a root", "-g", inRoot(run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir -p root/opt/.debug; mv p.debug root/opt/.debug")), full},
+		{"link, system's directory", "-g", inRoot(run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir -p root/usr/lib/debug/opt; mv p.debug root/usr/lib/debug/opt")), full},
+		{"build ID, system's directory", "-g", inRoot(run(strip, id+"; mkdir -p root/usr/lib/debug/.build-id/$a; mv p.debug root/usr/lib/debug/.build-id/$a/$b.debug")), full},
 		{"program's name", "-g", in("d", run(strip, `mkdir d; mv p.debug d`)), full},
 		{"program's name, of another build", "-g", in("d", run(strip, `mkdir d; gcc -g -O2 -DX -o d/p.debug `+src)), "none"},
 		{"link, wrong checksum", "-g", run(strip, "objcopy --add-gnu-debuglink=p.debug p; echo >>p.debug"), "none"},
