@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/gotrace/gotrace/tests/schema"
 )
 
 // explainScript has a probe of a kind that needs no privileges to compile.
@@ -33,6 +35,9 @@ func TestExplainJSON(t *testing.T) {
 	out, errs, status := gotrace(t, "explain", "-f", "json", "-e", explainScript)
 	if status != 0 || errs != "" {
 		t.Fatalf("status %d, %q", status, errs)
+	}
+	if err := schema.Reports([]byte(out)); err != nil {
+		t.Error(err)
 	}
 	kinds := map[string]int{}
 	for line := range strings.Lines(out) {

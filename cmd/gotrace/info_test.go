@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/gotrace/gotrace/tests/schema"
 )
 
 // TestInfoJSON checks that text and JSON have the same features and permissions.
@@ -15,6 +17,9 @@ func TestInfoJSON(t *testing.T) {
 	out, errs, status := gotrace(t, "--info", "-f", "json")
 	if status != 0 || errs != "" {
 		t.Fatalf("status %d, %q", status, errs)
+	}
+	if err := schema.Reports([]byte(out)); err != nil {
+		t.Error(err)
 	}
 	var v struct {
 		Type string

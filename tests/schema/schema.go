@@ -16,6 +16,7 @@ import (
 // which only a test was copied.
 var (
 	results = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("results.json") })
+	reports = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("reports.json") })
 	alerts  = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("falco.json") })
 	events  = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("tetragon.json") })
 	flows   = sync.OnceValues(func() (*jsonschema.Schema, error) { return load("flows.json") })
@@ -45,6 +46,9 @@ func load(name string) (*jsonschema.Schema, error) {
 // Results returns an error if a line of text is not a result of -f json. Empty lines are
 // not checked.
 func Results(text []byte) error { return check(text, results) }
+
+// Reports returns an error if a line of text is not one of gotrace explain or gotrace --info.
+func Reports(text []byte) error { return check(text, reports) }
 
 // Alerts returns an error if a line of text is not an alert of a rule of Falco.
 func Alerts(text []byte) error { return check(text, alerts) }
