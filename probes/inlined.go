@@ -1,7 +1,6 @@
 package probes
 
 import (
-	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // inlinedMark is the Mode of points at the copies of a function that the compiler
@@ -24,7 +24,7 @@ func (u *uprobeFile) inlined() error {
 		return usage("the inlined copies of %s are not known: %s: %w", u.p.Func, u.path, err)
 	}
 	copies := g.Inlined(copyMatcher(u.p.Func))
-	slices.SortStableFunc(copies, func(a, b binary.Inlined) int { return cmp.Compare(a.Addr, b.Addr) })
+	sorted.By(copies, func(c *binary.Inlined) uint64 { return c.Addr })
 	for i := range copies {
 		c := &copies[i]
 		s, _ := u.x.Covering(c.Addr)

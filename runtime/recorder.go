@@ -1,12 +1,10 @@
 package runtime
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
 // recorder reads the memory of --recorder. object.Recorder describes it.
@@ -189,7 +188,7 @@ func (r *recorder) readAll() (list []recorded, torn int) {
 		list, n = r.read(cpu, list)
 		torn += n
 	}
-	slices.SortStableFunc(list, func(a, b recorded) int { return cmp.Compare(a.order, b.order) })
+	sorted.By(list, func(r *recorded) uint64 { return r.order })
 	return list, torn
 }
 
