@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"sort"
 	"strings"
 	"sync"
@@ -61,6 +60,7 @@ type blob struct {
 	asked   int // number of lookups of strings
 	offsets map[string]uint32
 	conv    map[uint32]*types.Type
+	funcs   prototypes
 }
 
 const linearLookups = 16
@@ -70,7 +70,7 @@ func newBlob(module string, data []byte, base *blob) (*blob, error) {
 	if len(data) < 24 {
 		return nil, bad("too short")
 	}
-	b := &blob{module: module, base: base, order: binary.LittleEndian, conv: map[uint32]*types.Type{}}
+	b := &blob{module: module, base: base, order: binary.LittleEndian, conv: map[uint32]*types.Type{}, funcs: prototypes{}}
 	switch {
 	case data[0] == 0x9f && data[1] == 0xeb:
 	case data[0] == 0xeb && data[1] == 0x9f:
@@ -495,6 +495,3 @@ func (s *btfSet) rawTracepoints() []string {
 	})
 	return sortUnique(list)
 }
-
-// clampInt limits a size from a damaged blob to the range of types.
-func clampInt(n uint64) int { return int(min(n, math.MaxInt32)) }

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/types"
@@ -273,6 +274,24 @@ func (b *blob) plain(id uint32) (r raw, ok bool) {
 	return r, false
 }
 
+// prototypes are the results of named, by ID.
+type prototypes map[uint32]*probes.FuncProto
+
+// named returns the prototype of the FUNC id. A pattern asks for that of each function
+// several times, so each is built once. Callers do not change it.
+func (b *blob) named(id uint32) *probes.FuncProto {
+	b.mu.Lock()
+	p, ok := b.funcs[id]
+	b.mu.Unlock()
+	if !ok {
+		p = b.function(id, 0)
+		b.mu.Lock()
+		b.funcs[id] = p
+		b.mu.Unlock()
+	}
+	return p
+}
+
 // function returns the prototype of the FUNC id without its first skip parameters.
 func (b *blob) function(id uint32, skip int) *probes.FuncProto {
 	fn, ok := b.raw(id)
@@ -309,7 +328,7 @@ func (b *blob) prototype(id uint32, skip int) *probes.FuncProto {
 func (s *btfSet) funcProto(module, name string) (p *probes.FuncProto, err error) {
 	s.each(module, func(b *blob) bool {
 		if id := b.find(name, kindFunc); id != 0 {
-			p = b.function(id, 0)
+			p = b.named(id)
 		}
 		return p != nil
 	})
@@ -355,3 +374,6 @@ func (s *btfSet) tracepointProto(module, name string) (p *probes.FuncProto, err 
 	}
 	return p, nil
 }
+
+// clampInt limits a size from a damaged blob to the range of types.
+func clampInt(n uint64) int { return int(min(n, math.MaxInt32)) }
