@@ -230,15 +230,22 @@ func providers() []string {
 	return names
 }
 
+// maxUnfit is the number of points of a pattern that contexts reports by name. A pattern
+// for all functions of the kernel has hundreds at which no program can run.
+const maxUnfit = 3
+
 // contexts adds to each point its context. It reports and leaves out points at which no
 // program can run.
 func (r *resolver) contexts(points []*probes.Point) []Point {
 	var out []Point
-	for _, pt := range points {
+	unfit := 0 // number of points of the current pattern
+	for i, pt := range points {
 		ctx, err := probes.NewContext(r.env, pt)
 		switch {
 		case err != nil && pt.Matched:
-			r.diags.Warnf(pt.Span, "%s is left out: %v", pt.Name, err)
+			if unfit++; unfit <= maxUnfit {
+				r.diags.Warnf(pt.Span, "%s is left out: %v", pt.Name, err)
+			}
 		case err != nil:
 			r.diags.Errorf(pt.Span, "%s: %v", pt.Name, err)
 		default:
@@ -246,6 +253,12 @@ func (r *resolver) contexts(points []*probes.Point) []Point {
 				r.doubt(pt.Span, text)
 			}
 			out = append(out, Point{pt, ctx})
+		}
+		if i+1 == len(points) || points[i+1].Span != pt.Span {
+			if unfit > maxUnfit {
+				r.diags.Warnf(pt.Span, "%d more are left out: no program can be attached to them either", unfit-maxUnfit)
+			}
+			unfit = 0
 		}
 	}
 	return out

@@ -1,13 +1,14 @@
 package attach
 
 import (
-	"github.com/gotrace/gotrace/builtins"
 	"strings"
 	"testing"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/parse"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/tests/cases"
@@ -43,5 +44,47 @@ func TestResolve(t *testing.T) {
 			}
 			c.Check(t, cases.Section{Name: "blocks", Text: Text(blocks)}, cases.Section{Name: "diagnostics", Text: text.String()})
 		})
+	}
+}
+
+// unfit is a kernel whose functions all return a struct, to which no program is attached.
+type unfit struct{ probes.Kernel }
+
+func (k unfit) FuncProto(module, name string) (*probes.FuncProto, error) {
+	p, err := k.Kernel.FuncProto(module, name)
+	if err != nil {
+		return nil, err
+	}
+	q := *p
+	q.Result = &types.Type{Kind: types.Struct}
+	return &q, nil
+}
+
+// TestLeftOut checks that a pattern with many points that do not fit names the first of
+// them, in the order of the patterns, and counts the others.
+func TestLeftOut(t *testing.T) {
+	k, err := kernel.Frozen("../../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var diags source.Diags
+	p := parse.File(source.NewFile("stdin", "fentry:vfs_* { exit() } fentry:tcp_* { exit() } fentry:vfs_read, fentry:vfs_write { exit() }"), builtins.NewRegistry(nil), &diags)
+	env := &probes.Env{Kernel: unfit{k}}
+	Resolve(p, env, config.Default(), nil, &diags)
+	var named, counted, refused int
+	for _, d := range diags.All() {
+		switch text := d.Render(); {
+		case strings.Contains(text, "ERROR"):
+			refused++
+		case strings.Contains(text, "more are left out: no program can be attached to them either"):
+			counted++
+		case strings.Contains(text, " is left out: it returns a struct"):
+			named++
+		default:
+			t.Errorf("unexpected: %s", text)
+		}
+	}
+	if named != 2*maxUnfit || counted != 2 || refused != 2 {
+		t.Errorf("%d named, %d counted, %d errors; want %d, 2, 2", named, counted, refused, 2*maxUnfit)
 	}
 }
