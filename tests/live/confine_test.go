@@ -167,10 +167,24 @@ func (c confinement) run(t *testing.T) {
 	}
 	s := start(t, "-p", fmt.Sprint(ours.pid), "-e", c.probe+" { @["+object+"] = count(); }")
 	s.attachedOr(c.also)
-	other.end()
-	ours.end()
-	r := s.wait()
+	r := c.watch(s, func() {
+		other.end()
+		ours.end()
+	})
 	c.check(t, r, ours.pid)
+}
+
+// watch causes the events by calling end, which ends the crowds, and waits for the end of
+// the session. An iterator ends by itself, and the crowds' threads must be there until then.
+func (c confinement) watch(s *session, end func()) result {
+	s.t.Helper()
+	if c.object == "" {
+		end()
+		return s.wait()
+	}
+	r := s.wait()
+	end()
+	return r
 }
 
 // attachedOr waits until all probes are attached. It skips the test if they are

@@ -253,12 +253,14 @@ func (c confinement) runChosen(t *testing.T, by choice) {
 	}
 	s := start(t, append(flags, "-e", c.probe+" { @["+object+"] = count(); }")...)
 	s.attachedOr(c.also)
-	other.end()
-	ours.end()
-	if by.name != "follow" && c.object == "" { // else the session ends by itself
-		s.signal(syscall.SIGINT)
-	}
-	c.checkChosen(t, s.wait(), ours)
+	r := c.watch(s, func() {
+		other.end()
+		ours.end()
+		if by.name != "follow" && c.object == "" { // else the session ends by itself
+			s.signal(syscall.SIGINT)
+		}
+	})
+	c.checkChosen(t, r, ours)
 }
 
 // checkChosen compares the counts of the crowd's process, and of its child, with the
