@@ -3,6 +3,8 @@ package builtins
 import (
 	"fmt"
 	"net"
+	"strconv"
+	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -52,31 +54,32 @@ const (
 )
 
 //go:noinline
-func header(name string, size int, fields ...types.Field) *types.Type {
+func structOf(name string, size int, fields ...types.Field) *types.Type {
 	return &types.Type{Kind: types.Struct, Name: "struct " + name, Size: size, Comp: types.NewComposite(false, func() []types.Field { return fields })}
 }
 
-// be returns an integer member of a header, in network byte order.
+// header returns the type of a header. members has, for each member, its name, its offset
+// and its size in bytes, and for a bitfield its lowest bit and its bits. An array has [] for
+// the size, and its length. Integers are in network byte order.
 //
 //go:noinline
-func be(name string, off, size int) types.Field {
-	return types.Field{Name: name, Off: off, Type: types.NewInt(size, false), Net: size > 1}
-}
-
-// beBits returns a bitfield of a header, of bits bits, in network byte order.
-//
-//go:noinline
-func beBits(name string, off, size, bit, bits int) types.Field {
-	f := be(name, off, size)
-	f.BitOff, f.BitSize = bit, bits
-	return f
-}
-
-// bytesAt returns an array of n bytes of a header.
-//
-//go:noinline
-func bytesAt(name string, off, n int) types.Field {
-	return types.Field{Name: name, Off: off, Type: types.NewArray(types.TUint8, n)}
+func header(name string, size int, members string) *types.Type {
+	var fields []types.Field
+	for m := range strings.SplitSeq(members, ", ") {
+		w := strings.Fields(m)
+		var n [5]int
+		for i := 1; i < len(w); i++ {
+			n[i], _ = strconv.Atoi(w[i])
+		}
+		f := types.Field{Name: w[0], Off: n[1], BitOff: n[3], BitSize: n[4], Net: n[2] > 1}
+		if w[2] == "[]" {
+			f.Type, f.BitOff = types.NewArray(types.TUint8, n[3]), 0
+		} else {
+			f.Type = types.NewInt(n[2], false)
+		}
+		fields = append(fields, f)
+	}
+	return structOf(name, size, fields...)
 }
 
 // ifaceType is the type of the number of a network interface (u64), which is printed as
@@ -86,43 +89,40 @@ var ifaceType = &types.Type{Kind: types.Opaque, Name: "iface", Size: 8}
 // packetType returns the type of a packet. The members of its headers have the names in
 // include/uapi/linux.
 var packetType = lazy.Value[*types.Type]{New: func() *types.Type {
-	ethHeader := header("ethhdr", 14, bytesAt("h_dest", 0, 6), bytesAt("h_source", 6, 6), be("h_proto", 12, 2))
-	ipHeader := header("iphdr", 20,
-		beBits("version", 0, 1, 4, 4), beBits("ihl", 0, 1, 0, 4), be("tos", 1, 1), be("tot_len", 2, 2),
-		be("id", 4, 2), be("frag_off", 6, 2), be("ttl", 8, 1), be("protocol", 9, 1), be("check", 10, 2),
-		bytesAt("saddr", 12, 4), bytesAt("daddr", 16, 4))
-	ip6Header := header("ipv6hdr", 40,
-		beBits("version", 0, 1, 4, 4), beBits("priority", 0, 2, 4, 8), beBits("flow_lbl", 0, 4, 0, 20),
-		be("payload_len", 4, 2), be("nexthdr", 6, 1), be("hop_limit", 7, 1),
-		bytesAt("saddr", 8, 16), bytesAt("daddr", 24, 16))
-	tcpHeader := header("tcphdr", 20,
-		be("source", 0, 2), be("dest", 2, 2), be("sport", 0, 2), be("dport", 2, 2), be("seq", 4, 4), be("ack_seq", 8, 4),
-		beBits("doff", 12, 2, 12, 4), be("flags", 13, 1), beBits("cwr", 12, 2, 7, 1), beBits("ece", 12, 2, 6, 1),
-		beBits("urg", 12, 2, 5, 1), beBits("ack", 12, 2, 4, 1), beBits("psh", 12, 2, 3, 1), beBits("rst", 12, 2, 2, 1),
-		beBits("syn", 12, 2, 1, 1), beBits("fin", 12, 2, 0, 1),
-		be("window", 14, 2), be("check", 16, 2), be("urg_ptr", 18, 2))
-	udpHeader := header("udphdr", 8, be("source", 0, 2), be("dest", 2, 2), be("sport", 0, 2), be("dport", 2, 2),
-		be("len", 4, 2), be("check", 6, 2))
-	icmpHeader := header("icmphdr", 8, be("type", 0, 1), be("code", 1, 1), be("checksum", 2, 2), be("id", 4, 2), be("sequence", 6, 2))
-	vlanTag := header("vlan", 2,
+	ethHeader := header("ethhdr", 14, "h_dest 0 [] 6, h_source 6 [] 6, h_proto 12 2")
+	ipHeader := header("iphdr", 20, "version 0 1 4 4, ihl 0 1 0 4, tos 1 1, tot_len 2 2, id 4 2, frag_off 6 2, "+
+		"ttl 8 1, protocol 9 1, check 10 2, saddr 12 [] 4, daddr 16 [] 4")
+	ip6Header := header("ipv6hdr", 40, "version 0 1 4 4, priority 0 2 4 8, flow_lbl 0 4 0 20, payload_len 4 2, "+
+		"nexthdr 6 1, hop_limit 7 1, saddr 8 [] 16, daddr 24 [] 16")
+	tcpHeader := header("tcphdr", 20, "source 0 2, dest 2 2, sport 0 2, dport 2 2, seq 4 4, ack_seq 8 4, "+
+		"doff 12 2 12 4, flags 13 1, cwr 12 2 7 1, ece 12 2 6 1, urg 12 2 5 1, ack 12 2 4 1, psh 12 2 3 1, "+
+		"rst 12 2 2 1, syn 12 2 1 1, fin 12 2 0 1, window 14 2, check 16 2, urg_ptr 18 2")
+	udpHeader := header("udphdr", 8, "source 0 2, dest 2 2, sport 0 2, dport 2 2, len 4 2, check 6 2")
+	icmpHeader := header("icmphdr", 8, "type 0 1, code 1 1, checksum 2 2, id 4 2, sequence 6 2")
+	vlanTag := structOf("vlan", 2,
 		types.Field{Name: "id", Type: types.TUint16, BitSize: 12},
 		types.Field{Name: "dei", Type: types.TUint16, BitOff: 12, BitSize: 1},
 		types.Field{Name: "priority", Type: types.TUint16, BitOff: 13, BitSize: 3})
-	part := func(name string, off, has int, t *types.Type) types.Field {
-		return types.Field{Name: name, Off: off, Has: has, Type: t}
+	var fields []types.Field
+	part := func(name string, off, has int, t *types.Type) {
+		fields = append(fields, types.Field{Name: name, Off: off, Has: has, Type: t, Net: has == hasPorts})
 	}
-	port := func(name string, off int) types.Field {
-		f := be(name, off, 2)
-		f.Has = hasPorts
-		return f
-	}
-	return header("pkt", pktSize,
-		part("len", pktLen, 0, types.TUint32), part("iface", pktIface, 0, ifaceType), part("dir", pktDir, 0, types.NewString(8)),
-		part("saddr", pktSaddr, hasAddrs, inetType), part("daddr", pktDaddr, hasAddrs, inetType),
-		port("sport", pktTrans), port("dport", pktTrans+2), part("proto", pktProto, hasAddrs, types.TUint8),
-		part("eth", pktEth, hasEth, ethHeader), part("vlan", pktVLAN, hasVLAN, vlanTag),
-		part("ip", pktNetwork, hasIP, ipHeader), part("ip6", pktNetwork, hasIP6, ip6Header),
-		part("tcp", pktTrans, hasTCP, tcpHeader), part("udp", pktTrans, hasUDP, udpHeader), part("icmp", pktTrans, hasICMP, icmpHeader))
+	part("len", pktLen, 0, types.TUint32)
+	part("iface", pktIface, 0, ifaceType)
+	part("dir", pktDir, 0, types.NewString(8))
+	part("saddr", pktSaddr, hasAddrs, inetType)
+	part("daddr", pktDaddr, hasAddrs, inetType)
+	part("sport", pktTrans, hasPorts, types.TUint16)
+	part("dport", pktTrans+2, hasPorts, types.TUint16)
+	part("proto", pktProto, hasAddrs, types.TUint8)
+	part("eth", pktEth, hasEth, ethHeader)
+	part("vlan", pktVLAN, hasVLAN, vlanTag)
+	part("ip", pktNetwork, hasIP, ipHeader)
+	part("ip6", pktNetwork, hasIP6, ip6Header)
+	part("tcp", pktTrans, hasTCP, tcpHeader)
+	part("udp", pktTrans, hasUDP, udpHeader)
+	part("icmp", pktTrans, hasICMP, icmpHeader)
+	return structOf("pkt", pktSize, fields...)
 }}
 
 func packet() *Def {
