@@ -15,9 +15,9 @@ var (
 )
 
 // label returns the variable label. A script may set it several times.
-func label() Var {
+func label() *Var {
 	const name = "label"
-	return Var{Name: name, Doc: `The names that the parts of a map's keys have as labels of metrics: "@reads[comm, pid] @time[disk]".`,
+	return &Var{Name: name, Doc: `The names that the parts of a map's keys have as labels of metrics: "@reads[comm, pid] @time[disk]".`,
 		get: func(c *Config) any { return "" },
 		set: func(c *Config, v Value) string {
 			for rest := v.Text; strings.TrimSpace(rest) != ""; {
@@ -41,9 +41,9 @@ func label() Var {
 }
 
 // metric returns the variable metric. A script may set it several times.
-func metric() Var {
+func metric() *Var {
 	const name = "metric"
-	return Var{Name: name, Doc: `The names of maps as metrics, or none for a map that is none: "@reads = disk_reads @start = none".`,
+	return &Var{Name: name, Doc: `The names of maps as metrics, or none for a map that is none: "@reads = disk_reads @start = none".`,
 		get: func(c *Config) any { return "" },
 		set: func(c *Config, v Value) string {
 			for rest := v.Text; strings.TrimSpace(rest) != ""; {

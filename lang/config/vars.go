@@ -83,8 +83,8 @@ func (v Value) truth() (truth, ok bool) {
 // number returns a variable whose values are numbers from least to most.
 //
 //go:noinline
-func number(name, doc string, field func(*Config) *int, least, most uint64) Var {
-	return Var{Name: name, Doc: doc,
+func number(name, doc string, field func(*Config) *int, least, most uint64) *Var {
+	return &Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
 		set: func(c *Config, v Value) string {
 			n, ok := v.number()
@@ -103,8 +103,8 @@ func number(name, doc string, field func(*Config) *int, least, most uint64) Var 
 // boolean returns a variable whose values are true and false (or 1 and 0).
 //
 //go:noinline
-func boolean(name, doc string, field func(*Config) *bool) Var {
-	return Var{Name: name, Doc: doc,
+func boolean(name, doc string, field func(*Config) *bool) *Var {
+	return &Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
 		set: func(c *Config, v Value) string {
 			truth, ok := v.truth()
@@ -120,8 +120,8 @@ func boolean(name, doc string, field func(*Config) *bool) Var {
 // choice returns a variable whose values are the given words.
 //
 //go:noinline
-func choice(name, doc string, field func(*Config) *string, words ...string) Var {
-	return Var{Name: name, Doc: doc,
+func choice(name, doc string, field func(*Config) *string, words ...string) *Var {
+	return &Var{Name: name, Doc: doc,
 		get: func(c *Config) any { return *field(c) },
 		set: func(c *Config, v Value) string {
 			for _, w := range words {
@@ -137,7 +137,7 @@ func choice(name, doc string, field func(*Config) *string, words ...string) Var 
 }
 
 // anyCase makes v accept its words in upper and lower case.
-func anyCase(v Var, toCase func(string) string) Var {
+func anyCase(v *Var, toCase func(string) string) *Var {
 	set := v.set
 	v.set = func(c *Config, given Value) string {
 		given.Text = toCase(given.Text)
@@ -148,7 +148,7 @@ func anyCase(v Var, toCase func(string) string) Var {
 
 // caching returns the variable cache_user_symbols. It also accepts the variable's old
 // values, which are booleans.
-func caching(words ...string) Var {
+func caching(words ...string) *Var {
 	v := anyCase(choice("cache_user_symbols", "How user symbols are cached: PER_PID, PER_PROGRAM or NONE. By default per program with -c or if addresses are not randomized, else per process.",
 		func(c *Config) *string { return &c.CacheUserSymbols }, words...), strings.ToUpper)
 	set := v.set
@@ -168,10 +168,10 @@ func caching(words ...string) Var {
 // change.
 //
 //go:noinline
-func unstable(feature string) Var {
+func unstable(feature string) *Var {
 	name := "unstable_" + feature
 	words := []string{"enable", "warn", "error"}
-	return Var{Name: name, Doc: "Whether the unstable feature " + feature + " can be used: enable, warn or error.",
+	return &Var{Name: name, Doc: "Whether the unstable feature " + feature + " can be used: enable, warn or error.",
 		get: func(c *Config) any { return c.Unstable[feature] },
 		set: func(c *Config, v Value) string {
 			word := strings.ToLower(v.Text)
@@ -191,14 +191,14 @@ func unstable(feature string) Var {
 	}
 }
 
-func dead(name string) Var { return Var{Name: name, Dead: true} }
+func dead(name string) *Var { return &Var{Name: name, Dead: true} }
 
 //go:noinline
-func renamed(old, name string) Var { return Var{Name: old, Renamed: name} }
+func renamed(old, name string) *Var { return &Var{Name: old, Renamed: name} }
 
 // onStackLimit returns the variable on_stack_limit. All values above the size of a
 // program's stack have the same effect.
-func onStackLimit() Var {
+func onStackLimit() *Var {
 	v := number("on_stack_limit", "The maximum size in bytes of an object on a program's stack, which has 512 bytes.",
 		func(c *Config) *int { return &c.OnStackLimit }, 0, maxCount)
 	set := v.set
@@ -219,8 +219,8 @@ const (
 // licenses lists the licenses under which the kernel offers all helpers.
 var licenses = []string{"Dual MIT/GPL", "Dual BSD/GPL", "Dual MPL/GPL", "GPL and additional rights", "GPL v2", "GPL"}
 
-func license(doc string) Var {
-	return Var{Name: "license", Doc: doc,
+func license(doc string) *Var {
+	return &Var{Name: "license", Doc: doc,
 		get: func(c *Config) any { return c.License },
 		set: func(c *Config, v Value) string {
 			if !slices.Contains(licenses, v.Text) {
@@ -233,8 +233,8 @@ func license(doc string) Var {
 }
 
 // Vars returns the variables in alphabetical order, old names last.
-func Vars() []Var {
-	return []Var{
+func Vars() []*Var {
+	return []*Var{
 		caching("PER_PID", "PER_PROGRAM", "NONE"),
 		boolean("cpp_demangle", "Whether C++ names in user stacks are demangled.", func(c *Config) *bool { return &c.CPPDemangle }),
 		boolean("lazy_symbolication", "Whether user addresses are symbolized only when they are printed.", func(c *Config) *bool { return &c.LazySymbolication }),
@@ -299,7 +299,7 @@ var environment = []string{"btf", "color", "kernel_build", "kernel_source", "vml
 func (c *Config) Set(name string, v Value) *Problem {
 	bare := strings.TrimPrefix(strings.ToLower(name), strings.ToLower(prefix))
 	vars := Vars()
-	i := slices.IndexFunc(vars, func(v Var) bool { return v.Name == bare })
+	i := slices.IndexFunc(vars, func(v *Var) bool { return v.Name == bare })
 	if i < 0 && slices.Contains(environment, bare) {
 		return &Problem{Msg: bare + ": can only be set as an environment variable"}
 	}
