@@ -205,7 +205,7 @@ func (s *hash) kernelKey(k Key) *ir.Value {
 
 func (s *hash) Address(g Gen) *ir.Value { return g.B().MapPtr(s.m) }
 
-func (s *hash) Traits() Traits { return Traits{} }
+func (s *hash) Traits() Traits { return Traits{Words: true} }
 
 //go:noinline
 func (s *hash) Parts() []Part {

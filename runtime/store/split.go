@@ -55,7 +55,7 @@ func newSplit(l *layout, s *Spec, m *object.Map) Store {
 	return &split{short: &short, long: long}
 }
 
-func (s *split) Traits() Traits { return s.long.Traits() }
+func (s *split) Traits() Traits { return Traits{} }
 
 func (s *split) Address(g Gen) *ir.Value { return s.long.Address(g) }
 

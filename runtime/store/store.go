@@ -200,6 +200,9 @@ type Traits struct {
 	// Together says that an entry holds the values of all CPUs, so that OnCPU works on
 	// kernels on which a program cannot look up another CPU's value.
 	Together bool
+	// Words says that an encoded key is only the bytes at Key.Ptr, from which another
+	// function can rebuild it.
+	Words bool
 }
 
 // Part is a kernel map that holds entries of a script's map.

@@ -127,6 +127,8 @@ func (s *threads) Find(g Gen, k Key) *ir.Value {
 	return b.Read(value)
 }
 
+func (s *threads) Traits() Traits { return Traits{} }
+
 func (s *threads) Present(g Gen, k Key) *ir.Value { return s.Find(g, k) }
 
 func (s *threads) Make(g Gen, k Key) *ir.Value {

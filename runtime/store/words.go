@@ -9,13 +9,8 @@ import (
 // map s receives them and rebuilds the key with WordsKey. Words returns nil if there
 // would be more than limit integers, or if the store does not support it.
 func Words(s Store, t *types.Type, limit int, b *ir.Builder, k Key) []*ir.Value {
-	switch s.(type) {
-	case *hash, *front:
-	default:
-		return nil
-	}
 	size := KeySize(t)
-	if k.Ptr == nil || size == 3 || size > 8*limit || !hashable(t) {
+	if !s.Traits().Words || k.Ptr == nil || size == 3 || size > 8*limit || !hashable(t) {
 		return nil
 	}
 	words := make([]*ir.Value, word(size)/8)
