@@ -54,10 +54,10 @@ For network policies of Cilium, with -f json as Hubble prints flows:
     --cluster-cidr PREFIX  addresses of the cluster, which are not part of the world
 `
 
-// policyOptions are the options of gotrace policy beside those of gotrace.
+// policyOptions are the options that only gotrace policy has.
 type policyOptions struct {
 	print, skip bool
-	// only is set if the script will not run: it is printed, or only loaded.
+	// only is set if the script does not run, because it is printed or only loaded.
 	only bool
 
 	// For network policies.
@@ -68,12 +68,12 @@ type policyOptions struct {
 	falco falco.Options // for rules of Falco
 }
 
-// translation is what policies of one system became.
+// translation is the result of translating the policies of one system.
 type translation interface {
 	// Script returns the script that watches what the policies name.
 	Script() *source.File
-	// Sink returns what shows the script's results in a format, or nil if the system
-	// has no such format.
+	// Sink returns the sink that shows the script's results in a format, or nil if the
+	// system has no such format.
 	Sink(format string) makeSink
 }
 
@@ -128,8 +128,8 @@ func (a *app) policy(args []string) int {
 	return a.runScript(script, sink)
 }
 
-// translate reads policy files and returns the script that they become and what shows its
-// results.
+// translate reads policy files. It returns their translation to a script and the sink that
+// shows the script's results.
 func (a *app) translate(paths []string, own *policyOptions) (*source.File, makeSink, error) {
 	o := a.opt
 	var diags source.Diags
@@ -163,8 +163,8 @@ func (a *app) translate(paths []string, own *policyOptions) (*source.File, makeS
 	return t.Script(), sink, nil
 }
 
-// systemOf returns the system to which the documents belong, and its documents. Other
-// resources of Kubernetes in the files, such as Services, are left out with a warning.
+// systemOf returns the system to which the documents belong, and its documents. For other
+// resources of Kubernetes in the files, such as Services, it prints a warning.
 func (a *app) systemOf(docs []policy.Document, diags *source.Diags) (system *policySystem, policies []policy.Document) {
 	var others []policy.Document
 	for _, d := range docs {

@@ -46,7 +46,7 @@ var ciliumPolicies = policySystem{
 	},
 }
 
-// network adds to a machine what the command line says about its network.
+// network adds to a machine the properties of its network that are given by flags.
 func (own *policyOptions) network(m *cilium.Machine, out *front.Machine) error {
 	for _, text := range own.endpoints {
 		if err := m.Add(text); err != nil {
@@ -91,7 +91,7 @@ func namedPrefix(flag, text string) (name string, in netip.Prefix, err error) {
 	return "", in, fmt.Errorf("%s '%s': write NAME=PREFIX", flag, text)
 }
 
-// ciliumScript is what network policies became.
+// ciliumScript is the translation of network policies.
 type ciliumScript struct{ script *front.Script }
 
 func (s *ciliumScript) Script() *source.File { return s.script.File }

@@ -23,7 +23,7 @@ var falcoRules = policySystem{
 	},
 }
 
-// falcoProgram is rules that are translated.
+// falcoProgram is the translation of rules.
 type falcoProgram struct{ *falco.Program }
 
 func (f falcoProgram) Sink(format string) makeSink {

@@ -22,7 +22,7 @@ var tetragonPolicies = policySystem{
 	},
 }
 
-// tracing is what tracing policies became.
+// tracing is the translation of tracing policies.
 type tracing struct{ t *front.Translation }
 
 func (t tracing) Script() *source.File { return t.t.Script }

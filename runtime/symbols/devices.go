@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Devices tells which file systems answer. One of FUSE whose server hangs, or one of a
-// network that is down, keeps a caller waiting for ever, and the call cannot be interrupted.
+// Devices records which file systems answer. A call into one that does not, such as FUSE with
+// a server that hangs or a network that is down, never returns and cannot be interrupted.
 // The zero value is ready to use, from any goroutine.
 type Devices struct {
 	mu     sync.Mutex
@@ -69,7 +69,7 @@ func (d *Devices) Answer(dev string, paths ...string) bool {
 	return true
 }
 
-// ask opens files of a device, and notes that it answered.
+// ask opens files of a device, and records that it answered.
 func (d *Devices) ask(it *device, paths []string) {
 	open := d.open
 	if open == nil {

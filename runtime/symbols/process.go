@@ -73,8 +73,8 @@ func (p *process) renew(im *image) {
 	}
 }
 
-// reborn starts the process over, as another process has the same ID now. If the end of the
-// former one is not known, their images are dropped together.
+// reborn resets the process when another process has its ID. If the end of the former one is
+// not known, the images of both are dropped together.
 func (p *process) reborn(im *image) {
 	if p.ended {
 		p.life++

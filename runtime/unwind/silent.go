@@ -15,7 +15,7 @@ import (
 // readPatience is how long a builder waits for the answer of a file system.
 const readPatience = 500 * time.Millisecond
 
-// answers tells how long a call into a file system has been waiting.
+// answers measures how long a call into a file system has been waiting.
 type answers struct {
 	since atomic.Int64 // when the call began, in nanoseconds, or 0 if there is none
 }

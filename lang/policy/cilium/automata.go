@@ -11,16 +11,16 @@ import (
 	"github.com/gotrace/gotrace/lang/pattern"
 )
 
-// groups are regular expressions, each of them once, in groups that can be one automaton.
+// groups holds distinct regular expressions, in groups that fit in one automaton each.
 type groups [][]string
 
-// groupSize is the number of expressions in a group: of the bits of a word, a literal can
-// have those that are not negative.
+// groupSize is the maximum number of expressions in a group. Each has a bit in a word. The
+// sign bit is not used, as literals are not negative.
 const groupSize = 60
 
-// groupsOf returns the groups of expressions. If a group is too large for an automaton, the
-// next ones are smaller: its neighbours are often like it. It reports whether maxGroups are
-// enough.
+// groupsOf divides expressions into groups. If a group is too large for an automaton, the
+// next groups are smaller, because expressions next to each other are often similar. It
+// returns false if there would be more than maxGroups.
 func groupsOf(list []string) (g groups, ok bool) {
 	seen := map[string]bool{}
 	list = slices.DeleteFunc(list, func(text string) bool {
@@ -46,8 +46,8 @@ func groupsOf(list []string) (g groups, ok bool) {
 	return g, true
 }
 
-// maxGroups is the maximum number of groups: each is one run over a text. growAfter is the
-// number of groups of a size that must fit before a larger one is tried.
+// maxGroups is the maximum number of groups. A text is searched once for each group.
+// growAfter is the number of groups of one size that must fit before a larger size is tried.
 const (
 	maxGroups = 32
 	growAfter = 8

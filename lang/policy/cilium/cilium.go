@@ -50,7 +50,7 @@ type Spec struct {
 	Selector  *Selector
 	Rules     []*Rule // of all sections, in the order of the text
 	Has       [2]bool // whether there is a section for the direction
-	// Default is the value of enableDefaultDeny for a direction, nil if it is not given.
+	// Default is the value of enableDefaultDeny for each direction, or nil if it is missing.
 	Default [2]*bool
 	At      source.Span
 }
@@ -79,8 +79,8 @@ type Rule struct {
 	At    source.Span
 }
 
-// Peer is the other side of the traffic that a rule is about. If nothing is Given, it is
-// anyone. Otherwise it matches if one of its members does.
+// Peer is the other side of the traffic that a rule applies to. If Given is false, every
+// peer matches. Otherwise it matches if one of its members matches.
 type Peer struct {
 	Given     bool
 	Endpoints []*Selector
@@ -124,7 +124,8 @@ type Name struct {
 type PortRule struct {
 	Path  string // "egress[0].toPorts[1]"
 	Ports []Port // empty: all ports
-	// HTTP, Kafka, DNS and SNI are what a request must match one of, if they are not nil.
+	// HTTP, Kafka, DNS and SNI are the rules for requests. If a list is not nil, a request
+	// must match one of its rules.
 	HTTP  []HTTPRule
 	Kafka []KafkaRule
 	DNS   []Name
@@ -132,7 +133,7 @@ type PortRule struct {
 	At    source.Span
 }
 
-// Plain reports whether the item is about connections only.
+// Plain reports whether the item has no rules for requests.
 func (p *PortRule) Plain() bool {
 	return p.HTTP == nil && p.Kafka == nil && p.DNS == nil && p.SNI == nil
 }
@@ -141,8 +142,8 @@ func (p *PortRule) Plain() bool {
 type Port struct {
 	// Protocols are the numbers of the protocols; nil: all.
 	Protocols []uint8
-	// From and To are the ends of the range. If From is 0, all ports match; if it is above
-	// To, none does. For ICMP they are the type of the message.
+	// From and To are the first and the last port. If From is 0, all ports match. If it is
+	// greater than To, no port matches. For ICMP they are the type of the message.
 	From, To uint16
 }
 
@@ -152,7 +153,7 @@ type Message struct {
 	Type uint8
 }
 
-// HTTPRule is what a request of HTTP must match. An empty member matches everything.
+// HTTPRule describes the HTTP requests that match. An empty member matches everything.
 type HTTPRule struct {
 	// Method, Path and Host are regular expressions that match the whole text.
 	Method, Path, Host string

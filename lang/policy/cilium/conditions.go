@@ -11,7 +11,7 @@ import (
 // never is the condition of an entry that matches nothing.
 const never = "false"
 
-// condition returns the condition for an entry, "" if it matches everything.
+// condition returns the condition for an entry, or "" if it matches everything.
 func (w *writer) condition(e *Entry) string {
 	var parts []string
 	peers := w.peers(&e.Peers)

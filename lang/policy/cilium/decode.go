@@ -12,7 +12,7 @@ import (
 type reader struct {
 	diags *source.Diags
 	opt   *policy.Options
-	// leftOut is set if the rule at hand uses something that is not supported.
+	// leftOut is set if the current rule uses something that is not supported.
 	leftOut bool
 }
 
@@ -23,7 +23,7 @@ type field struct {
 }
 
 // object reads a mapping with the given fields. Other keys are errors. A key without a
-// value counts as not given. It returns false if n is no mapping.
+// value is ignored. It returns false if n is not a mapping.
 func (r *reader) object(n *yaml.Node, what string, fields ...field) bool {
 	if n.Kind != yaml.Map {
 		r.diags.Errorf(n.At, "%s must be a mapping, not %s", what, n.Kind)
@@ -123,7 +123,7 @@ func (r *reader) one(n *yaml.Node, what string, list []string) int {
 // anything accepts every value, for parts of a file that do not change what a policy does.
 func anything(*yaml.Node) {}
 
-// unsupported reports something that the rule at hand cannot do here.
+// unsupported reports a part of the current rule that is not supported.
 //
 //go:noinline
 func (r *reader) unsupported(at source.Span, format string, args ...any) {

@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// KafkaRule is what a request of Kafka must match. An empty member matches everything.
+// KafkaRule describes the Kafka requests that match. An empty member matches everything.
 type KafkaRule struct {
 	APIs          []int // numbers of the kinds of requests; nil: all
 	Version       int   // of the request; -1: all
@@ -102,7 +102,7 @@ func (r *reader) kafka(n *yaml.Node) KafkaRule {
 	return k
 }
 
-// oneFold returns which of names the node is, in any case of letters, or -1 after an
+// oneFold returns the index of the node's text in names, ignoring case, or -1 after an
 // error.
 func (r *reader) oneFold(n *yaml.Node, what string, names []string) int {
 	lower := *n
@@ -110,8 +110,8 @@ func (r *reader) oneFold(n *yaml.Node, what string, names []string) int {
 	return r.one(&lower, what, names)
 }
 
-// Sizes of the start of a request of Kafka that is read, and of its header up to the name
-// of the client.
+// Sizes in bytes of the part of a Kafka request that is read, and of its header up to the
+// name of the client.
 const (
 	kafkaSize   = 511
 	kafkaHeader = 14
@@ -280,7 +280,7 @@ func (w *writer) kafkaString() {
 	w.line("$at += $n;")
 }
 
-// condition returns the condition for a request, "" if the rule accepts all.
+// condition returns the condition for a request, or "" if the rule accepts all.
 func (k *KafkaRule) condition() string {
 	var parts []string
 	if k.APIs != nil {

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// headSize is the number of bytes of a request of HTTP that are read, and textSize that of
-// those that a result has.
+// headSize is the number of bytes that are read of an HTTP request, and textSize the number
+// of bytes of it in a result.
 const (
 	headSize = 1023
 	textSize = 255
 )
 
-// isRequest matches what starts as a request of HTTP.
+// isRequest matches data that starts like an HTTP request.
 const isRequest = `\A[A-Z]{2,20} [^ \r\n]`
 
 // expressions returns expressions for the start of a request, which match if the rule
@@ -197,7 +197,7 @@ func (w *writer) requests() {
 	w.line("}")
 }
 
-// request returns the condition for a request that an entry is about, "" if it accepts
+// request returns the condition for requests that match an entry, or "" if it accepts
 // all.
 func (w *writer) request(e *Entry, kind int) string {
 	var list []string

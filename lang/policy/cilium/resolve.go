@@ -23,7 +23,7 @@ type Endpoint struct {
 	Host bool
 }
 
-// Machine is what policies are resolved against.
+// Machine describes the machine for which policies are resolved.
 type Machine struct {
 	Endpoints []*Endpoint
 	Host      []netip.Prefix // its addresses
@@ -68,14 +68,14 @@ func (e *Entry) Path() string {
 	return e.Rule.Spec.Path + "." + path
 }
 
-// Plain reports whether the entry decides about connections only.
+// Plain reports whether the entry has no rules for requests.
 //
 //go:noinline
 func (e *Entry) Plain() bool {
 	return e.Port == nil || e.Port.Plain()
 }
 
-// Decision is what decides about the traffic of an endpoint in a direction.
+// Decision holds the entries that decide about the traffic of an endpoint in a direction.
 type Decision struct {
 	Endpoint *Endpoint
 	Dir      Direction
@@ -92,7 +92,7 @@ func (d *Decision) Denies() bool {
 	return d.Default || slices.ContainsFunc(d.Entries, func(e *Entry) bool { return e.Rule.Deny || !e.Plain() })
 }
 
-// resolver resolves policies. It warns once of each name that stands for nothing here.
+// resolver resolves policies. It warns once about each name that has no meaning here.
 type resolver struct {
 	p     *Policies
 	m     *Machine
@@ -147,7 +147,7 @@ func Resolve(p *Policies, m *Machine, diags *source.Diags) (list []*Decision) {
 	return list
 }
 
-// limits warns, once for each protocol, of the requests that rules do not see.
+// limits warns, once for each protocol, about requests that rules cannot see.
 func limits(list []*Decision, diags *source.Diags) {
 	kinds := []struct {
 		limit string
@@ -167,14 +167,14 @@ func limits(list []*Decision, diags *source.Diags) {
 	}
 }
 
-// Example returns the decisions for an endpoint that all specs select, to show what they
-// become if there is none. It is the root cgroup, but does not count as the machine.
+// Example returns the decisions for an endpoint that all specs select, to show their
+// translation if they select none. Its cgroup is the root, but it is not the machine.
 func Example(p *Policies, m *Machine, diags *source.Diags) []*Decision {
 	r := &resolver{p: p, m: m, diags: diags}
 	return r.decisions(&Endpoint{Name: "any endpoint", Labels: Labels{}}, p.Specs)
 }
 
-// decisions returns the decisions of specs about an endpoint.
+// decisions returns the decisions for an endpoint that specs make.
 func (r *resolver) decisions(e *Endpoint, specs []*Spec) (list []*Decision) {
 	for _, dir := range []Direction{Ingress, Egress} {
 		d := &Decision{Endpoint: e, Dir: dir, Here: r.m.Host}

@@ -160,7 +160,7 @@ func (r *reader) name(n *yaml.Node) Name {
 	return out
 }
 
-// check returns what is wrong with the text, or "".
+// check returns an error message if the text is not valid, or "".
 func (n *Name) check() string {
 	for i := range len(n.Text) {
 		switch c := n.Text[i]; {

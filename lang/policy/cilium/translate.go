@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Script is the script that policies became, and what its results mean.
+// Script is the translation of policies, and describes the results of the script.
 //
 // A result is a tuple: the number of the decision, the time in nanoseconds since boot, the
 // Kind, whether the packet is denied, the source's address and port, the destination's,
@@ -65,7 +65,7 @@ func (d *Decision) Matched(words []uint64) (list []*Entry) {
 // datagrams is forgotten.
 const flowAge = "60s"
 
-// Translate returns the script for decisions. With unsafe, it drops what is denied.
+// Translate returns the script for decisions. With unsafe, it drops denied packets.
 func Translate(list []*Decision, unsafe bool, diags *source.Diags) *Script {
 	s := &Script{Decisions: list, Unsafe: unsafe}
 	w := &writer{b: &source.Builder{}, diags: diags, unsafe: unsafe}
@@ -229,7 +229,7 @@ func (w *writer) packet() {
 	w.message()
 }
 
-// forget writes the statements that hide from the verifier what is known of the packet.
+// forget writes the statements that make the verifier forget the values of the packet.
 func (w *writer) forget() {
 	w.line("$proto = (uint8)__forget($proto); $type = (uint8)__forget($type); $port = (uint16)__forget($port);")
 	w.line("$pport = (uint16)__forget($pport); $lport = (uint16)__forget($lport);")
@@ -238,7 +238,8 @@ func (w *writer) forget() {
 // key writes the key of an exchange.
 func (w *writer) key() { w.line("$key = (%d, $proto, $peer, $pport, $lport);", w.index) }
 
-// state writes the statements that let packets pass that belong to what has been decided.
+// state writes the statements that let packets pass that belong to an exchange that was
+// allowed.
 func (w *writer) state() {
 	w.line("$kind = $salt; $known = $salt; $denied = $salt;")
 	w.zero("http", w.rules.http)

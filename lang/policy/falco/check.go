@@ -116,8 +116,8 @@ func (e *expansion) checkTerm(t *Term, at source.Span) {
 	}
 }
 
-// checkValue says what is wrong with a value that an operator compares with a type, or
-// returns "".
+// checkValue returns an error message if an operator cannot compare a value with a type, or
+// "".
 func checkValue(op string, t Type, text string) string {
 	var err error
 	switch t {

@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// exception says when a rule does not apply.
+// exception describes when a rule does not apply.
 type exception struct {
 	at     source.Span
 	name   string

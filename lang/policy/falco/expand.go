@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// maxNodes is the maximum number of comparisons and values of a condition whose macros and
-// lists are replaced.
+// maxNodes is the maximum number of comparisons and values of a condition after its macros
+// and lists have been replaced.
 const maxNodes = 1 << 18
 
 // expansion replaces the names of macros and lists in a condition.

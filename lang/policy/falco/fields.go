@@ -31,8 +31,8 @@ func (t Type) String() string { return typeNames[t] }
 type Field struct {
 	Name string
 	Type Type
-	// Arg says whether the field takes an argument in brackets, and Dotted that it
-	// follows a dot: evt.arg.name. It may then also be in brackets.
+	// Arg specifies whether the field takes an argument in brackets. If Dotted is set, the
+	// argument may also follow a dot: evt.arg.name.
 	Arg    ArgRule
 	Dotted bool
 	// Any: without an argument, the field stands for several values, of which one has to
@@ -44,7 +44,7 @@ type Field struct {
 	Never bool
 }
 
-// ArgRule says whether a field has an argument.
+// ArgRule specifies whether a field has an argument.
 type ArgRule uint8
 
 const (
@@ -85,7 +85,7 @@ var Fields = lazy.Value[map[string]*Field]{New: func() map[string]*Field {
 	return fields
 }}
 
-// lookupField returns the field of a name, and its argument. msg says what is wrong, or is
+// lookupField returns the field with a name, and its argument. msg is an error message, or
 // "".
 func lookupField(name, arg string, hasArg bool) (f *Field, outArg string, outHas bool, msg string) {
 	fields := Fields.Get()

@@ -35,8 +35,8 @@ func truth(n *yaml.Node) (value, ok bool) {
 	return plain.Bool()
 }
 
-// override returns what "append" and "override" say about the keys of an item: "append",
-// "replace" or "". With "append: true" the keys in plain are appended to. present is set if
+// override returns for each key of an item what its keys "append" and "override" specify:
+// "append", "replace" or "". "append: true" applies to the keys in plain. present is set if
 // the item changes an earlier one.
 func (r *reader) override(item *yaml.Node, plain, appendable, replaceable []string) (of map[string]string, present, ok bool) {
 	of, ok = map[string]string{}, true
@@ -186,7 +186,7 @@ func (r *reader) checkMacros() {
 	}
 }
 
-// noMacro reports a name that no macro has.
+// noMacro reports that there is no macro with a name.
 func (r *reader) noMacro(x *Ref) {
 	names := make([]string, 0, len(r.macros))
 	for name := range r.macros {

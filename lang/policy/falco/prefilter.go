@@ -9,15 +9,15 @@ import (
 )
 
 // filter writes conditions that programs test before they report an event. Such a condition
-// is true of every event for which a rule may be; it may be true of others. What a program
-// cannot tell counts as true.
+// is true for all events for which a rule may be true, and possibly for others. A part that
+// a program cannot evaluate counts as true.
 type filter struct {
 	event *Event
 	names bool     // also test the path that is opened, $n
 	tests []string // of that path; see test
 }
 
-// unknown is a condition that a program cannot tell.
+// unknown is a condition that a program cannot evaluate.
 const unknown = ""
 
 // maxParts is the maximum number of parts of a list that programs test, and maxFilter the
@@ -76,7 +76,7 @@ func (f *filter) may(x Expr, want bool) string {
 	return unknown
 }
 
-// join returns the condition for a list of which all parts have to be, or one.
+// join returns the condition that all parts of a list are true, or one of them.
 func (f *filter) join(list []Expr, want, all bool) string {
 	if len(list) > maxParts {
 		return unknown

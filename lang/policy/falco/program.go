@@ -10,7 +10,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Program is what rules become: the events to watch and the rules to evaluate for each.
+// Program is the translation of rules: the events to watch and the rules to evaluate for each.
 type Program struct {
 	Rules   []*Rule // all that are enabled, in the order of the files
 	Watched []*Watched
@@ -81,8 +81,8 @@ func (r *reader) compile(rule *Rule) bool {
 	return ok
 }
 
-// foldAll folds the parts of a condition. Those that are neutral are left out. If a part
-// has the opposite value, that of the condition is known and there are no parts.
+// foldAll folds the parts of a condition. It leaves out parts that do not change the result.
+// If a part alone determines the result, foldAll returns its value and no parts.
 func foldAll(parts []Expr, e *Event, neutral Const) (list []Expr, known Const) {
 	for _, part := range parts {
 		y := Fold(part, e)
@@ -106,7 +106,7 @@ func joined(list []Expr, known Const, several func() Expr) Expr {
 	return several()
 }
 
-// Fold returns a condition with what is known about events of a type in place.
+// Fold simplifies a condition for events of one type.
 func Fold(x Expr, e *Event) Expr {
 	switch x := x.(type) {
 	case *And:
@@ -214,7 +214,7 @@ func (e *Event) param(arg string) *Param {
 	return &e.Params[n]
 }
 
-// watch decides which events to watch.
+// watch determines the events to watch.
 func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 	names := map[*Rule]map[string]bool{}
 	for _, rule := range p.Rules {

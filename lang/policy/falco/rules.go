@@ -123,8 +123,8 @@ func (r *reader) engine(n *yaml.Node) {
 	}
 }
 
-// plugins checks the plugins that rules need. What the plugin for containers does is part
-// of gotrace. Others deliver events of other sources, whose rules are left out.
+// plugins checks the plugins that rules need. The plugin for containers is part of gotrace.
+// Others deliver events of other sources, whose rules are left out.
 func (r *reader) plugins(n *yaml.Node) {
 	if n.Kind != yaml.List {
 		r.diags.Errorf(n.At, "expected a list of plugins, not %s", n.Kind)
@@ -241,7 +241,7 @@ func (r *reader) rule(item *yaml.Node) {
 	}
 }
 
-// change sets the keys of a rule that an item has. of says for each how.
+// change applies the keys of an item to a rule. of specifies for each key how.
 func (r *reader) change(rule *Rule, item *yaml.Node, of map[string]string) {
 	for _, f := range item.Fields {
 		how := of[f.Key]

@@ -156,7 +156,7 @@ type RuleOf struct {
 	Condition Expr
 }
 
-// need adds values to the report.
+// need adds values to the report of the event.
 //
 //go:noinline
 func (w *Watched) need(names ...string) {
@@ -167,7 +167,7 @@ func (w *Watched) need(names ...string) {
 	}
 }
 
-// fdExpr returns the expression of the descriptor that an event is about, or "".
+// fdExpr returns the expression of an event's descriptor, or "".
 func (e *Event) fdExpr() string {
 	switch {
 	case e.Creates:
@@ -226,8 +226,8 @@ func (p *Program) writeScript() *source.File {
 	return b.File("rules")
 }
 
-// isString reports whether a value has no fixed size. Such values are last in a report,
-// which takes the verifier less time.
+// isString reports whether a value has no fixed size. Such values are last in a report, as
+// the verifier then needs less time.
 func isString(e *Event, name string) bool {
 	x := expression(e, name)
 	for _, prefix := range []string{"str(", "buf(", "path(", "__fc_dir("} {
@@ -238,8 +238,8 @@ func isString(e *Event, name string) bool {
 	return false
 }
 
-// writePathFilter writes a test of the path that is opened. It is made after the others,
-// as it reads the path.
+// writePathFilter writes a test of the path that is opened. It is the last test, because
+// the path has to be read for it.
 func (w *Watched) writePathFilter(b *source.Builder) {
 	n := w.Event.openName()
 	set, x := shared(w)

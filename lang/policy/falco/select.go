@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Options selects the rules that run, and says how many may raise an alert for an event.
+// Options selects the rules that run, and whether several may raise an alert for an event.
 type Options struct {
 	All    bool     // every rule that matches raises an alert, not only the first
 	Choose []Choice // enable and disable rules, in order
@@ -16,10 +16,10 @@ type Options struct {
 	Append string   // what the output of each rule ends with
 }
 
-// NewOptions returns the options without a choice: all rules run, of all priorities.
+// NewOptions returns options with which all rules of all priorities run.
 func NewOptions() Options { return Options{Least: Priority(len(priorities) - 1)} }
 
-// Choice enables or disables the rules with a name or with a tag, whatever their files say.
+// Choice enables or disables the rules with a name or a tag. It overrides their files.
 type Choice struct {
 	Enable bool
 	Tag    string
@@ -40,7 +40,7 @@ func ParsePriority(name string) (Priority, error) {
 	return 0, fmt.Errorf("'%s' is no priority: they are %s", name, strings.Join(priorities, ", "))
 }
 
-// choose sets which rules are enabled. It warns of choices that no rule fits.
+// choose sets which rules are enabled. It warns about choices that match no rule.
 func (o *Options) choose(rules []*Rule, diags *source.Diags) {
 	if slices.ContainsFunc(o.Choose, func(c Choice) bool { return c.Only }) {
 		for _, r := range rules {
@@ -69,8 +69,8 @@ func (o *Options) choose(rules []*Rule, diags *source.Diags) {
 	}
 }
 
-// fits returns what reports whether a choice is for a rule. A name that is not a rule's is
-// a part of the names.
+// fits returns a function that reports whether a choice matches a rule. A name that is not
+// the name of a rule matches all names that contain it.
 func (c *Choice) fits(rules []*Rule) func(*Rule) bool {
 	switch {
 	case c.Tag != "":

@@ -48,7 +48,7 @@ const (
 	ExecInherit   // inheritable capabilities
 	ExecPIDStart  // when the first process of the PID namespace was made, in nanoseconds since boot
 	ExecSpaces    // the first of the numbers of the namespaces; 0 unless Options.Namespaces is set
-	// What has no fixed size is last: that takes the verifier less time.
+	// Values without a fixed size are last, as the verifier then needs less time.
 	ExecPath = iota + Spaces // path of the file; of a script it is the interpreter
 	ExecArgs                 // the words of the command line, each followed by a NUL
 	ExecEnv                  // the environment, in the same form; empty unless Options.Env is set

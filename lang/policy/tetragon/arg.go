@@ -211,7 +211,7 @@ func (h *hook) valueOf(a *arg, par *param, resolved bool) {
 	a.value = fill(value, a.variable, "", a.size)
 }
 
-// returnArgument reads how the result is shown.
+// returnArgument reads the description of the function's result.
 func (h *hook) returnArgument(n *yaml.Node) *arg {
 	s, ok := h.argSpec(n)
 	if !ok {
@@ -234,8 +234,8 @@ func (h *hook) returnArgument(n *yaml.Node) *arg {
 	return a
 }
 
-// resolved returns the expression of what a path of members leads to, and its type, or nil if
-// that is not known.
+// resolved returns the expression of the member at the end of a path, and its type, or nil if
+// the type is not known.
 func (h *hook) resolved(word string, par *param, s *spec) (expr string, of *types.Type) {
 	parts := slices.DeleteFunc(strings.Split(s.resolve, "."), func(s string) bool { return s == "" })
 	for _, part := range parts {

@@ -19,7 +19,7 @@ var operators = []string{
 	"Protocol", "Family", "State", "InMap", "CapabilitiesGained", "InRange", "SubString", "SubStringIgnCase", "FileType", "CelExpr",
 }
 
-// compare adds the condition that an operator is for an argument.
+// compare adds the condition for an operator applied to an argument.
 func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
 	op, not := o.operator, false
 	if n, ok := negations[op]; ok {
@@ -137,7 +137,7 @@ func (o *operands) texts() (list []string) {
 // maxPatterns is the maximum size of the patterns that are searched together, in bytes.
 const maxPatterns = 500
 
-// textCondition returns the condition on a text. Many patterns are tested in groups.
+// textCondition returns the condition for a text. It tests many patterns in groups.
 func textCondition(x, op string, texts []string) string {
 	var groups []string
 	var list []string
@@ -156,7 +156,8 @@ func textCondition(x, op string, texts []string) string {
 	return "(" + strings.Join(groups, " || ") + ")"
 }
 
-// patternCondition returns the condition that a text is, or has, one of some literals.
+// patternCondition returns the condition that a text equals one of several literals, or
+// contains it.
 func patternCondition(x, op string, list []string) string {
 	values := list[0]
 	if len(list) > 1 {
@@ -270,8 +271,8 @@ func (a *arg) literal(n uint64) string {
 	return strconv.FormatUint(n, 10)
 }
 
-// fit returns a number as the argument has it: signed or not, of its width. Both forms of the
-// same bits are possible: -1 and 4294967295. It returns false if the number is too large.
+// fit converts a number to the argument's type. A number may be given in both forms that
+// have the same bits, such as -1 and 4294967295. It returns false if the number is too large.
 func (a *arg) fit(n uint64, negative bool) (uint64, bool) {
 	bits := map[string]int{"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32}[a.t.c]
 	if bits == 0 {
@@ -286,7 +287,7 @@ func (a *arg) fit(n uint64, negative bool) (uint64, bool) {
 	return n, true
 }
 
-// number returns the number that a value is. A signed one has its bits.
+// number parses a number. It returns a signed one as its bits.
 func (h *hook) number(a *arg, w word) uint64 {
 	text := strings.TrimSpace(w.text)
 	n, err := strconv.ParseUint(text, 0, 64)

@@ -30,7 +30,7 @@ func (b *body) close() {
 	b.line("}")
 }
 
-// write adds the probes of a hook, unless more is refused than before.
+// write adds the probes of a hook, unless a part of it was refused.
 func (h *hook) write(refused int) {
 	p := h.p
 	h.id = len(p.t.Events)
@@ -116,7 +116,7 @@ func (h *hook) outcome(s *selector) (o Outcome) {
 // conditions returns the conditions of a selector, joined.
 func (s *selector) conditions() string { return strings.Join(slices.Concat(s.cheap, s.dear), " && ") }
 
-// entry returns what happens where the function is called.
+// entry returns the statements that run when the function is called.
 func (h *hook) entry() string {
 	b := &body{depth: 1}
 	if self := h.p.machine.Self; self != 0 && h.ofSyscall() {
@@ -165,8 +165,8 @@ func (h *hook) cast(a *arg) string {
 	return "(" + a.t.c + ")" + a.word
 }
 
-// guard opens a block for what is left to do if the conditions on numbers of one of the
-// selectors hold, so that paths and strings are read only then.
+// guard opens a block that runs if the conditions on numbers of one of the selectors hold, so
+// that paths and strings are read only then.
 func (h *hook) guard(b *body) {
 	if len(h.kept) == 0 {
 		return
@@ -368,7 +368,7 @@ func (h *hook) do(b *body, a *action) {
 	}
 }
 
-// mark writes that the current system call is to fail.
+// mark writes the statement that makes the current system call fail.
 func (h *hook) mark(b *body, a *action, calls []string, errno int64) {
 	if len(calls) == 0 || !h.p.failLater(calls) {
 		h.p.unsupported(a.at, "this kernel has no way to make the system call fail: it is built without CONFIG_FUNCTION_ERROR_INJECTION, and the call has no security hook")
@@ -380,7 +380,7 @@ func (h *hook) mark(b *body, a *action, calls []string, errno int64) {
 	b.line("@tg_fail%d[tid] = 1;", errno)
 }
 
-// who returns the expressions of the process that the event is of.
+// who returns the expressions of the event's process.
 func (h *hook) who() string {
 	own := "curtask.tgid, curtask.pid, curtask.group_leader.start_boottime"
 	if !h.p.tracks {
@@ -405,7 +405,7 @@ func (h *hook) who() string {
 	return own
 }
 
-// post writes that the event is sent, or kept until the function returns.
+// post writes the statements that send the event, or keep it until the function returns.
 func (h *hook) post(b *body) {
 	values := []string{"$s", "nsecs", h.who()}
 	if h.many {

@@ -21,7 +21,7 @@ const (
 	lsmHook
 )
 
-// hook is one hook of a policy: the functions or events that it is for, and what it does.
+// hook is one hook of a policy: its functions or events, and its actions.
 type hook struct {
 	p       *policyReader
 	at      source.Span // of the name that it is for

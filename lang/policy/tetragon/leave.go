@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// leave returns what happens when the function returns.
+// leave returns the statements that run when the function returns.
 func (h *hook) leave() string {
 	m := fmt.Sprintf("@tg_call%d", h.id)
 	b := &body{depth: 1}
@@ -92,8 +92,8 @@ func (h *hook) leave() string {
 	return b.String()
 }
 
-// saved returns the number of values in the record between the process and what is read
-// when the function returns.
+// saved returns the number of values in the record after the process and before those that
+// are read when the function returns.
 func (h *hook) saved() int {
 	n := 0
 	if h.many {

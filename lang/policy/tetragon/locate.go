@@ -165,8 +165,8 @@ func typedArgs(params []param) func(int) (string, *param) {
 	}
 }
 
-// aliases are functions that have other names in other releases, and by how much the
-// arguments of the second are shifted.
+// aliases lists functions that have other names in other releases, and the number by which
+// the indices of the second function's arguments are higher.
 var aliases = []struct {
 	old, new string
 	shift    int

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Machine is what policies need to know about the machine, beside the kernel.
+// Machine describes the properties of the machine, other than its kernel, that policies need.
 type Machine struct {
 	// Namespaces has the numbers of the namespaces of process 1, by their names in
 	// /proc/PID/ns.

@@ -21,7 +21,7 @@ type program struct {
 // maxPrograms is the maximum number of conditions on programs: the bits of a word but one.
 const maxPrograms = 63
 
-// deleted is what the path of a program ends in if the file has been removed.
+// deleted is the end of the path of a program whose file has been removed.
 const deleted = " (deleted)"
 
 // bitOf returns the bit that a condition has in the words of tg_programs. It returns false if

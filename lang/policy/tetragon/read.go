@@ -87,7 +87,8 @@ func (p *policyReader) text(n *yaml.Node) string {
 	return s
 }
 
-// replaced is text, but only reports whether a variable is missing.
+// replaced is like text, but returns false instead of reporting an error if a variable is
+// missing.
 func (p *policyReader) replaced(n *yaml.Node) (string, bool) {
 	if n.Kind == yaml.List || n.Kind == yaml.Map {
 		p.diags.Errorf(n.At, "this must be a value, not %s", n.Kind)
@@ -125,8 +126,8 @@ type word struct {
 	at   source.Span
 }
 
-// values returns the values of a list. A value with a variable that the environment does
-// not have is left out, but not if the policy may decide.
+// values returns the values of a list. It leaves out a value with a variable that is not in
+// the environment, unless the policy may decide: then that is an error.
 func (p *policyReader) values(n *yaml.Node) (out []word) {
 	for _, item := range p.items(n) {
 		s, ok := p.replaced(item)

@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// script is the script that policies become.
+// script is the translation of policies.
 type script struct {
 	t        *Translation
 	opts     *policy.Options

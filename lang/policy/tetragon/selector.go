@@ -32,8 +32,8 @@ func (s *selector) silent() bool {
 var essential = strings.Fields("open openat openat2 read write mmap execve execveat clone clone3 fork vfork wait4 futex newfstatat " +
 	"file_open file_permission inode_permission inode_getattr mmap_file task_alloc bprm_creds_for_exec bprm_check bprm_check_security bprm_creds_from_file")
 
-// checkLockout refuses a selector that may kill any process of the machine, or make what any
-// needs fail: the machine could become unusable.
+// checkLockout refuses a selector that may kill any process of the machine, or make calls fail
+// that all processes need, since the machine could become unusable.
 func (h *hook) checkLockout(s *selector) {
 	p := h.p
 	if !p.unsafe() || p.inPod || h.kind == uprobeHook || h.kind == usdtHook || len(s.cheap)+len(s.dear)+len(s.result) > s.broad || slices.Contains(p.opts.MayLockOut, p.name) {

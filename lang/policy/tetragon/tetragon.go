@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Translation is what policies became.
+// Translation is the result of translating policies.
 type Translation struct {
 	Script *source.File
 	// Events describes the events that the script prints, by number.
@@ -59,7 +59,7 @@ type Event struct {
 	UserStack         bool
 }
 
-// count notes the offset of the reference counter of a symbol or address.
+// count records the offset of the reference counter of a symbol or address.
 func (e *Event) count(place string, n uint64) {
 	if e.Counters == nil {
 		e.Counters = map[string]uint64{}
@@ -77,7 +77,7 @@ type Arg struct {
 	Late   bool // its values come after those of the other arguments
 }
 
-// Outcome is what the selector with a number does.
+// Outcome describes the actions of a selector.
 type Outcome struct {
 	Action, ReturnAction string // the names in Tetragon's JSON
 	// Audit is set if the action was not carried out, because the policies may not decide.
@@ -211,8 +211,8 @@ func mentions(n *yaml.Node, value string) bool {
 	return false
 }
 
-// podSelector notes that the policy is for pods. What distinguishes a pod's processes here
-// is their namespace of process IDs.
+// podSelector records that the policy is for pods. Processes of pods are recognised by their
+// namespace of process IDs.
 func (p *policyReader) podSelector(n *yaml.Node) {
 	p.inPod = true
 	p.labels(n)

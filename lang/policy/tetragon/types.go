@@ -42,7 +42,7 @@ const (
 	ShowSyscall
 )
 
-// class is what the operators of selectors see in an argument.
+// class is the kind of value that operators of selectors compare.
 type class uint8
 
 const (
@@ -174,8 +174,8 @@ func (t *argType) partOf(part socketPart) string {
 	return t.fields[i]
 }
 
-// fill replaces the placeholders of an expression of a type: $ by the variable, @ by the
-// value and % by the size.
+// fill replaces the placeholders in an expression of a type: $ with the variable, @ with the
+// value and % with the size.
 func fill(expr, variable, value, size string) string {
 	expr = strings.ReplaceAll(expr, "@", value)
 	expr = strings.ReplaceAll(expr, "%", size)

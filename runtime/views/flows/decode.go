@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// record is what the script prints for a packet.
+// record is the script's output for a packet.
 type record struct {
 	kind  string
 	flow  Flow
@@ -136,8 +136,8 @@ func decode(v value.Value, boot time.Time) (*record, error) {
 }
 
 // listenOverflow is the kernel's name of the reason for which it drops a packet if the
-// queue of a listening socket is full. For the first packet of a connection no kernel says
-// so, and the script finds out by the length of the queue.
+// queue of a listening socket is full. Kernels do not give this reason for the first packet
+// of a connection, so the script compares the length of the queue.
 const listenOverflow = "TCP_LISTEN_OVERFLOW"
 
 // notSpecified is the kernel's reason where it has none.

@@ -26,7 +26,7 @@ type criterion struct {
 	// if only match can decide. If loose is set, cond also holds for other flows.
 	cond  string
 	loose bool
-	// needs is what must be known before cond is evaluated.
+	// needs is the first stage at which cond can be evaluated.
 	needs stage
 }
 
@@ -80,7 +80,7 @@ func (x *Filter) Match(f *Flow) bool {
 }
 
 // conds returns the conditions under which a flow may be selected, by the stage at which
-// they can be evaluated. What only match can decide is left out, so that these conditions
+// they can be evaluated. It leaves out criteria that only match can decide, so the conditions
 // hold for all flows that the filter selects.
 func (x *Filter) conds() (at [atReport + 1][]string) {
 	for _, flag := range x.Allow.flags {

@@ -1,7 +1,7 @@
-// Package flows shows connections and datagrams: who sends what to whom, and what the
-// kernel decides about it. It writes a script in the tracing language (script.go), runs it
-// with package tracer, turns what it prints into flows (decode.go) and prints these in the
-// forms that users of Hubble know (print.go, json.go).
+// Package flows shows connections and datagrams with their processes, and whether the kernel
+// forwards or drops their packets. It writes a script in the tracing language (script.go),
+// runs it with package tracer, decodes its output to flows (decode.go) and prints these in
+// the formats of Hubble (print.go, json.go).
 //
 // A Filter selects flows. Each criterion of it is a row of the table in criteria.go. Most
 // of them become conditions of the script, so that the kernel reports only the flows that

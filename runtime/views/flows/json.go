@@ -9,7 +9,7 @@ import (
 
 // The JSON is that of Hubble: a message of the type GetFlowsResponse in the form of
 // Protocol Buffers, with the names of its .proto file. 64-bit integers are strings there.
-// What Hubble has no member for is in flow.extensions, which has any type: here a Struct.
+// Values without a member in Hubble are in flow.extensions, which has any type: here a Struct.
 // The reasons of drops are the kernel's, which Hubble's enum does not have: in the strict form
 // they are in flow.extensions.
 
@@ -100,7 +100,7 @@ type jsonInterface struct {
 	Name string `json:"name"`
 }
 
-// jsonMore is what Hubble does not have.
+// jsonMore holds the values that Hubble does not have.
 type jsonMore struct {
 	PID       uint32 `json:"pid,omitempty"`
 	Comm      string `json:"comm,omitempty"`

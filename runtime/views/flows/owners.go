@@ -41,7 +41,7 @@ func (o *owners) add(sock, ns uint64, port uint16, p Process) {
 	}
 }
 
-// complete adds to a flow who the owner of the socket is and what it belongs to.
+// complete adds to a flow the owner of the socket, and the owner's container and unit.
 func (o *owners) complete(rec *record) {
 	f := &rec.flow
 	end := f.local()

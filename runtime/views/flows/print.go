@@ -14,7 +14,7 @@ import (
 // Printer prints flows.
 type Printer interface {
 	Flow(f *Flow) error
-	// Close prints what is left.
+	// Close prints the remaining flows.
 	Close() error
 }
 
@@ -115,7 +115,7 @@ func (f *Flow) decision() string {
 	return s + " " + string(f.Verdict)
 }
 
-// amount returns how much was sent so far.
+// amount returns the packets and bytes of the flow so far, as text.
 func (f *Flow) amount() string {
 	if f.Packets == 1 {
 		return fmt.Sprintf("1 packet, %d bytes", f.Bytes)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Sizes of the maps. When one is full, the entries that were not used for the longest time
-// make room: a flow then starts again with sums of 0.
+// Sizes of the maps. A full map drops the entries that were not used for the longest time. The
+// sums of such a flow start again from 0.
 const (
 	maxFlows     = 65536
 	maxSockets   = 65536
@@ -17,7 +17,7 @@ const (
 // firstBytes is how many bytes of a packet's data a message of DNS or HTTP is parsed from.
 const firstBytes = 512
 
-// The first value of what the script prints, which tells what the others are.
+// The first value of the script's output, which determines the others.
 const (
 	kindPacket  = "packet"  // a socket has sent or received it
 	kindRefused = "refused" // a listening socket is full: it drops the packet

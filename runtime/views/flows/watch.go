@@ -17,7 +17,7 @@ import (
 // Options specifies which flows to watch.
 type Options struct {
 	Filter Filter
-	// Unmask shows what is hidden otherwise: queries, users and passwords in URLs.
+	// Unmask shows queries, users and passwords in URLs, which are hidden by default.
 	Unmask bool
 	// Stderr receives messages; nil discards them.
 	Stderr io.Writer
@@ -72,7 +72,7 @@ func HasReasons(k *kernel.Kernel) bool {
 	return err == nil
 }
 
-// watcher turns what the script prints into flows.
+// watcher decodes the script's output to flows.
 type watcher struct {
 	opt  Options
 	boot time.Time

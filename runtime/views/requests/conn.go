@@ -12,11 +12,11 @@ const (
 	maxPending = 4096  // requests of a connection whose answers have not started
 )
 
-// quietTime is how long a connection has to be quiet until an answer whose end cannot be told
-// is taken as complete.
+// quietTime is how long a connection has to be quiet until an answer without a known end
+// counts as complete.
 const quietTime = 300 * time.Millisecond
 
-// piece is what the script reports: a piece of data of an answer, or the end of a connection.
+// piece is a report of the script: a piece of data of an answer, or the end of a connection.
 type piece struct {
 	kind        int
 	conn        uint64 // the socket
@@ -232,8 +232,8 @@ func (t *tracker) finish(c *conn, at time.Time) {
 	delete(t.conns, c.key)
 }
 
-// quiet takes the answers as complete whose end cannot be told and that have been quiet since
-// a while.
+// quiet completes the answers without a known end on connections that have been quiet for
+// quietTime.
 func (t *tracker) quiet(now time.Time) {
 	t.unanswered(now)
 	for _, c := range t.conns {

@@ -126,7 +126,7 @@ func secretHeader(name string) bool {
 	return false
 }
 
-// bodyLength returns the length of the body that a header announces, -1 if it says none.
+// bodyLength returns the length of the body that a header gives, or -1 if it gives none.
 func bodyLength(head []byte) (length int64, chunked bool) {
 	length = -1
 	_, rest, _ := strings.Cut(string(head), "\r\n")

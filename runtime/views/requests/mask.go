@@ -2,7 +2,7 @@ package requests
 
 import "strings"
 
-// masked stands for what is not shown without --unmask.
+// masked replaces text that is shown only with --unmask.
 const masked = "***"
 
 // maskTarget hides the query of a path or URL, and a user and password in it.

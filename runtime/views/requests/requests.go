@@ -19,8 +19,8 @@ type Request struct {
 	TLS             bool
 	Local, Peer     netip.AddrPort // not valid for local sockets
 
-	// Op is what the client wants done, such as GET, and Target with what: a path, a query, a key, a
-	// name. Protocol.Keys has the protocol's own names for them. Host is that of HTTP.
+	// Op is the operation, such as GET, and Target its object: a path, a query, a key or a
+	// name. Protocol.Keys has the protocol's own names for them. Host is set for HTTP.
 	Op, Target, Host string
 	// Asked are values that the user asks for by name: headers, and the body.
 	Asked []Field
@@ -58,7 +58,7 @@ type Protocol struct {
 	// split returns the requests in the first bytes of what a client sends before the answer
 	// starts, which has size bytes in all. It returns none if the bytes are none.
 	split func(data []byte, size uint64, o *Options) []*Request
-	// reader returns what reads the answers on a connection.
+	// reader returns a reader for the answers on one connection.
 	reader func(o *Options) reader
 }
 
@@ -108,7 +108,7 @@ type Options struct {
 	Quiet   bool
 }
 
-// Counts are the numbers of what was seen and what was missed.
+// Counts holds the numbers of requests that were seen, and of those that were missed.
 type Counts struct {
 	Requests  uint64
 	Unasked   uint64 // answers to requests that were not seen

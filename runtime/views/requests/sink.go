@@ -13,8 +13,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Sink receives what the script prints and shows the requests. Everything else goes to the
-// sink for text or JSON.
+// Sink receives the script's output and shows the requests. It passes all other results to
+// the sink for text or JSON.
 type Sink struct {
 	output.Sink
 	mu      sync.Mutex
@@ -88,7 +88,8 @@ func (s *Sink) Flush() error {
 	return s.Sink.Flush()
 }
 
-// End implements output.Sink. It prints what is left, and what was missed.
+// End implements output.Sink. It prints the remaining requests, and the numbers of those that
+// were missed.
 func (s *Sink) End() {
 	close(s.stop)
 	s.mu.Lock()

@@ -8,7 +8,7 @@ type window struct {
 	n    uint64
 }
 
-// cut reports whether the next byte is one that is not known.
+// cut reports whether the next byte is not known.
 func (w *window) cut() bool { return len(w.data) == 0 && w.n > 0 }
 
 // skip passes over up to k bytes and returns their number.
@@ -29,9 +29,9 @@ type text struct {
 // maxText is the maximum number of bytes of a header that are kept.
 const maxText = 16384
 
-// until moves bytes from w to the text up to and including the mark. found is set if the mark
-// is there, and taken is the number of bytes. The text is too long or has a hole if it is not
-// found and w is not empty.
+// until moves bytes from w to the text, up to and including the mark, and returns their
+// number. found reports whether the mark was there. If it was not and w is not empty, the
+// text is too long or has a gap.
 func (t *text) until(w *window, mark string) (found bool, taken uint64) {
 	before := len(t.buf)
 	room := min(len(w.data), maxText-len(t.buf))
