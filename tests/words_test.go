@@ -235,7 +235,6 @@ var homonyms = map[string]struct{ words, why string }{
 	"lang/cdecl/decl.go":                  {"static_assert", "a word of C"},
 	"lang/check/assign.go":                {"retval", "an example in a message"},
 	"lang/config/vars.go":                 {"dw_ustack strlen tseries", "settings"},
-	"lang/members/renamed.go":             {"cpu", "a member of task_struct"},
 	"lang/pcap/pcap.go":                   {"len port proto", "words of the filters"},
 	"lang/pcap/ether.go":                  {"proto", "a word of the filters"},
 	"lang/parse/grammar.go":               {"config probe", "keywords of declarations"},
