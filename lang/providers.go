@@ -1,36 +1,50 @@
 package lang
 
 import (
-	"embed"
-	"io/fs"
-	"path"
+	"compress/flate"
+	_ "embed"
+	"io"
+	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
-// providers holds the declarations of events, in one file for each provider. The files in
+// providers holds the files that declare events, one for each provider, compressed by
+// flate: in front of the text of each are lines with its name and its size. The files in
 // shared have macros for several of them.
 //
-//go:embed providers/*.bt providers/shared/*.bt
-var providers embed.FS
+//go:embed providers.bin
+var providers string
 
-// shared are the names of the files of macros.
-var shared = []string{"events", "socket", "exchange"}
+// providerNames are the names of the providers that come with the program, and shared those of the
+// files of macros.
+var (
+	providerNames = []string{"dns", "file", "http", "mysql", "net", "pgsql", "pkt", "proc", "redis", "tls"}
+	shared        = []string{"events", "socket", "exchange"}
+)
 
 // Providers returns the names of the providers that come with the program.
-func Providers() []string {
-	names, err := fs.Glob(providers, "providers/*.bt")
+func Providers() []string { return providerNames }
+
+// providerTexts has the texts of the files by name.
+var providerTexts = lazy.Value[map[string]string]{New: func() map[string]string {
+	all, err := io.ReadAll(flate.NewReader(strings.NewReader(providers)))
 	if err != nil {
-		panic("lang: the providers: " + err.Error()) // the pattern is right
+		panic("lang: the providers: " + err.Error()) // they are part of the program
 	}
-	var list []string
-	for _, name := range names {
-		list = append(list, strings.TrimSuffix(path.Base(name), ".bt"))
+	texts := map[string]string{}
+	for rest := string(all); rest != ""; {
+		name, size := "", ""
+		name, rest, _ = strings.Cut(rest, "\n")
+		size, rest, _ = strings.Cut(rest, "\n")
+		n, _ := strconv.Atoi(size)
+		texts[name], rest = rest[:n], rest[n:]
 	}
-	return list
-}
+	return texts
+}}
 
 // Events returns the events of the providers that come with the program.
 func Events(defs *builtins.Registry) []*ast.Event {
@@ -48,7 +62,7 @@ func Events(defs *builtins.Registry) []*ast.Event {
 // providerFile returns the declarations of a provider, or of a file in shared. The maps
 // in which a provider keeps its state get names that no script can write.
 func providerFile(name string, defs *builtins.Registry) []ast.Decl {
-	p := embedded(providers, "providers/"+name+".bt", defs)
+	p := embedded("providers/"+name+".bt", providerTexts.Get()[name], defs)
 	for _, d := range p.Decls {
 		switch d := d.(type) {
 		case *ast.Macro:

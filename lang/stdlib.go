@@ -61,20 +61,16 @@ func libraryFiles(want func(text string) bool, defs *builtins.Registry) []*ast.P
 			panic("lang: the standard library: " + err.Error()) // Glob found it
 		}
 		if want(string(text)) {
-			list = append(list, embedded(library, name, defs))
+			list = append(list, embedded(name, string(text), defs))
 		}
 	}
 	return list
 }
 
 // embedded parses a file that comes with the program.
-func embedded(files embed.FS, name string, defs *builtins.Registry) *ast.Program {
-	text, err := files.ReadFile(name)
-	if err != nil {
-		panic("lang: " + err.Error()) // the names come from the files
-	}
+func embedded(name, text string, defs *builtins.Registry) *ast.Program {
 	var diags source.Diags
-	p := parse.File(source.NewFile(name, string(text)), defs, &diags)
+	p := parse.File(source.NewFile(name, text), defs, &diags)
 	if err := diags.Err(); err != nil {
 		panic("lang: " + err.Error()) // a test parses all files
 	}
