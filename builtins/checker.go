@@ -48,6 +48,9 @@ type Checker interface {
 	UseKey(m *MapInfo, key *types.Type, s source.Span)
 	// DeclareVar sets the type of the variable of a VarArg.
 	DeclareVar(a *Arg, t *types.Type)
+	// Later reports whether user space can decide whether the text of the first argument
+	// matches one of the patterns. The call then has no code.
+	Later(call *Call, list []pattern.Pattern) bool
 	// Patterns returns the automata of the script so far.
 	Patterns() *pattern.Cache
 	// Number parses an integer from the command line, in any form that a script

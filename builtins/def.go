@@ -90,6 +90,9 @@ type Def struct {
 	// Acts is set if a call has an effect besides its result. A script may ignore the
 	// result of such a call.
 	Acts bool
+	// AtOnce is set if a call has an effect other than to send events, or if its result
+	// depends on earlier calls.
+	AtOnce bool
 	// Thread is set if no two running threads have the same value at the same time,
 	// except for the value 0.
 	Thread bool
@@ -229,7 +232,10 @@ type Call struct {
 	Args []Arg
 	Type *types.Type // the result; set by the checker from Check
 	Data any         // set by Check for Emit, Store and Update
-	Lit  *Lit        // set by Check if the result is known at compile time
+	// Later is the regular expression that the text of the first argument has to match, if
+	// user space decides that. It is set by Checker.Later.
+	Later string
+	Lit   *Lit // set by Check if the result is known at compile time
 }
 
 // Arg is one argument.

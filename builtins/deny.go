@@ -13,6 +13,7 @@ func deny() *Def {
 	return &Def{
 		Name:   "deny",
 		Kind:   Action,
+		AtOnce: true,
 		Ends:   true,
 		Params: []Param{{Name: "errno", Optional: true}},
 		Doc: Doc{

@@ -68,6 +68,8 @@ type testChecker struct {
 	made    pattern.Cache
 }
 
+func (*testChecker) Later(*Call, []pattern.Pattern) bool { return false }
+
 func (c *testChecker) Patterns() *pattern.Cache { return &c.made }
 
 func newTestChecker() *testChecker { return &testChecker{cfg: config.Default()} }

@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/decode"
 )
@@ -33,6 +34,8 @@ func isIn() *Def {
 				return checkNumbers(c, call)
 			case t.Kind == types.String, decode.IsText(t):
 				return checkWords(c, call)
+			case t.Kind == types.Opaque && c.Later(call, nil):
+				return checkMatch(c, call, asLiteral(pattern.AtStart|pattern.AtEnd, false), never, nil)
 			}
 			if c.Final() {
 				c.Errorf(call.Args[0].Span, "in expects an integer, a string or an internet address (%s provided)", className(t))

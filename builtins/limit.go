@@ -14,6 +14,7 @@ func limit() *Def {
 	return &Def{
 		Name:   "limit",
 		Kind:   Function,
+		AtOnce: true,
 		Varies: true,
 		Params: []Param{{Name: "key, …, interval", Variadic: true, Counted: true}},
 		Doc: Doc{

@@ -33,7 +33,8 @@ type match struct {
 // one by one, and holds computes the result of that comparison for literals.
 func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Pattern, ok bool, err error), each func(texts []string) bool, holds func(s, text string) bool) *types.Type {
 	texts, ok := literalTexts(c, call)
-	if !wantStr(c, call, 0) || !ok || !call.known(0) {
+	shown := call.typeOf(0).Kind == types.Opaque && c.Later(call, nil)
+	if !shown && !wantStr(c, call, 0) || !ok || !call.known(0) {
 		return types.TInvalid
 	}
 	if !c.Final() {
@@ -53,6 +54,13 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 			list = append(list, p)
 		}
 	}
+	if shown {
+		if len(list) < len(texts) {
+			c.Errorf(call.Span, "%s: %v", call.operator(), errNotUTF8)
+		}
+		c.Later(call, list)
+		return types.TBool
+	}
 	if each(texts) || len(list) < len(texts) {
 		if known {
 			call.Lit = boolLit(false)
@@ -65,6 +73,9 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 		return types.TBool
 	}
 	auto, err := c.Patterns().Any(list)
+	if err != nil && c.Later(call, list) {
+		return types.TBool
+	}
 	if err != nil {
 		c.ErrorHint(call.Span, "shorten its repetitions, or match in parts: x … && x …", "%s: %v", call.operator(), err)
 		return types.TInvalid

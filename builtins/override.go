@@ -9,6 +9,7 @@ func override() *Def {
 	return &Def{
 		Name:   "override",
 		Kind:   Action,
+		AtOnce: true,
 		Unsafe: true,
 		Params: []Param{{Name: "result"}},
 		Doc: Doc{

@@ -12,8 +12,11 @@ func username() *Def {
 		Name:     "username",
 		TypeName: t.Name,
 		Doc: Doc{
-			Summary:  "Name of the current task's user.",
-			Examples: []string{`tracepoint:syscalls:sys_enter_execve { @[username] = count(); }`},
+			Summary: "Name of the current task's user. A predicate can compare it, if the block only sends events.",
+			Examples: []string{
+				`tracepoint:syscalls:sys_enter_execve { @[username] = count(); }`,
+				`tracepoint:syscalls:sys_enter_execve /username in ("daemon", "nobody")/ { print(comm); }`,
+			},
 		},
 		Check: fixed(t),
 		Emit: func(g Gen, _ *Call) *ir.Value {

@@ -90,11 +90,14 @@ func (s *Session) load() error {
 	s.events, s.handlers = slices.Clone(s.obj.Events), make([]handler, len(s.obj.Events))
 	for i, e := range s.obj.Events {
 		if e.Call != nil {
-			s.handlers[i] = handler{s.handleCall, false}
+			s.handlers[i].handle = s.handleCall
 			continue
 		}
 		d := s.defs.Lookup(e.Def)
-		s.handlers[i] = handler{d.Handle, d.Outside}
+		s.handlers[i] = handler{handle: d.Handle, outside: d.Outside}
+		if s.handlers[i].later, err = compileLater(&e.Later); err != nil {
+			return err
+		}
 	}
 	cfg := &s.obj.Settings
 	s.syms = symbols.NewUser(symbols.View{

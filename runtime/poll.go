@@ -439,6 +439,9 @@ func (s *Session) handle(data []byte) {
 	}
 	rec := object.Record{Event: e, Data: data}
 	s.noteStamp(&rec)
+	if !h.holds(s.env, &rec) {
+		return
+	}
 	switch err := h.handle(s.env, &rec); {
 	case err == nil:
 	case errors.Is(err, builtins.ErrGivenUp):

@@ -33,6 +33,7 @@ package runtime
 import (
 	"context"
 	"io"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,7 @@ type Setup struct {
 type handler struct {
 	handle  func(builtins.Env, *object.Record) error
 	outside bool // it has effects outside of the session
+	later   []*regexp.Regexp
 }
 
 // Pending reports whether records of the programs wait to be passed to the sink.

@@ -35,6 +35,9 @@ func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack
 	if !pack {
 		ev.Size = types.RoundUp(off, 8)
 	}
+	if l := u.later; l != nil {
+		ev.Later = object.Later{First: len(args) - len(l.values) - 1, Steps: l.steps}
+	}
 	n := len(u.res.Events)
 	u.res.Events = append(u.res.Events, ev)
 	u.events[call] = n
@@ -45,6 +48,23 @@ func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack
 // leave the function or call others are computed before the record is reserved, since a
 // reserved record must be submitted.
 func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int)) {
+	more, ts := f.laterArgs()
+	f.sendEvent(call, append(args, ts...), lits, func(rec *ir.Value, offs []int) {
+		if fill != nil {
+			fill(rec, offs)
+		}
+		f.fillArgs(more, ts, rec, offs[len(offs)-len(ts):])
+	})
+}
+
+// fillArgs stores arguments at their offsets.
+func (f *fn) fillArgs(args []*builtins.Arg, ts []*types.Type, rec *ir.Value, offs []int) {
+	for i, a := range args {
+		f.Store(a, ts[i], Dest{Ptr: rec, Off: int64(offs[i]), Size: ts[i].Size})
+	}
+}
+
+func (f *fn) sendEvent(call *builtins.Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int)) {
 	defer f.at(f.at(call.Span))
 	if call.Def.Ends && f.capture != nil {
 		f.writePacket(f.capture) // later records are not handled
@@ -59,9 +79,7 @@ func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill fun
 	write := func(p *ir.Value) {
 		f.b.Store(p, 0, 8, f.b.Const(int64(n)))
 		f.stamp(p, ev)
-		if fill != nil {
-			fill(p, offs)
-		}
+		fill(p, offs)
 	}
 	lost := func() { f.Count(object.LostEvent, call.Span, call.Def.Name) }
 	switch {
@@ -193,6 +211,8 @@ func (f *fn) sendArgs(call *builtins.Call, lits []any) {
 
 // Send sends the values of args.
 func (f *fn) Send(call *builtins.Call, args []*builtins.Arg, ts []*types.Type, lits []any) {
+	more, moreTypes := f.laterArgs()
+	args, ts = append(args, more...), append(ts, moreTypes...)
 	fixed := object.HeaderSize // at least the bytes before the packed values
 	if f.p.Invocation.Timeline {
 		fixed += object.StampSize
@@ -209,9 +229,5 @@ func (f *fn) Send(call *builtins.Call, args []*builtins.Arg, ts []*types.Type, l
 		f.sendPacked(call, n, ev, args)
 		return
 	}
-	f.Event(call, ts, lits, func(rec *ir.Value, offs []int) {
-		for i, a := range args {
-			f.Store(a, ts[i], Dest{Ptr: rec, Off: int64(offs[i]), Size: ts[i].Size})
-		}
-	})
+	f.sendEvent(call, ts, lits, func(rec *ir.Value, offs []int) { f.fillArgs(args, ts, rec, offs) })
 }

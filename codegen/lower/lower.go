@@ -79,6 +79,7 @@ type shared struct {
 	scopeFailed bool                // see scopeError
 	nested      map[*ast.For]int64  // see inlineTurns
 	recorder    *recording          // nil: no --recorder
+	later       *later              // of the current program; nil: its predicate is decided by it
 	tables
 }
 
@@ -101,7 +102,11 @@ func (u *shared) program(p *check.Prog) {
 	f.calm(p)
 	f.often = u.count(p.Body)
 	f.result = p.Ctx.Result
-	f.cutProgram(p)
+	u.later = nil
+	decidedLater := p.Pred != nil && u.info.Later[p.Pred] != nil
+	if !decidedLater { // each part of a program would have to know the values
+		f.cutProgram(p)
+	}
 	f.start()
 	if p.Ctx.Ctx.EndMark > 0 {
 		object := f.b.Load(f.ctxValue(), p.Ctx.Ctx.EndMark, 8, false)
@@ -110,7 +115,10 @@ func (u *shared) program(p *check.Prog) {
 	}
 	f.confine(&p.Ctx.Only)
 	f.startSampling()
-	if p.Pred != nil {
+	if decidedLater {
+		f.at(p.Pred.Span())
+		f.decideLater(p.Pred, p.Body)
+	} else if p.Pred != nil {
 		f.at(p.Pred.Span())
 		f.only(func(body, out *ir.Block) { f.branch(p.Pred, body, out) })
 	}

@@ -101,6 +101,9 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	}
 	c.recorded(call)
 	call.Type = t
+	if call.Later != "" {
+		c.info.Later[e] = &Later{X: call.Args[0].Expr, Expr: call.Later}
+	}
 	if call.Lit != nil {
 		c.info.Lits[e] = call.Lit
 		if t.Kind == types.Int {

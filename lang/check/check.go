@@ -81,7 +81,7 @@ func newInfo(p *ast.Program) *Info {
 		Vars: make(map[*ast.Var]*Var, n/4), Maps: map[*ast.Map]*builtins.MapInfo{},
 		Fields: map[*ast.Field]types.Field{}, Written: map[*ast.Type]*types.Type{},
 		Operands: make(map[*ast.Binary]*types.Type, n/8), Compound: map[*ast.Assign]*types.Type{},
-		Implied: map[ast.Node]ast.Expr{},
+		Implied: map[ast.Node]ast.Expr{}, Later: map[ast.Expr]*Later{},
 	}
 }
 
@@ -133,6 +133,7 @@ type checker struct {
 	memberOf ast.Expr               // the expression whose member the current expression is
 	asked    bool                   // the current check requested a context, but there is none
 	asText   *ast.Positional        // a parameter whose text is used, even if it is a number
+	inPred   bool                   // inside a predicate
 	constant int                    // >0: inside comptime
 	quiet    int                    // >0: inside an operand that is not evaluated, such as that of sizeof
 }
@@ -204,11 +205,14 @@ func (c *checker) checkVariant(u *variant) {
 	c.closed = map[string]*Var{}
 	c.push()
 	if u.prog.Pred != nil {
+		c.inPred = true
 		c.condition(u.prog.Pred, u.prog.Pred.Span())
+		c.inPred = false
 	}
 	c.block(u.prog.Body, false)
 	c.pop()
 	c.capture(u)
+	c.decidedLater(u)
 	c.calls(u)
 	c.checkFuncs()
 }

@@ -151,6 +151,9 @@ func (c *checker) binary(e *ast.Binary) *types.Type {
 	if t, done := c.foldBinary(e, x, y); done {
 		return t
 	}
+	if c.namesText(e, x, y) {
+		return types.TBool
+	}
 	operand, t := c.operator(e.Op, e.Span(), e.X, e.Y, x, y)
 	if operand != nil {
 		c.info.Operands[e] = operand

@@ -89,6 +89,9 @@ type Info struct {
 	// that points to a text that the builtin expects, and the value for a name that
 	// could also be a type.
 	Implied map[ast.Node]ast.Expr
+	// Later contains the parts of predicates that user space decides, and the expressions
+	// that they are operands of.
+	Later map[ast.Expr]*Later
 }
 
 // Var is a scratch variable or a parameter of a function. Its type is final

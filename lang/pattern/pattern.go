@@ -35,6 +35,16 @@ func Regexp(text string) (Pattern, error) {
 	return Pattern{text, re}, nil
 }
 
+// Expr returns a regular expression of package regexp that matches a text if one of
+// patterns does.
+func Expr(patterns []Pattern) string {
+	list := make([]string, len(patterns))
+	for i, p := range patterns {
+		list[i] = "(?:" + p.re.String() + ")"
+	}
+	return strings.Join(list, "|")
+}
+
 // Anchor is the part of a text in which a literal is searched for.
 type Anchor uint8
 

@@ -216,6 +216,9 @@ func (e *Event) check() error {
 			return fmt.Errorf("argument %d lies outside of the record", i)
 		}
 	}
+	if err := e.Later.check(e.Args); err != nil {
+		return err
+	}
 	for _, l := range e.Lits {
 		m, ok := l.(*Message)
 		if !ok {

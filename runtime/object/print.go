@@ -168,6 +168,7 @@ func (e *Event) print(b *bytes.Buffer, n int) {
 			b.WriteString(" packed")
 		}
 	}
+	e.Later.print(b)
 	for _, l := range e.Lits {
 		switch l := l.(type) {
 		case *Message:

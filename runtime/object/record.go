@@ -36,6 +36,9 @@ type Event struct {
 	Stamp int
 	// Call is set if the record reports a call or a return, and not a call of a builtin.
 	Call *Call
+	// Later is the part of the predicate that user space decides. It has no steps if there
+	// is none.
+	Later Later
 	// Parsed caches what the builtin's Handle derives from Lits. It is not encoded.
 	Parsed any `object:"-"`
 }

@@ -1,0 +1,29 @@
+package runtime
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/gotrace/gotrace/runtime/object"
+)
+
+// compileLater compiles the expressions of a predicate that is decided here, by step.
+func compileLater(l *object.Later) ([]*regexp.Regexp, error) {
+	var list []*regexp.Regexp
+	for _, s := range l.Steps {
+		re, err := regexp.Compile(s.Expr)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", object.ErrFormat, err)
+		}
+		list = append(list, re)
+	}
+	return list, nil
+}
+
+// holds decides the part of a predicate that the program could not decide.
+func (h *handler) holds(e *env, rec *object.Record) bool {
+	return len(h.later) == 0 || rec.Holds(func(step, arg int) bool {
+		d := e.Decoder()
+		return h.later[step].MatchString(d.Text(d.Value(rec.Args[arg].Type, rec.Arg(arg))))
+	})
+}
