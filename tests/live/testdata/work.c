@@ -483,6 +483,29 @@ static void do_crowd(long threads, long n) {
 	waitpid(pid, 0, 0);
 }
 
+static void *exits_main(void *arg) {
+	(void)arg;
+	pthread_barrier_wait(&crowd);
+	syscall(SYS_exit, 0);
+	return 0;
+}
+
+// starts processes one after the other, all threads of which end at the same time.
+static void do_exits(long processes, long threads) {
+	for (long i = 0; i < processes; i++) {
+		pid_t pid = fork();
+		check(pid >= 0, "fork");
+		if (pid == 0) {
+			pthread_t t;
+			check(pthread_barrier_init(&crowd, 0, threads) == 0, "barrier");
+			for (int k = 1; k < threads; k++)
+				check(pthread_create(&t, 0, exits_main, 0) == 0, "pthread_create");
+			exits_main(0);
+		}
+		waitpid(pid, 0, 0);
+	}
+}
+
 // makes one event that probes of any kind can see, in a process that ends then.
 static void newborn(void) {
 	syscall(SYS_getpgid, 0);
@@ -865,6 +888,8 @@ int main(int argc, char **argv) {
 		do_tcp(number(argv, 0, 1), number(argv, 1, 100));
 	else if (!strcmp(cmd, "call"))
 		do_call(argv);
+	else if (!strcmp(cmd, "exits"))
+		do_exits(number(argv, 0, 1), number(argv, 1, 2));
 	else if (!strcmp(cmd, "exit"))
 		return number(argv, 0, 0);
 	else if (!strcmp(cmd, "die"))
