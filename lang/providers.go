@@ -22,7 +22,7 @@ var providers string
 // providerNames are the names of the providers that come with the program, and shared those of the
 // files of macros.
 var (
-	providerNames = []string{"dns", "file", "http", "mysql", "net", "pgsql", "pkt", "proc", "redis", "tls"}
+	providerNames = strings.Fields("dns file http mysql net pgsql pkt proc redis tls")
 	shared        = []string{"events", "socket", "exchange"}
 )
 
