@@ -9,7 +9,7 @@ func All() []*Def {
 	return slices.Concat([]*Def{
 		// The task and the machine.
 		pid(), tid(), uid(), gid(), comm(), username(), ppid(), pcomm(), leaderTid(), leaderComm(),
-		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), container(), pod(), unit(), curtask(), cpu(), ncpus(), numaid(),
+		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), commandLine(), container(), pod(), unit(), curtask(), cpu(), ncpus(), numaid(),
 		// The probe and its data.
 		probe(), probeType(), funcName(), goid(), retval(), argN(), usdtArg(), usdtSet(), args(), packet(), payload(), dnsName(), dnsAddresses(), tlsName(), peerCgroup(), contextPointer(), reg(), usermode(),
 		kstack(), ustack(), dwUstack(), signal(), signalThread(), signalEither(), override(), drop(), deny(), writeUser(), unwatch(), pcapFilter(), capturePacket(), skbOutput(),

@@ -203,6 +203,9 @@ type Def struct {
 	// OfCgroup is set if Format looks up the names of cgroups. These may have been
 	// removed by then. Different values may have the same text.
 	OfCgroup bool
+	// OfProcess is set if Format reads what belongs to processes. These may have ended by
+	// then.
+	OfProcess bool
 	// Is emits code for == that compares the value with the object that a literal
 	// names. CheckIs prepares it in call, or reports why it is not possible. If they
 	// are nil, the values are compared.

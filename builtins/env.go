@@ -78,6 +78,9 @@ type Names interface {
 	// matches all.
 	Cgroup(id uint64, filter string) string
 	User(uid uint32) string
+	// CommandLine returns the command line of the process that started at a time, in
+	// hundredths of a second since boot.
+	CommandLine(pid, start uint32) string
 	// Container, Pod and Unit return what the cgroup with an ID belongs to, or "-".
 	Container(id uint64) string
 	Pod(id uint64) string

@@ -47,6 +47,7 @@ type testNames struct{}
 
 func (testNames) User(uid uint32) string                 { return fmt.Sprintf("user%d", uid) }
 func (testNames) Cgroup(id uint64, filter string) string { return fmt.Sprintf("%s/%d", filter, id) }
+func (testNames) CommandLine(pid, start uint32) string   { return fmt.Sprintf("%d/%d", pid, start) }
 func (testNames) Container(id uint64) string             { return fmt.Sprintf("container%d", id) }
 func (testNames) Pod(id uint64) string                   { return fmt.Sprintf("pod%d", id) }
 func (testNames) Unit(id uint64) string                  { return fmt.Sprintf("unit%d", id) }

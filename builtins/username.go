@@ -15,7 +15,7 @@ func username() *Def {
 			Summary: "Name of the current task's user. A predicate can compare it, if the block only sends events.",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_execve { @[username] = count(); }`,
-				`tracepoint:syscalls:sys_enter_execve /username in ("daemon", "nobody")/ { print(comm); }`,
+				`tracepoint:syscalls:sys_enter_execve /username in ("daemon", "www-data")/ { print(comm); }`,
 			},
 		},
 		Check: fixed(t),

@@ -17,6 +17,7 @@ type names struct {
 	cgroups map[cgroupKey]string
 	roots   []cgroups.Root
 	owners  owners
+	commands
 }
 
 type cgroupKey struct {

@@ -102,6 +102,8 @@ func (s *Session) run() error {
 	}
 	s.usesOwners = s.uses(func(d *builtins.Def) bool { return d.OfCgroup })
 	s.surveyOwners(time.Now())
+	s.usesCommands = s.uses(ofProcess)
+	s.surveyCommands()
 	if err := s.followFamily(); err != nil {
 		return err
 	}
@@ -362,6 +364,7 @@ func (s *Session) upkeep(now time.Time) {
 	s.noteMappings()
 	s.sweepStacks(now)
 	s.surveyOwners(now)
+	s.surveyCommands()
 	s.unlock()
 	s.reportSites()
 	s.reportOverhead()
@@ -372,7 +375,7 @@ func (s *Session) upkeep(now time.Time) {
 
 // idle waits for the end of a session that sends no records.
 func (s *Session) idle() {
-	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners && s.opt.Every <= 0 && len(s.sampled) == 0 && s.governor == nil {
+	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners && !s.usesCommands && s.opt.Every <= 0 && len(s.sampled) == 0 && s.governor == nil {
 		<-s.stop
 		return
 	}

@@ -213,25 +213,26 @@ type Session struct {
 	joined     map[*object.Program]bool   // programs whose work the program of their partner does
 	missed     map[*object.Program]uint64 // events that a detached program missed, as counted by the kernel
 	// detached are links that have yet to be closed. Their programs no longer run.
-	detached   []attached
-	ring       *ringbuf.Reader
-	recorder   *recorder // nil: no --recorder
-	sites      *siteTable
-	syms       *symbols.User
-	libraries  *libraries    // nil: no program is at functions of libraries
-	code       *codeWatch    // nil: no program is at functions of files that are not known yet
-	unwind     *unwinding    // nil: no program walks user stacks by tables
-	followed   chan struct{} // closed when followMappings has ended; nil: it does not run
-	wake       int           // eventfd that ends its wait
-	mmaps      *mmapLog      // nil: not needed, or the kernel does not support it
-	programs   *programLog   // nil: not needed, or the kernel does not support it
-	lines      *kernelLines  // nil: not looked for yet
-	stacks     *stackKeeper  // nil: the script never has to free stacks
-	env        *env
-	usesOwners bool    // the script prints what cgroups belong to
-	family     *family // nil: --follow was not given
-	cgroups    []chosenCgroup
-	ncpu       int // number of possible CPUs
+	detached     []attached
+	ring         *ringbuf.Reader
+	recorder     *recorder // nil: no --recorder
+	sites        *siteTable
+	syms         *symbols.User
+	libraries    *libraries    // nil: no program is at functions of libraries
+	code         *codeWatch    // nil: no program is at functions of files that are not known yet
+	unwind       *unwinding    // nil: no program walks user stacks by tables
+	followed     chan struct{} // closed when followMappings has ended; nil: it does not run
+	wake         int           // eventfd that ends its wait
+	mmaps        *mmapLog      // nil: not needed, or the kernel does not support it
+	programs     *programLog   // nil: not needed, or the kernel does not support it
+	lines        *kernelLines  // nil: not looked for yet
+	stacks       *stackKeeper  // nil: the script never has to free stacks
+	env          *env
+	usesCommands bool    // the script shows command lines of processes
+	usesOwners   bool    // the script prints what cgroups belong to
+	family       *family // nil: --follow was not given
+	cgroups      []chosenCgroup
+	ncpu         int // number of possible CPUs
 
 	// events is a copy of the object's events, as several sessions may use one
 	// object at the same time: handlers cache in an event's Parsed.

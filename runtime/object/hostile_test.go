@@ -62,6 +62,7 @@ func (nullSymbols) Frames(int, []uint64, string) []value.Frame { return nil }
 func (nullSymbols) Stack(int, int64) ([]uint64, unwind.Why)    { return nil, unwind.Complete }
 func (nullNames) Cgroup(uint64, string) string                 { return "" }
 func (nullNames) User(uint32) string                           { return "" }
+func (nullNames) CommandLine(uint32, uint32) string            { return "" }
 func (nullNames) Container(uint64) string                      { return "" }
 func (nullNames) Pod(uint64) string                            { return "" }
 func (nullNames) Unit(uint64) string                           { return "" }

@@ -83,6 +83,7 @@ func TestTask(t *testing.T) {
 		"task.parent.pid": fmt.Sprint(self), "task.ancestor(1).exe": link("/proc/self/exe"), "task.ancestor(0).pid": fmt.Sprint(pid),
 		"task.ancestor(2).pid": fmt.Sprint(os.Getppid()), "task.parent.parent.pid": fmt.Sprint(os.Getppid()),
 		`task.under("cat")`: "true", `task.under("no such name")`: "false",
+		"task.parent.cmdline": strings.Join(os.Args, " "), "task.ancestor(0).cmdline": words,
 		`task.parent.sid`: strings.Fields(after(t, "/proc/self/stat"))[3],
 	}
 	if name, err := os.ReadFile("/proc/self/comm"); err == nil {
