@@ -49,15 +49,13 @@ func startCrowd(t *testing.T) crowd {
 // waitThreads waits until a process has n threads.
 func waitThreads(t *testing.T, pid, n int) {
 	t.Helper()
-	for {
+	eventually(t, fmt.Sprintf("process %d has %d threads", pid, n), func() bool {
 		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(tasks) == n {
-			return
-		}
-	}
+		return len(tasks) == n
+	})
 }
 
 // confinement describes how to test a kind of probe with -p: the probe, its

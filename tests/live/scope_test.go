@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/cgroups"
@@ -125,9 +124,9 @@ func makeCgroup(t *testing.T, name string) string {
 // removeCgroup ends the processes in a cgroup and removes it.
 func removeCgroup(t *testing.T, dir string) {
 	var err error
-	for began := time.Now(); time.Since(began) < patience; {
+	eventually(t, dir+" can be removed", func() bool {
 		if err = syscall.Rmdir(dir); err != syscall.EBUSY {
-			break
+			return true
 		}
 		procs, _ := os.ReadFile(dir + "/cgroup.procs")
 		for _, text := range strings.Fields(string(procs)) {
@@ -136,7 +135,8 @@ func removeCgroup(t *testing.T, dir string) {
 				syscall.Wait4(pid, nil, 0, nil) // if it is ours
 			}
 		}
-	}
+		return false
+	})
 	if err != nil && err != syscall.ENOENT {
 		t.Errorf("%s: %v", dir, err)
 	}
@@ -183,9 +183,12 @@ func startChosen(t *testing.T, c choice) crowd {
 }
 
 // onlyChild waits until a process has a child, and returns its ID.
-func onlyChild(t *testing.T, parent int) int {
+func onlyChild(t *testing.T, parent int) (child int) {
 	t.Helper()
-	for {
+	eventually(t, fmt.Sprintf("process %d has a child", parent), func() bool {
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", parent)); err != nil {
+			t.Fatal(err)
+		}
 		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 		for _, path := range stats {
 			text, err := os.ReadFile(path)
@@ -197,13 +200,12 @@ func onlyChild(t *testing.T, parent int) int {
 			var state string
 			fmt.Sscan(string(text[strings.LastIndexByte(string(text), ')')+1:]), &state, &ppid)
 			if ppid == parent {
-				return pid
+				child = pid
 			}
 		}
-		if _, err := os.Stat(fmt.Sprintf("/proc/%d", parent)); err != nil {
-			t.Fatal(err)
-		}
-	}
+		return child != 0
+	})
+	return child
 }
 
 // TestChosen checks each flag that selects processes with each kind of probe. The
