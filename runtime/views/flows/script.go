@@ -62,11 +62,15 @@ macro datagrams(@owner, fd)
 rawtracepoint:inet_sock_set_state /args.sk.sk_protocol == 6/
 {
   let $sk = (uint64)args.sk;
+  let $at = (netns(args.sk), args.sk.__sk_common.skc_num);
   if (args.newstate == 2) {
     @owner[$sk] = me();
+  } else if (args.newstate == 10) {
+    // It listens. It may not be that of the call of listen, but the one in which MPTCP uses TCP.
+    @owner[$sk] = me();
+    @listen[$at] = me();
   } else if (args.newstate == 1 && args.oldstate == 3) {
     // A connection that no process has accepted yet.
-    let $at = (netns(args.sk), args.sk.__sk_common.skc_num);
     if (has_key(@listen, $at)) { @owner[$sk] = @listen[$at]; } else { @owner[$sk] = ((uint32)0, "", (uint64)0); }
   }
 }
