@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -19,6 +20,27 @@ import (
 type point struct {
 	*object.Point
 	prog *object.Program
+}
+
+// attachments are the places at which a session's programs run.
+type attachments struct {
+	linksMu    sync.Mutex // for links, while the governor runs
+	links      []attached
+	detached   []attached // links that have yet to be closed; their programs no longer run
+	attachedTo map[counted]bool
+	joined     map[*object.Program]bool   // programs whose work the program of their partner does
+	missed     map[*object.Program]uint64 // events that a detached program missed, as counted by the kernel
+	measured   *measurement               // with Setup.Stats, while probes are attached
+	governor   *governor                  // nil: Setup.Budget is nil
+}
+
+// walks are the runs of programs that walk objects of the kernel, such as iter probes.
+type walks struct {
+	walkers    sync.WaitGroup
+	walkErr    error
+	hasWalkers bool
+	walking    atomic.Bool // the walkers are running
+	exitAfter  atomic.Bool // exit() was called: the session ends when the walkers are done
 }
 
 // kind returns the probe kind of a point. load has checked that the kind exists.

@@ -290,7 +290,7 @@ func TestShared(t *testing.T) {
 	b := NewBudget(.02)
 	var govs []*governor
 	for _, share := range []float64{.018, .012, .001} {
-		s := &Session{obj: &object.Object{}, ending: newEnding(), missed: map[*object.Program]uint64{}}
+		s := &Session{obj: &object.Object{}, ending: newEnding(), attachments: attachments{missed: map[*object.Program]uint64{}}}
 		p := &object.Program{Points: []object.Point{{Name: "x"}}}
 		s.obj.Programs = []*object.Program{p}
 		g := &governor{s: s, budget: b, wait: firstWait, progs: []*governed{{p: p, share: share, ns: 100, rate: share / 100}}}
@@ -337,7 +337,7 @@ func TestDetach(t *testing.T) {
 		{"the other is at libraries", "a", "b", "a", "", false},
 		{"the one at libraries", "a", "b", "b", "a", true},
 	} {
-		s := &Session{obj: &object.Object{}, ending: newEnding(), missed: map[*object.Program]uint64{}}
+		s := &Session{obj: &object.Object{}, ending: newEnding(), attachments: attachments{missed: map[*object.Program]uint64{}}}
 		g := &governor{s: s}
 		for i, name := range []string{"a", "b"} {
 			p := &object.Program{Points: []object.Point{{Name: name}}}

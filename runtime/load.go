@@ -43,8 +43,9 @@ func Load(obj *object.Object, opt Setup) (*Session, error) {
 		obj: obj, opt: opt, defs: opt.Defs,
 		at: &probes.Env{Kernel: opt.Kernel, Types: btf.NewCache(), FuncNames: &sync.Map{}}, kinds: map[string]*probes.Kind{},
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
-		byName: map[string]*object.Map{}, readers: map[*object.Map]store.Reader{}, attachedTo: map[counted]bool{}, missed: map[*object.Program]uint64{}, joined: map[*object.Program]bool{},
-		ending: newEnding(), done: make(chan struct{}),
+		byName: map[string]*object.Map{}, readers: map[*object.Map]store.Reader{},
+		attachments: attachments{attachedTo: map[counted]bool{}, missed: map[*object.Program]uint64{}, joined: map[*object.Program]bool{}},
+		ending:      newEnding(), done: make(chan struct{}),
 	}
 	s.opt.Sink = openSink{opt.Sink, s}
 	for _, k := range probes.Kinds() {

@@ -35,7 +35,6 @@ import (
 	"io"
 	"regexp"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -47,7 +46,6 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
-	"github.com/gotrace/gotrace/runtime/symbols"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -198,41 +196,28 @@ const (
 // Session is a loaded object, which Run runs once in the caller's goroutine. The Session
 // of package tracer is the same for a script that runs in a goroutine of its own.
 type Session struct {
-	obj        *object.Object
-	defs       *builtins.Registry
-	at         *probes.Env             // what attaching depends on
-	kinds      map[string]*probes.Kind // by name
-	opt        Setup
-	maps       map[string]*ebpf.Map // by kernel name
-	progs      map[string]*ebpf.Program
-	linksMu    sync.Mutex // for links, while the governor runs
-	links      []attached
-	governor   *governor // nil: Setup.Budget is nil
-	attachedTo map[counted]bool
-	measured   *measurement               // with Setup.Stats, while probes are attached
-	joined     map[*object.Program]bool   // programs whose work the program of their partner does
-	missed     map[*object.Program]uint64 // events that a detached program missed, as counted by the kernel
-	// detached are links that have yet to be closed. Their programs no longer run.
-	detached     []attached
+	obj          *object.Object
+	defs         *builtins.Registry
+	at           *probes.Env             // what attaching depends on
+	kinds        map[string]*probes.Kind // by name
+	opt          Setup
+	maps         map[string]*ebpf.Map // by kernel name
+	progs        map[string]*ebpf.Program
 	ring         *ringbuf.Reader
 	recorder     *recorder // nil: no --recorder
 	sites        *siteTable
-	syms         *symbols.User
-	libraries    *libraries    // nil: no program is at functions of libraries
-	code         *codeWatch    // nil: no program is at functions of files that are not known yet
-	unwind       *unwinding    // nil: no program walks user stacks by tables
-	followed     chan struct{} // closed when followMappings has ended; nil: it does not run
-	wake         int           // eventfd that ends its wait
-	mmaps        *mmapLog      // nil: not needed, or the kernel does not support it
-	programs     *programLog   // nil: not needed, or the kernel does not support it
-	lines        *kernelLines  // nil: not looked for yet
-	stacks       *stackKeeper  // nil: the script never has to free stacks
+	lines        *kernelLines // nil: not looked for yet
 	env          *env
-	usesCommands bool    // the script shows command lines of processes
-	usesOwners   bool    // the script prints what cgroups belong to
-	family       *family // nil: --follow was not given
+	usesCommands bool // the script shows command lines of processes
+	usesOwners   bool // the script prints what cgroups belong to
 	cgroups      []chosenCgroup
 	ncpu         int // number of possible CPUs
+
+	attachments
+	userCode
+	walks
+	schedule
+	*ending
 
 	// events is a copy of the object's events, as several sessions may use one
 	// object at the same time: handlers cache in an event's Parsed.
@@ -241,19 +226,6 @@ type Session struct {
 	byName   map[string]*object.Map
 	readers  map[*object.Map]store.Reader
 	kernel   *store.Kernel
-
-	walkers    sync.WaitGroup
-	walkErr    error
-	hasWalkers bool
-	walking    atomic.Bool // the walkers are running
-	exitAfter  atomic.Bool // exit() was called: the session ends when the walkers are done
-
-	*ending
-	due      time.Time // when to print the maps next, if Setup.Every is set
-	shownErr error     // of printing them
-
-	sampled   []*object.Map // for Setup.Samplers
-	sampleDue time.Time     // when to pass them next
 
 	exiting bool // exit() was called: later records are dropped
 	last    bool // the end probes are running or have run

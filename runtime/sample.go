@@ -8,6 +8,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
+// schedule determines when a session shows its maps while it runs.
+type schedule struct {
+	due       time.Time     // when to print the maps next, if Setup.Every is set
+	shownErr  error         // of printing them
+	sampled   []*object.Map // for Setup.Samplers
+	sampleDue time.Time     // when to pass them next
+}
+
 // sampleShare limits the time for samples: at least this many times the time that the last
 // one took passes before the next one.
 const sampleShare = 20

@@ -14,6 +14,21 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
+// userCode is what a session knows about the code of processes: the symbols of their
+// addresses, what they map and execute, and the tables for their stacks.
+type userCode struct {
+	syms      *symbols.User
+	libraries *libraries    // nil: no program is at functions of libraries
+	code      *codeWatch    // nil: no program is at functions of files that are not known yet
+	unwind    *unwinding    // nil: no program walks user stacks by tables
+	stacks    *stackKeeper  // nil: the script never has to free stacks
+	mmaps     *mmapLog      // nil: not needed, or the kernel does not support it
+	programs  *programLog   // nil: not needed, or the kernel does not support it
+	family    *family       // nil: --follow was not given
+	followed  chan struct{} // closed when followMappings has ended; nil: it does not run
+	wake      int           // eventfd that ends its wait
+}
+
 // usesUserSymbols reports whether the script stores or prints user addresses by name.
 func (s *Session) usesUserSymbols() bool {
 	return s.uses(func(d *builtins.Def) bool { return d.UserSymbols })
