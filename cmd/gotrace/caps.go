@@ -13,8 +13,8 @@ import (
 // privileges returns an error that names the privileges that this process lacks to load
 // programs. It returns nil if there are none.
 func privileges() error {
-	if text, err := os.ReadFile("/sys/kernel/security/lockdown"); err == nil && strings.Contains(string(text), "[confidentiality]") {
-		return errors.New("the kernel is locked down for confidentiality, which forbids tracing (see /sys/kernel/security/lockdown)")
+	if err := lockedDown(); err != nil {
+		return err
 	}
 	for _, fs := range []string{"/proc/self", "/sys/kernel"} {
 		if _, err := os.Stat(fs); errors.Is(err, os.ErrNotExist) {
@@ -44,4 +44,13 @@ func privileges() error {
 		return fmt.Errorf("missing %s; please run as root, or give the binary these capabilities", strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// lockedDown returns an error if the kernel is locked down so far that nothing can be
+// traced. Then tracefs is empty too.
+func lockedDown() error {
+	if _, mode, _, _ := lockdown(); mode != "confidentiality" {
+		return nil
+	}
+	return errors.New("the kernel is locked down for confidentiality, which forbids tracing (see /sys/kernel/security/lockdown)")
 }

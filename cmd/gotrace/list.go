@@ -31,6 +31,9 @@ func (a *app) list(search string) int {
 		}
 		if err != nil {
 			w.Flush()
+			if down := lockedDown(); down != nil {
+				err = down
+			}
 			a.report.err(err)
 			status = statusError
 		}
