@@ -332,7 +332,7 @@ func (s *Session) waitWalkers() bool {
 	select {
 	case <-ended:
 		return true
-	case <-newStopwatch().after(patience):
+	case <-newStopwatch().after(patience, 2*patience):
 		return false
 	}
 }

@@ -42,9 +42,6 @@ func newWallClock() wallClock {
 
 func (c wallClock) fromBoot(ns uint64) time.Time { return time.Unix(0, int64(ns)+c.boot) }
 
-// busy is how many times as long something may take if this process has to wait for a CPU.
-const busy = 10
-
 // stopwatch measures the time that the user waits for this process.
 type stopwatch struct {
 	began time.Time
@@ -56,18 +53,18 @@ func newStopwatch() *stopwatch {
 }
 
 // over reports whether d has passed, of which this process was running all the time: a machine
-// that is busy with other processes must not cost results. At the latest, it is over when busy
-// times d has passed.
-func (w *stopwatch) over(d time.Duration) bool {
+// that is busy with other processes must not cost results. At the latest, it is over when most
+// has passed.
+func (w *stopwatch) over(d, most time.Duration) bool {
 	waited := time.Since(w.began)
-	return waited > busy*d || waited > d && clockNow(unix.CLOCK_PROCESS_CPUTIME_ID)-w.cpu > int64(d)
+	return waited > most || waited > d && clockNow(unix.CLOCK_PROCESS_CPUTIME_ID)-w.cpu > int64(d)
 }
 
 // after returns a channel that is closed when d is over.
-func (w *stopwatch) after(d time.Duration) <-chan time.Time {
+func (w *stopwatch) after(d, most time.Duration) <-chan time.Time {
 	over := make(chan time.Time)
 	go func() {
-		for !w.over(d) {
+		for !w.over(d, most) {
 			time.Sleep(d / 20)
 		}
 		close(over)

@@ -28,7 +28,7 @@ const (
 	// unhurriedRecords is the number of records that are always handled after the user
 	// has ended the session, so that a busy machine does not cost the last results of
 	// a script that printed little.
-	unhurriedRecords = 1024
+	unhurriedRecords = 4096
 	// outsidePatience is the time for which records of builtins with effects
 	// outside of the session are handled after the session has ended by itself. If
 	// the user ended it, none of them are handled.
@@ -125,10 +125,11 @@ func (e *ending) late(outside bool) bool {
 	return false
 }
 
-// hurried reports whether the user ended the session longer ago than patience.
+// hurried reports whether the user ended the session longer ago than patience. A process that does
+// not run may also wait for the reader of its output, so twice patience is enough.
 func (e *ending) hurried(patience time.Duration) bool {
 	cut := e.cutAt.Load()
-	return cut != nil && cut.over(patience)
+	return cut != nil && cut.over(patience, 2*patience)
 }
 
 // reportLeftOut reports the entries of maps that were not read or not printed.

@@ -124,7 +124,7 @@ func (s *Session) awaitTables() {
 	}
 	s.opt.Progress.Begin("Building unwind tables", 0)
 	if s.opt.PID == 0 && slices.ContainsFunc(s.obj.Programs, func(p *object.Program) bool { return p.Sleeps }) {
-		late := newStopwatch().after(allPatience)
+		late := newStopwatch().after(allPatience, 2*allPatience)
 		select {
 		case <-s.unwind.surveyed:
 		case <-late:
@@ -132,7 +132,7 @@ func (s *Session) awaitTables() {
 		s.unwind.tables.Await(0, late)
 		return
 	}
-	late := newStopwatch().after(tablePatience)
+	late := newStopwatch().after(tablePatience, allPatience)
 	for _, pid := range s.unwind.wanted {
 		s.unwind.tables.Await(pid, late)
 		select { // until then the log of mappings is not read at once
