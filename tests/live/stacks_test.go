@@ -65,3 +65,26 @@ func TestKernelStacks(t *testing.T) {
 		t.Errorf("%d stacks with %d events, want %d", stacks, sum, n)
 	}
 }
+
+// TestPreemptedStacks takes stacks in two threads of a CPU, one of which preempts the other in
+// the middle of a program. Each stack must be that of its thread.
+func TestPreemptedStacks(t *testing.T) {
+	const n = 1000
+	r := trace(t, "-c", fmt.Sprintf("%s preempt %d", *work, n), "-e", fmt.Sprintf(
+		`uprobe:%s:preempt_mark { @[arg0, len(ustack(raw)) - arg0 * 20, ustack(perf, 3)] = count(); }`, *work))
+	entries := strings.Split(r.stdout, "@[")[1:]
+	depths := map[string]bool{}
+	for _, entry := range entries {
+		key, count, _ := strings.Cut(entry, "]:")
+		parts := strings.SplitN(key, ", ", 3)
+		if strings.TrimSpace(count) != fmt.Sprint(n) || strings.Count(entry, "preempt_down") != 2 {
+			t.Errorf("a wrong stack or count: %s", entry)
+		}
+		if len(parts) == 3 {
+			depths[parts[1]] = true
+		}
+	}
+	if len(entries) != 2 || len(depths) != 1 {
+		t.Errorf("%d keys with %d depths, want 2 with 1:\n%s%s", len(entries), len(depths), r.stdout, r.stderr)
+	}
+}

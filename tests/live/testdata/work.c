@@ -262,6 +262,44 @@ static void do_pinned(long n, long cpus) {
 		pthread_join(t[i], 0);
 }
 
+PROBED void preempt_mark(long who) { EFFECT; }
+PROBED static void preempt_down(long who, int depth) {
+	if (depth > 0)
+		preempt_down(who, depth - 1);
+	else
+		preempt_mark(who);
+	EFFECT;
+}
+
+static void *preempt_main(void *arg) {
+	struct pinned *p = arg;
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	check(sched_setaffinity(0, sizeof set, &set) == 0, "sched_setaffinity");
+	if (p->cpu) { // this thread interrupts the other wherever it is
+		struct sched_param first = {10};
+		check(sched_setscheduler(0, SCHED_FIFO, &first) == 0, "sched_setscheduler");
+	}
+	for (long i = 0; i < p->n; i++) {
+		if (p->cpu)
+			usleep(20 + i * 37 % 100);
+		preempt_down(p->cpu, p->cpu ? 40 : 20);
+	}
+	return 0;
+}
+
+// calls preempt_mark N times in each of two threads of one CPU, one of which preempts the
+// other: preempt_mark(1) below 41 frames of preempt_down, preempt_mark(0) below 21.
+static void do_preempt(long n) {
+	pthread_t t[2];
+	struct pinned p[2] = {{0, n}, {1, n}};
+	for (int i = 0; i < 2; i++)
+		check(pthread_create(&t[i], 0, preempt_main, &p[i]) == 0, "pthread_create");
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], 0);
+}
+
 static void *sleeper_main(void *arg) {
 	usleep(1000 * (long)arg);
 	return 0;
@@ -852,6 +890,8 @@ int main(int argc, char **argv) {
 		do_processes();
 	else if (!strcmp(cmd, "pinned"))
 		do_pinned(number(argv, 0, 1), number(argv, 1, 2));
+	else if (!strcmp(cmd, "preempt"))
+		do_preempt(number(argv, 0, 1));
 	else if (!strcmp(cmd, "count"))
 		do_count(number(argv, 0, 1));
 	else if (!strcmp(cmd, "dirty"))
