@@ -25,6 +25,7 @@ type script struct {
 	hooks    map[string]bool // security hooks in which calls fail
 	ends     map[string]bool // system calls at whose end the marks are removed
 	sizes    []string        // declarations of maps
+	filters  bool            // packets are filtered, so that the kernel calls packetFilter
 	preamble int             // length of what comes before the policies' probes
 }
 
@@ -74,20 +75,34 @@ func (s *script) file() *source.File {
 					parts = append(parts, q)
 				}
 			}
-			for shared := range slices.Chunk(parts, maxShared) {
-				writeProgram(&b, shared)
+			for n := shared(parts); len(parts) > 0; parts = parts[n:] {
+				n = min(n, len(parts))
+				writeProgram(&b, parts[:n])
 			}
 		}
 	}
 	return b.File("policy")
 }
 
+// maxAttached is the number of programs at an attach point up to which each hook has one. The
+// kernel runs at most 64 at a tracepoint and 38 at a function. Fewer would take longer to
+// load: the time that the kernel takes to check programs grows faster than their size.
+const maxAttached = 32
+
 // maxShared is the maximum number of hooks that share a program. Each may need a map, and a
 // program may use 64.
 const maxShared = 16
 
-// writeProgram writes the program that hooks with the same attach points share. The kernel
-// runs 64 at a tracepoint, and none after one that makes a call fail.
+// shared returns how many of the hooks with the same attach points share a program. A few of
+// which one makes the call fail do, as the kernel runs no program after that.
+func shared(parts []part) int {
+	if len(parts) <= 4 && slices.ContainsFunc(parts, func(p part) bool { return len(p.denies) > 0 }) {
+		return len(parts)
+	}
+	return min((len(parts)+maxAttached-1)/maxAttached, maxShared)
+}
+
+// writeProgram writes the program that hooks with the same attach points share.
 func writeProgram(b *source.Builder, parts []part) {
 	var denies []int64
 	for _, p := range parts {

@@ -27,7 +27,7 @@ func TestSharedPrograms(t *testing.T) {
 	tr := Translate(documents(policyWith(spec), &diags), &Machine{Namespaces: InitialNamespaces()}, &policy.Options{Kernel: k, Unsafe: true}, &diags)
 	script := tr.Script.Text[tr.preamble:]
 	for text, want := range map[string]int{
-		"tracepoint:syscalls:sys_enter_openat\n{": 5, "tracepoint:syscalls:sys_exit_openat\n{": 5, "report(": 73,
+		"tracepoint:syscalls:sys_enter_openat\n{": 24, "tracepoint:syscalls:sys_exit_openat\n{": 24, "report(": 73,
 		"fmod_ret:security_file_open\n{": 1, "deny(1)": 1, "deny(2)": 1, "$deny = 1;": 2,
 	} {
 		if n := strings.Count(script, text); n != want {
