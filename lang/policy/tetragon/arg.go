@@ -127,7 +127,14 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 		}
 	}
 	what := par // of which the argument is a value
-	if s.resolve != "" {
+	ofProgram := s.resolve != "" && h.typesIn != nil && !data
+	if ofProgram {
+		var t *types.Type
+		if a.word, t = h.inProgram(a.word, &s); t == nil {
+			return nil
+		}
+		what = &param{Type: t}
+	} else if s.resolve != "" {
 		var t *types.Type
 		if a.word, t = h.resolved(a.word, par, &s); a.word == "" {
 			return nil
@@ -151,11 +158,11 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 			return nil
 		}
 	}
-	if what != nil && what.Type.Kind == types.Struct && a.t.c != "" && (a.t.class == numberClass || !strings.HasSuffix(a.t.c, what.Type.Name+"*")) {
+	if what != nil && !ofProgram && what.Type.Kind == types.Struct && a.t.c != "" && (a.t.class == numberClass || !strings.HasSuffix(a.t.c, what.Type.Name+"*")) {
 		p.diags.Errorf(s.resolveAt, "'%s' is a %s, not a value of the type %s: name one of its members", s.resolve, what.Type, a.name)
 		return nil
 	}
-	if what != nil && what.Type.Kind == types.Array && !what.Recorded() && a.t.class == numberClass && a.t.value == "" {
+	if what != nil && !ofProgram && what.Type.Kind == types.Array && !what.Recorded() && a.t.class == numberClass && a.t.value == "" {
 		a.word += "[0]"
 	}
 	a.shown = Arg{Type: a.name, Label: s.label, Data: data, Show: a.t.show, Fields: len(a.t.fields)}
@@ -171,7 +178,7 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 	if a.late && len(h.returns) == 0 {
 		p.diags.Errorf(n.At, "this hook does not see when its function returns")
 	}
-	h.valueOf(a, par, s.resolve != "")
+	h.valueOf(a, par, s.resolve != "" && !ofProgram)
 	if a.whole && a.t.show == ShowCaps {
 		a.word, a.value = capsIn(a.word, what.Type), a.variable
 	}
@@ -285,7 +292,7 @@ func (p *policyReader) namedType(s *spec, word string) (*types.Type, string) {
 		}
 	}
 	if s.module != "" {
-		p.unsupported(s.btfAt, "the kernel proper has no type '%s', and types of modules are not supported here", name)
+		p.unsupported(s.btfAt, "neither the kernel nor a module that is loaded has the type '%s'", name)
 	} else {
 		p.unsupported(s.btfAt, "this kernel has no type '%s'", name)
 	}

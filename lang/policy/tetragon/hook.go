@@ -39,13 +39,14 @@ type hook struct {
 	result    string // the expression of the result in the probes in returns
 	retAction string
 	selectors []*selector
-	many      bool     // the record needs the name of the probe
-	id        int      // number of the event
-	decides   bool     // the probes can make the call fail
-	calls     []string // names of the system calls
-	kept      []string // expressions of the variables $v0, $v1 …
-	override  bool     // the policy makes the call fail
-	denies    []int64  // errors with which the probes in targets make it fail
+	many      bool                                   // the record needs the name of the probe
+	id        int                                    // number of the event
+	decides   bool                                   // the probes can make the call fail
+	calls     []string                               // names of the system calls
+	kept      []string                               // expressions of the variables $v0, $v1 …
+	override  bool                                   // the policy makes the call fail
+	typesIn   func(name string) (*types.Type, error) // the file with the types of the program, or nil
+	denies    []int64                                // errors with which the probes in targets make it fail
 }
 
 // hookNode holds the parts of a hook as they are in the file.
@@ -96,10 +97,10 @@ func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 		what = "an uprobe"
 		add(returns)
 		add(fields{{"path", keep(&hn.path)}, {"symbols", keep(&hn.symbols)}, {"offsets", keep(&hn.offsets)}, {"addrs", keep(&hn.addrs)},
-			{"refCtrOffsets", keep(&hn.refs)}, {"btfPath", p.refuse("types from a file of BTF")}, {"binaryDigests", keep(&hn.digests)}})
+			{"refCtrOffsets", keep(&hn.refs)}, {"btfPath", h.readTypes}, {"binaryDigests", keep(&hn.digests)}})
 	case usdtHook:
 		what = "a USDT probe"
-		add(fields{{"path", keep(&hn.path)}, {"provider", keep(&hn.provider)}, {"name", keep(&hn.name)}, {"btfPath", p.refuse("types from a file of BTF")}})
+		add(fields{{"path", keep(&hn.path)}, {"provider", keep(&hn.provider)}, {"name", keep(&hn.name)}, {"btfPath", h.readTypes}})
 	case lsmHook:
 		what = "an LSM hook"
 		add(fields{{"hook", keep(&hn.call)}})
