@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/binary"
 )
@@ -145,9 +146,39 @@ func (h *hook) locateFunction(name string, hn *hookNode) {
 		h.returns = append(h.returns, "kretprobe:"+found)
 		h.word, h.result = typedArgs(params), "retval"
 	}
+	if found == packetFilter && !h.p.script.filters {
+		h.p.script.filters = true
+		h.p.add(source.Span{}, "// The kernel calls "+packetFilter+" only if there is a filter.\ncgroup_skb:ingress,\ncgroup_skb:egress\n{\n}\n\n")
+	}
+	if found == "tty_write" && len(params) == 2 {
+		h.word = oldTTYWrite(h.word, hn.args)
+	}
 	if shift != 0 {
 		word := h.word
 		h.word = func(i int) (string, *param) { return word(i + shift) }
+	}
+}
+
+// packetFilter is the function that runs the filters of cgroups for a packet.
+const packetFilter = "__cgroup_bpf_run_filter_skb"
+
+// oldTTYWrite returns the word of tty_write before Linux 5.12, whose arguments were the file,
+// the address and the size, if the policy has the file as the first one.
+func oldTTYWrite(word func(int) (string, *param), args *yaml.Node) func(int) (string, *param) {
+	if args == nil || !slices.ContainsFunc(args.Items, func(n *yaml.Node) bool {
+		return n.Get("index").Value == "0" && n.Get("type").Value == "file"
+	}) {
+		return word
+	}
+	file, _ := word(0)
+	iter, _ := word(1)
+	return func(i int) (string, *param) {
+		if i < 0 || i > 2 {
+			return "", nil
+		}
+		return []string{
+			"((struct kiocb*)" + file + ").ki_filp", "tg_iter_at((struct iov_iter*)" + iter + ")", "tg_iter_len((struct iov_iter*)" + iter + ")",
+		}[i], nil
 	}
 }
 
@@ -184,7 +215,7 @@ var aliases = []struct {
 
 // inlined are functions that newer kernels have only inside their callers, where no program
 // can watch them.
-var inlined = []string{"override_creds", "revert_creds", "get_task_cred", "fdget", "task_euid"}
+var inlined = []string{"find_module_sections", "override_creds", "revert_creds", "get_task_cred", "fdget", "task_euid"}
 
 // renamed returns the name that a function has on this kernel.
 func (p *policyReader) renamed(name string) (string, int) {
