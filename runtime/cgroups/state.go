@@ -12,12 +12,14 @@ import (
 
 // Container is a container as the files of its runtime describe it.
 type Container struct {
-	ID   string
-	Name string // "" if unknown
+	ID    string
+	Name  string // "" if unknown
+	Image string // without a tag or a digest; "" if unknown
 	// Namespace and Pod are the names of the Kubernetes or Podman pod, "" if there is
 	// none. PodUID is as in Owner.
 	Namespace, Pod, PodUID string
-	// Labels are the labels of the container, or the annotations that its runtime keeps.
+	// Labels are the labels of the container, or the annotations that its runtime keeps. CRI-O
+	// keeps the labels in one of them.
 	Labels map[string]string
 
 	pid int // its first process, in the pid namespace of the runtime; 0 if unknown
@@ -118,11 +120,15 @@ func (s *states) docker() {
 		var c struct {
 			ID, Name string
 			State    struct{ Pid int }
-			Config   struct{ Labels map[string]string }
+			Config   struct {
+				Image  string
+				Labels map[string]string
+			}
 		}
 		if ReadJSON(path, &c) && c.ID != "" {
 			into := s.of(c.ID)
 			into.Name, into.pid = strings.TrimPrefix(c.Name, "/"), c.State.Pid
+			into.Image = repository(c.Config.Image)
 			into.annotate(c.Config.Labels)
 		}
 	}
@@ -134,6 +140,9 @@ func (c *Container) annotate(a map[string]string) {
 	if c.Labels == nil {
 		c.Labels = a
 	}
+	if text := a["io.kubernetes.cri-o.Labels"]; text != "" {
+		json.Unmarshal([]byte(text), &c.Labels)
+	}
 	for _, f := range []struct {
 		into *string
 		keys []string
@@ -141,6 +150,7 @@ func (c *Container) annotate(a map[string]string) {
 		{&c.Name, []string{"io.kubernetes.cri.container-name", "io.kubernetes.container.name", "nerdctl/name"}},
 		{&c.Pod, []string{"io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"}},
 		{&c.Namespace, []string{"io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"}},
+		{&c.Image, []string{"io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName", "org.opencontainers.image.ref.name"}},
 		{&c.PodUID, []string{"io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"}},
 	} {
 		for _, key := range f.keys {
@@ -150,6 +160,16 @@ func (c *Container) annotate(a map[string]string) {
 			}
 		}
 	}
+	c.Image = repository(c.Image)
+}
+
+// repository returns the name of an image without its tag and digest.
+func repository(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
+		image = image[:i]
+	}
+	return image
 }
 
 // ociConfig is the part of a container's config.json that is read.

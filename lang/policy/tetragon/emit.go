@@ -122,8 +122,8 @@ func (h *hook) entry() string {
 	if self := h.p.machine.Self; self != 0 && h.ofSyscall() {
 		b.open("if (pid != %d)", self)
 	}
-	if h.p.inPod {
-		b.open("if (tg_pid_ns() != %d)", h.p.machine.Namespaces["pid"])
+	if within := h.p.within(); within != "" {
+		b.open("if (%s)", within)
 	}
 	for _, a := range slices.Concat(h.args, h.data) {
 		if a.variable != "" && a.t.show != ShowNothing {

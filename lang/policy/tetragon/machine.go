@@ -20,6 +20,11 @@ type Machine struct {
 	Failable map[string]bool
 	// Measures is set if the kernel shows the hashes of files that it has measured.
 	Measures bool
+	// Containers returns the containers that run and of which files tell. It is nil if none
+	// are looked for.
+	Containers func() []*Container
+	// First is the path of the program of process 1.
+	First string
 	// Programs returns the paths of the programs that the processes run, by their IDs. It
 	// is nil if they are not known.
 	Programs func() map[int]string
@@ -31,7 +36,8 @@ const Measurements = "/sys/kernel/security/ima/ascii_runtime_measurements"
 // ThisMachine returns the facts about this machine. A namespace that cannot be read is the
 // one that the kernel starts with.
 func ThisMachine() *Machine {
-	m := &Machine{Self: os.Getpid(), Namespaces: InitialNamespaces(), Failable: map[string]bool{}, Programs: programs}
+	m := &Machine{Self: os.Getpid(), Namespaces: InitialNamespaces(), Failable: map[string]bool{}, Containers: containers, Programs: programs}
+	m.First, _ = os.Readlink("/proc/1/exe")
 	if _, err := os.Stat(Measurements); err == nil {
 		m.Measures = true
 	}

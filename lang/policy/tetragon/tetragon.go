@@ -115,18 +115,21 @@ func Translate(docs []policy.Document, m *Machine, opts *policy.Options, diags *
 // policyReader reads one policy.
 type policyReader struct {
 	*script
-	diags      *source.Diags
-	opts       *policy.Options
-	name       string
-	namespaced bool
-	lists      map[string]*list
-	macros     map[string]*yaml.Node
-	inPod      bool // the policy is for pods or containers only
-	loader     bool
-	tracks     bool     // the policy remembers the owners of sockets
-	monitor    bool     // the policy's own mode: it decides nothing
-	calls      []string // system calls of the enforcer
-	refused    int      // number of things that are not supported
+	diags     *source.Diags
+	opts      *policy.Options
+	name      string
+	lists     map[string]*list
+	macros    map[string]*yaml.Node
+	namespace string // of Kubernetes that the policy is for
+	nsAt      source.Span
+	selectors []podSelector // of pods and containers
+	hostToo   bool          // beside pods, the policy is for the host
+	selected  []string      // IDs of the cgroups that it is for; nil: they are not known
+	loader    bool
+	tracks    bool     // the policy remembers the owners of sockets
+	monitor   bool     // the policy's own mode: it decides nothing
+	calls     []string // system calls of the enforcer
+	refused   int      // number of things that are not supported
 }
 
 // unsafe reports whether the policy may decide.
@@ -135,14 +138,19 @@ func (p *policyReader) unsafe() bool { return p.opts.Unsafe && !p.monitor }
 // document reads a policy and writes the probes that it becomes.
 func (p *policyReader) document(root *yaml.Node) {
 	var spec *yaml.Node
+	ns := ""
 	p.object(root, "a tracing policy", fields{
 		{"apiVersion", func(n *yaml.Node) {
 			if n.Value != "cilium.io/v1alpha1" {
 				p.diags.ErrorHint(n.At, "it is 'cilium.io/v1alpha1'", "the version '%s' of tracing policies is not known", n.Value)
 			}
 		}},
-		{"kind", func(n *yaml.Node) { p.namespaced = n.Value == "TracingPolicyNamespaced" }},
-		{"metadata", func(n *yaml.Node) { p.name = p.text(n.Get("name")) }},
+		{"kind", func(n *yaml.Node) {
+			if n.Value == "TracingPolicyNamespaced" {
+				p.namespace, p.nsAt = "default", n.At
+			}
+		}},
+		{"metadata", func(n *yaml.Node) { p.name, ns = p.text(n.Get("name")), n.Get("namespace").Value }},
 		{"spec", func(n *yaml.Node) { spec = n }},
 		{"status", nil},
 	})
@@ -150,12 +158,14 @@ func (p *policyReader) document(root *yaml.Node) {
 		p.diags.Errorf(root.At, "the policy has no 'spec'")
 		return
 	}
-	if p.namespaced {
-		p.diags.Warnf(root.Get("kind").At, "the namespaces of Kubernetes are not known here: the policy applies to all processes")
+	if p.namespace != "" && ns != "" {
+		p.namespace = ns
 	}
 	var kprobes, fentries, tracepoints, uprobes, usdts, lsmhooks, enforcers *yaml.Node
 	keep := func(to **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *to = n } }
-	selectPods := func(n *yaml.Node) { p.podSelector(n) }
+	selectPods := func(containers bool) func(*yaml.Node) {
+		return func(n *yaml.Node) { p.selectors = append(p.selectors, podSelector{n.At, containers, p.labels(n)}) }
+	}
 	var lists, macros *yaml.Node
 	p.object(spec, "a policy's spec", fields{
 		{"kprobes", keep(&kprobes)}, {"fentries", keep(&fentries)}, {"tracepoints", keep(&tracepoints)},
@@ -163,12 +173,13 @@ func (p *policyReader) document(root *yaml.Node) {
 		{"lists", keep(&lists)}, {"selectorsMacros", keep(&macros)}, {"enforcers", keep(&enforcers)},
 		{"loader", func(n *yaml.Node) { p.loader = p.boolean(n) }},
 		{"options", p.options},
-		{"podSelector", selectPods}, {"containerSelector", selectPods},
-		{"hostSelector", func(n *yaml.Node) { p.hostSelector(n, spec) }},
+		{"podSelector", selectPods(false)}, {"containerSelector", selectPods(true)},
+		{"hostSelector", func(n *yaml.Node) { p.labels(n); p.hostToo = true }},
 		{"nodeSelector", func(n *yaml.Node) {
 			p.diags.Warnf(n.At, "the labels of nodes are not known here: the policy applies to this machine")
 		}},
 	})
+	p.selectPods()
 	p.readLists(lists)
 	p.readMacros(macros)
 	p.readEnforcers(enforcers)
@@ -209,37 +220,6 @@ func mentions(n *yaml.Node, value string) bool {
 		}
 	}
 	return false
-}
-
-// podSelector records that the policy is for pods. Processes of pods are recognised by their
-// namespace of process IDs.
-func (p *policyReader) podSelector(n *yaml.Node) {
-	p.inPod = true
-	p.labels(n)
-	p.diags.Warnf(n.At, "the labels of pods are not known here: the policy applies to all processes outside the host's namespace of process IDs")
-}
-
-func (p *policyReader) hostSelector(n, spec *yaml.Node) {
-	p.labels(n)
-	if !spec.Has("podSelector") && !spec.Has("containerSelector") {
-		return
-	}
-	p.inPod = false
-}
-
-// labels checks a selector of labels.
-func (p *policyReader) labels(n *yaml.Node) {
-	if n.Kind == yaml.Null {
-		return
-	}
-	p.object(n, "a selector of labels", fields{
-		{"matchLabels", nil},
-		{"matchExpressions", func(n *yaml.Node) {
-			for _, e := range p.items(n) {
-				p.object(e, "an expression on labels", fields{{"key", nil}, {"operator", nil}, {"values", nil}})
-			}
-		}},
-	})
 }
 
 // options reads the options of a policy.
