@@ -50,6 +50,9 @@ func (h *hook) celCondition(o *operands, s *selector, args []*arg, indices []*ya
 		}
 		return expr
 	})
+	if !strings.Contains(cond, "$") {
+		s.broad++
+	}
 	*to = append(*to, cond)
 }
 

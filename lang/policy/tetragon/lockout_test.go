@@ -25,6 +25,21 @@ func TestLockout(t *testing.T) {
 		{"the second selector", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchBinaries: [{operator: In, values: [/bin/a]}]}, {" + kill + "}]\n", true},
 		{"open fails", "kprobes:\n  - call: security_file_open\n    syscall: false\n    selectors: [{matchActions: [{action: Override, argError: -1}]}]\n", true},
 		{"an enforcer", "lists: [{name: l, type: syscalls, values: [sys_read]}]\n  enforcers: [{calls: ['list:l']}]\n  tracepoints:\n  - subsystem: raw_syscalls\n    event: sys_enter\n    selectors: [{matchActions: [{action: NotifyEnforcer, argError: -1}]}]\n", true},
+		{"all files but some", "kprobes:\n  - call: security_file_open\n    syscall: false\n    args: [{index: 0, type: file}]\n    selectors: [{matchArgs: [{index: 0, operator: NotPrefix, values: [/tmp]}], " + kill + "}]\n", true},
+		{"all files", "kprobes:\n  - call: sys_openat\n    args: [{index: 1, type: string}]\n    selectors: [{matchArgs: [{index: 1, operator: Prefix, values: [/usr, /]}], " + kill + "}]\n", true},
+		{"all texts", "kprobes:\n  - call: sys_openat\n    args: [{index: 1, type: string}]\n    selectors: [{matchArgs: [{index: 1, operator: Postfix, values: ['']}], " + kill + "}]\n", true},
+		{"all programs", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchBinaries: [{operator: Prefix, values: [/]}], " + kill + "}]\n", true},
+		{"all programs but one", "kprobes:\n  - call: sys_openat\n    selectors: [{matchBinaries: [{operator: NotIn, values: [/bin/a]}], " + kill + "}]\n", true},
+		{"what the first program starts", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchBinaries: [{operator: In, followChildren: true, values: [/sbin/first]}], " + kill + "}]\n", true},
+		{"all that have a capability", "kprobes:\n  - call: sys_openat\n    selectors: [{matchCapabilities: [{type: Effective, operator: In, values: [CAP_SYS_ADMIN]}], " + kill + "}]\n", true},
+		{"an expression", "kprobes:\n  - call: sys_getpgid\n    args: [{index: 0, type: int}]\n    selectors: [{matchArgs: [{operator: CelExpr, values: ['1 == 1']}], " + kill + "}]\n", true},
+		{"all results but one", "kprobes:\n  - call: sys_openat\n    return: true\n    returnArg: {index: 0, type: int}\n    selectors: [{matchReturnArgs: [{index: 0, operator: NotEqual, values: [-1]}], matchReturnActions: [{action: Sigkill}]}]\n", true},
+		{"all system calls but one", "tracepoints:\n  - subsystem: raw_syscalls\n    event: sys_enter\n    args: [{index: 4, type: int64}]\n    selectors: [{matchArgs: [{index: 4, operator: NotEqual, values: [1]}], " + kill + "}]\n", true},
+		{"a tracepoint", "tracepoints:\n  - subsystem: syscalls\n    event: sys_enter_openat\n    selectors: [{matchBinaries: [{operator: NotIn, values: [/bin/a]}], " + kill + "}]\n", true},
+		{"a library", "uprobes:\n  - {path: /lib/libc.so.6, symbols: [malloc], selectors: [{" + kill + "}]}\n", true},
+		{"a program", "uprobes:\n  - {path: /bin/a, symbols: [main], selectors: [{" + kill + "}]}\n", false},
+		{"all programs but one at another call", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchBinaries: [{operator: NotIn, values: [/bin/a]}], " + kill + "}]\n", false},
+		{"some files", "kprobes:\n  - call: security_file_open\n    syscall: false\n    args: [{index: 0, type: file}]\n    selectors: [{matchArgs: [{index: 0, operator: Prefix, values: [/srv]}], " + kill + "}]\n", false},
 		{"one process", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchPIDs: [{operator: In, values: [77]}], " + kill + "}]\n", false},
 		{"containers", "kprobes:\n  - call: sys_getpgid\n    selectors: [{matchNamespaces: [{namespace: Pid, operator: NotIn, values: [host_ns]}], " + kill + "}]\n", false},
 		{"pods", "podSelector: {}\n  kprobes:\n  - call: sys_getpgid\n    selectors: [{" + kill + "}]\n", false},
@@ -39,7 +54,7 @@ func TestLockout(t *testing.T) {
 			if named {
 				opts.MayLockOut = []string{"test"}
 			}
-			Translate(documents(policyWith("  "+c.spec), &diags), &Machine{Namespaces: InitialNamespaces()}, opts, &diags)
+			Translate(documents(policyWith("  "+c.spec), &diags), &Machine{Namespaces: InitialNamespaces(), First: "/sbin/first"}, opts, &diags)
 			refused := false
 			for _, d := range diags.All() {
 				refused = refused || strings.Contains(d.Msg, "may make it unusable") && strings.Contains(d.Hint, "--may-lock-out test")

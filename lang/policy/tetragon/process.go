@@ -90,6 +90,12 @@ func (h *hook) matchBinaries(n *yaml.Node, s *selector, parent bool) {
 		h.p.unsupported(o.at, "more than %d different conditions on programs are not supported", maxPrograms)
 		return
 	}
+	switch {
+	case strings.HasPrefix(o.operator, "Not"):
+		s.negated++
+	case all(op, o.texts()) || follow && slices.Contains(o.texts(), h.p.machine.First):
+		s.broad++
+	}
 	task := "curtask"
 	if parent {
 		task = "curtask.real_parent.group_leader"
@@ -217,7 +223,9 @@ func (h *hook) matchCapabilities(n *yaml.Node, s *selector, changes bool) {
 		h.p.diags.Errorf(o.node.At, "the operator %s needs values", o.operator)
 		return
 	}
-	if own {
+	if !own {
+		s.negated++
+	} else {
 		s.cheap = append(s.cheap, fmt.Sprintf("curtask.cred.user_ns.ns.inum != %d", h.p.machine.Namespaces["user"]))
 	}
 	expr := "tg_caps((uint64)curtask.cred + offsetof(struct cred, " + members[set] + "))"

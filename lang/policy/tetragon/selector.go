@@ -21,6 +21,7 @@ type selector struct {
 	actions []*action
 	later   []*action // when the function returns, if the result matches
 	broad   int       // number of conditions that hold for nearly all processes of the machine
+	negated int       // number of conditions that hold for many, such as all programs but some
 }
 
 // silent reports whether the selector sends no events.
@@ -32,19 +33,39 @@ func (s *selector) silent() bool {
 var essential = strings.Fields("open openat openat2 read write mmap execve execveat clone clone3 fork vfork wait4 futex newfstatat " +
 	"file_open file_permission inode_permission inode_getattr mmap_file task_alloc bprm_creds_for_exec bprm_check bprm_check_security bprm_creds_from_file")
 
+// isEssential reports whether no program works without a system call or security hook.
+func isEssential(call string) bool {
+	for _, prefix := range []string{"security_", "sys_enter_", "sys_exit_"} {
+		call = strings.TrimPrefix(call, prefix)
+	}
+	return slices.Contains(essential, call)
+}
+
+// all reports whether an operator on texts holds for all paths.
+func all(op string, values []string) bool {
+	return (strings.HasSuffix(op, "fix") || strings.HasPrefix(op, "SubString")) && !strings.HasPrefix(op, "Not") && slices.Contains(values, "") ||
+		(op == "Prefix" || op == "SubString") && slices.Contains(values, "/")
+}
+
 // checkLockout refuses a selector that may kill any process of the machine, or make calls fail
-// that all processes need, since the machine could become unusable.
+// that all processes need, since the machine could become unusable. At calls that all make,
+// conditions that hold for many do not count.
 func (h *hook) checkLockout(s *selector) {
 	p := h.p
-	if !p.unsafe() || p.inPod || h.kind == uprobeHook || h.kind == usdtHook || len(s.cheap)+len(s.dear)+len(s.result) > s.broad || slices.Contains(p.opts.MayLockOut, p.name) {
+	everywhere := isEssential(h.event.Function) || slices.ContainsFunc(h.calls, isEssential) || isEssential(h.event.Event) || h.event.Subsys == "raw_syscalls"
+	weak := s.broad
+	if everywhere {
+		weak += s.negated
+	}
+	ofProgram := (h.kind == uprobeHook || h.kind == usdtHook) && !strings.Contains(h.event.Path, ".so")
+	if !p.unsafe() || p.within() != "" && !p.hostToo || ofProgram || len(s.cheap)+len(s.dear)+len(s.result) > weak || slices.Contains(p.opts.MayLockOut, p.name) {
 		return
 	}
-	vital := func(call string) bool { return slices.Contains(essential, strings.TrimPrefix(call, "security_")) }
 	for _, a := range slices.Concat(s.actions, s.later) {
 		switch {
 		case a.name == "Sigkill" || a.signal != 0:
-		case a.name == "Override" && (vital(h.event.Function) || slices.ContainsFunc(h.calls, vital)):
-		case a.name == "NotifyEnforcer" && slices.ContainsFunc(p.calls, func(c string) bool { return vital(syscallName(c)) }):
+		case a.name == "Override" && everywhere:
+		case a.name == "NotifyEnforcer" && slices.ContainsFunc(p.calls, func(c string) bool { return isEssential(syscallName(c)) }):
 		default:
 			continue
 		}
@@ -175,6 +196,11 @@ func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
 	})
 	if !ok {
 		return
+	}
+	if negations[o.operator] != "" {
+		s.negated++
+	} else if all(o.operator, o.texts()) {
+		s.broad++
 	}
 	if args == nil {
 		h.compare(h.ret, &o, &s.result, &s.result)
