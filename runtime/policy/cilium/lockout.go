@@ -11,8 +11,8 @@ import (
 )
 
 // CheckLockout refuses decisions that could cut off the machine, or whoever runs gotrace:
-// those that deny something to the root cgroup, to the cgroup of the first process or to
-// one that gotrace runs in. names are policies that are allowed to.
+// those that deny something to the root cgroup, to the cgroup of the first process, to one
+// that gotrace runs in or to that of sshd. names are policies that are allowed to.
 func CheckLockout(list []*cilium.Decision, names []string, diags *source.Diags) {
 	for _, d := range list {
 		what := ""
@@ -25,6 +25,8 @@ func CheckLockout(list []*cilium.Decision, names []string, diags *source.Diags) 
 			what = "the first process of the machine"
 		case holds(e.Dir, "self"):
 			what = "the processes that gotrace runs with"
+		case slices.Contains(e.Labels["gotrace:comm"], "sshd"):
+			what = "sshd"
 		default:
 			continue
 		}
