@@ -112,6 +112,9 @@ func (o *owners) container(id string) *container {
 			c.Name = known.Name
 		}
 		c.Pod, c.Namespace, c.PodUID = known.Pod, known.Namespace, known.PodUID
+		if c.Type == crio {
+			c.Labels = known.Labels
+		}
 	}
 	return c
 }
@@ -201,6 +204,11 @@ func (c *container) config(path, kind string) {
 		return
 	}
 	c.found = true
+	for key := range s.Annotations {
+		if strings.HasPrefix(key, "io.kubernetes.cri-o.") { // it has its files where Podman has them
+			kind = crio
+		}
+	}
 	if c.Type == "" {
 		c.Type = kind
 	}
@@ -261,6 +269,8 @@ func (c *container) containerd(id string) {
 		}
 	}
 }
+
+const crio = "cri-o"
 
 // storage reads the files that CRI-O and Podman share.
 func (c *container) storage(id string) {
