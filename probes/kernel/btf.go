@@ -10,10 +10,8 @@ import (
 	"strings"
 	"sync"
 
-	"debug/elf"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/lazy"
-	"os"
 )
 
 // The kinds of BTF types, as in the kernel's uapi/linux/btf.h.
@@ -357,35 +355,6 @@ func loadBTF(src source) (*btfSet, error) {
 		return list
 	}
 	return s, nil
-}
-
-// TypesIn returns a function that looks up types in a file, by their C names. The file is an
-// ELF file with a section .BTF, or has BTF's raw format.
-func TypesIn(path string) (func(name string) (*types.Type, error), error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if bytes.HasPrefix(data, []byte(elf.ELFMAG)) {
-		f, err := elf.NewFile(bytes.NewReader(data))
-		if err != nil {
-			return nil, err
-		}
-		section := f.Section(".BTF")
-		if section == nil {
-			return nil, errors.New("the file has no section .BTF")
-		}
-		if data, err = section.Data(); err != nil {
-			return nil, err
-		}
-	}
-	b, err := newBlob(path, data, nil)
-	if err != nil {
-		return nil, err
-	}
-	s := &btfSet{vmlinux: b}
-	s.modules.New = func() []*blob { return nil }
-	return s.typeByName, nil
 }
 
 // each calls f for vmlinux and then for the modules until f returns true. If module

@@ -18,7 +18,7 @@ func TestPodSelectors(t *testing.T) {
 			{&cgroups.Container{Name: "lone", Image: "busybox"}, []uint64{31}},
 		}
 	}}
-	all := "none of the 3 containers"
+	all := "none of the 3 containers that run here is selected"
 	for _, c := range []struct{ head, spec, want string }{
 		{"", "podSelector: {matchLabels: {app: web}}", "cgroup in (0, 11, 12)"},
 		{"", "podSelector: {matchLabels: {app: web, tier: back}}", all},
@@ -36,8 +36,8 @@ func TestPodSelectors(t *testing.T) {
 		{"Namespaced", "loader: false", "cgroup in (0, 21)"},
 		{"Namespaced, namespace: shop", "podSelector: {}", "cgroup in (0, 11, 12)"},
 		{"", "podSelector: {matchExpressions: [{key: a, operator: Gt, values: [1]}]}", "there is no operator 'Gt'"},
-		{"", "podSelector: {matchExpressions: [{key: a, operator: In}]}", "In and NotIn take values"},
-		{"", "podSelector: {matchExpressions: [{key: a, operator: Exists, values: [a]}]}", "In and NotIn take values"},
+		{"", "podSelector: {matchExpressions: [{key: a, operator: In}]}", "In and NotIn take values, and Exists and DoesNotExist do not"},
+		{"", "podSelector: {matchExpressions: [{key: a, operator: Exists, values: [a]}]}", "In and NotIn take values, and Exists and DoesNotExist do not"},
 	} {
 		kind, ns, _ := strings.Cut(c.head, ",")
 		if ns != "" {

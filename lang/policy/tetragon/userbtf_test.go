@@ -57,7 +57,7 @@ func TestProgramTypes(t *testing.T) {
 		{"outer", "in.flag", "auto", "has no member 'flag' that can be read"},
 		{"outer", "in[1]", "auto", "has no member '1' that can be read"},
 		{"gone", "in", "auto", "the file of 'btfPath' has no type 'gone'"},
-		{"", "in", "auto", "'resolve' needs the type that it starts from"},
+		{"", "in", "auto", "'resolve' needs the type that it starts from: 'btfType'"},
 	} {
 		spec := "  uprobes:\n  - path: /bin/true\n    btfPath: " + path + "\n    symbols: [main]\n" +
 			"    args: [{index: 0, type: " + c.typ + ", btfType: \"" + c.from + "\", resolve: \"" + c.resolve + "\"}]\n"
@@ -75,7 +75,7 @@ func TestProgramTypes(t *testing.T) {
 	}
 	for _, file := range []string{"/no/such/file", "userbtf_test.go"} {
 		spec := "  uprobes: [{path: /bin/true, btfPath: " + file + ", symbols: [main]}]\n"
-		if got := compiled(t, frozen(t), policyWith(spec), false); !strings.Contains(got, "the types in '"+file+"' cannot be read") {
+		if got := compiled(t, frozen(t), policyWith(spec), false); !strings.Contains(got, "the types in '"+file+"' cannot be read: ") {
 			t.Errorf("%s: %s", file, got)
 		}
 	}
