@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -318,8 +319,11 @@ func TestFields(t *testing.T) {
 	r := s.wait()
 	r.quietButMissed(t)
 	got := strings.Split(strings.TrimSpace(r.stdout), "\n")
-	if r.missed() > 0 && len(got) < len(w.want) {
-		t.Skipf("the kernel left out events: %s", r.stderr)
+	t.Logf("stderr: %s", r.stderr)
+	// The position of an answer is compared with that of its request. If the kernel left
+	// out the event of the request, the position is that of another one.
+	if r.missed() > 0 && (len(got) < len(w.want) || slices.Contains(got, "pos 0")) {
+		t.Skip("the kernel left out events")
 	}
 	w.compare(got)
 }
