@@ -15,14 +15,14 @@ type survivor struct {
 }
 
 // outlives reports whether the variable n, which no scope has, is assigned in every
-// branch of an if before the current statement. Such a variable then lives in the block
+// branch of an if before the current statement, the nearest such if. Such a variable then lives in the block
 // around the if, as in scripts from before variables had blocks. A variable that only
 // some branches assign ends with its block.
 func (c *checker) outlives(n *ast.Var) bool {
 	for i := len(c.places) - 1; i >= 0; i-- {
 		p := c.places[i]
-		for _, s := range p.block.Stmts[:p.at] {
-			branch := ifOf(s)
+		for at := p.at - 1; at >= 0; at-- {
+			branch := ifOf(p.block.Stmts[at])
 			if branch == nil {
 				continue
 			}
@@ -40,7 +40,7 @@ func (c *checker) outlives(n *ast.Var) bool {
 func (c *checker) hoist(s ast.Stmt) {
 	branch := ifOf(s)
 	for _, h := range c.hoisted {
-		if h.branch == branch {
+		if h.branch == branch && c.find(h.first.Name) == nil {
 			c.declare(h.first, h.first.Span(), byAssign)
 		}
 	}
@@ -55,20 +55,23 @@ func ifOf(s ast.Stmt) *ast.If {
 }
 
 // assignedBy returns the first assignment of a variable in e if every branch of e assigns
-// it. A branch that leaves the block need not.
+// it before any other use. A branch that leaves the block and does not use it need not.
 func assignedBy(e *ast.If, name string) *ast.Var {
-	first := assignedIn(e.Then, name)
+	if uses(e.Cond, name) {
+		return nil
+	}
+	first, left := assignedIn(e.Then, name)
 	var other *ast.Var
 	switch els := e.Else.(type) {
 	case *ast.Block:
-		other = assignedIn(els, name)
-		if leaves(els) {
+		v, elseLeft := assignedIn(els, name)
+		if other = v; elseLeft {
 			other = first
 		}
 	case *ast.If:
 		other = assignedBy(els, name)
 	}
-	if first == nil && leaves(e.Then) {
+	if left {
 		return other
 	}
 	if other == nil {
@@ -77,22 +80,38 @@ func assignedBy(e *ast.If, name string) *ast.Var {
 	return first
 }
 
-func assignedIn(b *ast.Block, name string) *ast.Var {
+// assignedIn returns the assignment of a variable in b if no other use is before it, and
+// otherwise whether b leaves the block around it and does not use the variable.
+func assignedIn(b *ast.Block, name string) (v *ast.Var, left bool) {
 	for _, s := range b.Stmts {
 		switch s := s.(type) {
 		case *ast.Assign:
-			if v, ok := s.Target.(*ast.Var); ok && s.Op == "" && v.Name == name {
-				return v
+			v, ok := s.Target.(*ast.Var)
+			if ok && s.Op == "" && v.Name == name && !uses(s.Value, name) {
+				return v, false
 			}
 		case *ast.ExprStmt:
 			if branch, ok := s.X.(*ast.If); ok {
 				if v := assignedBy(branch, name); v != nil {
-					return v
+					return v, false
 				}
 			}
 		}
+		if uses(s, name) {
+			return nil, false
+		}
 	}
-	return nil
+	return nil, leaves(b)
+}
+
+func uses(n ast.Node, name string) bool {
+	found := false
+	ast.Inspect(n, func(n ast.Node) bool {
+		v, ok := n.(*ast.Var)
+		found = found || ok && v.Name == name
+		return !found
+	})
+	return found
 }
 
 func leaves(b *ast.Block) bool {
