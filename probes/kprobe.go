@@ -395,6 +395,11 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 	case p.HasAddr:
 		why[unix.EINVAL] = "the kernel does not allow a probe there"
 		why[unix.ENOENT] = "the kernel has no code at that address"
+	case errors.Is(err, unix.ENOENT):
+		// BTF can name a function without the suffix that the compiler gave it.
+		if other := traceableLike(e, p.Func); other != "" {
+			why[unix.ENOENT] += fmt.Sprintf(", but has '%s'", other)
+		}
 	case errors.Is(err, unix.EINVAL):
 		why[unix.EINVAL] = kprobeRefusal(e, p, why[unix.EINVAL])
 	case errors.Is(err, unix.EILSEQ):

@@ -13,7 +13,10 @@ func nearest(name string, candidates []string) string { return source.Nearest(na
 
 // suggestFunction returns a traceable function that p may refer to: one whose name the
 // compiler or a newer kernel has changed, or the one with the most similar name.
-func suggestFunction(e *Env, p *Point) string {
+func suggestFunction(e *Env, p *Point) string { return traceableLike(e, p.Func) }
+
+// traceableLike returns the name of a traceable function that name may stand for, or "".
+func traceableLike(e *Env, name string) string {
 	all, err := e.Kernel.Functions()
 	if err != nil {
 		return ""
@@ -22,17 +25,17 @@ func suggestFunction(e *Env, p *Point) string {
 	for _, f := range all {
 		names = append(names, f[strings.IndexByte(f, ':')+1:])
 	}
-	if variant := variantOf(p.Func, names); variant != "" {
+	if variant := variantOf(name, names); variant != "" {
 		return variant
 	}
 	for _, prefix := range archPrefixes {
-		if base, ok := strings.CutPrefix(p.Func, prefix); ok {
+		if base, ok := strings.CutPrefix(name, prefix); ok {
 			if variant := variantOf(base, names); variant != "" {
 				return variant
 			}
 		}
 	}
-	return nearest(p.Func, names)
+	return nearest(name, names)
 }
 
 // renames lists forms of the names that functions have after the function with the old

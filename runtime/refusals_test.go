@@ -97,6 +97,7 @@ func TestRecordedRefusals(t *testing.T) {
 		"helper call might sleep in a non-sleepable prog":                     "sleeping",
 		"cannot pass map_type 27 into func bpf_map_lookup_elem#1":             "map-kind",
 		"invalid bpf_context access off=120 size=8":                           "context",
+		"The address of function finish_task_switch cannot be found":          "no-such-function",
 		"unreachable insn 4":                                                  "internal",
 		"something that no kernel says":                                       "",
 	} {
