@@ -13,8 +13,8 @@ import (
 func TestPodSelectors(t *testing.T) {
 	machine := &Machine{Namespaces: map[string]uint64{"pid": 7}, Containers: func() []*Container {
 		return []*Container{
-			{&cgroups.Container{Name: "web", Image: "docker.io/nginx", Namespace: "shop", Pod: "web-1", Labels: map[string]string{"app": "web", "tier": "front"}}, []uint64{11, 12}},
-			{&cgroups.Container{Name: "db", Image: "docker.io/postgres", Namespace: "default", Pod: "db-1", Labels: map[string]string{"app": "db"}}, []uint64{21}},
+			{&cgroups.Container{Name: "web", Image: "images.example/nginx", Namespace: "shop", Pod: "web-1", Labels: map[string]string{"app": "web", "tier": "front"}}, []uint64{11, 12}},
+			{&cgroups.Container{Name: "db", Image: "images.example/postgres", Namespace: "default", Pod: "db-1", Labels: map[string]string{"app": "db"}}, []uint64{21}},
 			{&cgroups.Container{Name: "lone", Image: "busybox"}, []uint64{31}},
 		}
 	}}
@@ -29,7 +29,7 @@ func TestPodSelectors(t *testing.T) {
 		{"", "podSelector: {matchLabels: {io.kubernetes.pod.namespace: shop}}", "cgroup in (0, 11, 12)"},
 		{"", "podSelector: {matchLabels: {k8s:io.kubernetes.pod.name: db-1}}", "cgroup in (0, 21)"},
 		{"", "containerSelector: {matchLabels: {name: db}}", "cgroup in (0, 21)"},
-		{"", "containerSelector: {matchExpressions: [{key: repo, operator: In, values: [docker.io/nginx, busybox]}]}", "cgroup in (0, 11, 12, 31)"},
+		{"", "containerSelector: {matchExpressions: [{key: repo, operator: In, values: [images.example/nginx, busybox]}]}", "cgroup in (0, 11, 12, 31)"},
 		{"", "podSelector: {matchLabels: {app: web}}\n  containerSelector: {matchLabels: {name: db}}", all},
 		{"", "podSelector: {matchLabels: {app: db}}\n  hostSelector: {}", "if (tg_pid_ns() == 7 || cgroup in (0, 21)) {"},
 		{"", "podSelector: {}", "if (tg_pid_ns() != 7) {"},

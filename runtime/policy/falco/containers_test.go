@@ -10,9 +10,9 @@ import (
 // same places.
 func TestContainerTypes(t *testing.T) {
 	for _, c := range []struct{ annotations, kind, want, image string }{
-		{`{"io.kubernetes.cri-o.ImageName": "quay.io/a/b:1", "io.kubernetes.pod.name": "p"}`, "podman", "cri-o", "quay.io/a/b:1"},
-		{`{"org.opencontainers.image.ref.name": "docker.io/library/redis:7"}`, "podman", "podman", "docker.io/library/redis:7"},
-		{`{"io.kubernetes.cri.image-name": "registry.k8s.io/api:v3"}`, "containerd", "containerd", "registry.k8s.io/api:v3"},
+		{`{"io.kubernetes.cri-o.ImageName": "images.example/a/b:1", "io.kubernetes.pod.name": "p"}`, "podman", "cri-o", "images.example/a/b:1"},
+		{`{"org.opencontainers.image.ref.name": "images.example/library/redis:7"}`, "podman", "podman", "images.example/library/redis:7"},
+		{`{"io.kubernetes.cri.image-name": "images.example/api:v3"}`, "containerd", "containerd", "images.example/api:v3"},
 	} {
 		path := filepath.Join(t.TempDir(), "config.json")
 		if err := os.WriteFile(path, []byte(`{"annotations": `+c.annotations+`}`), 0o600); err != nil {
