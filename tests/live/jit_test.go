@@ -1,0 +1,105 @@
+package live
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestJIT walks the stacks of functions that an interpreter compiles while it runs and names
+// in a perf map. The program calls getppid through known functions; umask tells that these
+// have been compiled. Each later stack must be whole and have the functions in order.
+func TestJIT(t *testing.T) {
+	native(t)
+	needRoot(t)
+	if *peer {
+		t.Skip("it does not unwind by tables")
+	}
+	const calls = 300
+	for _, c := range []struct {
+		name     string
+		commands []string // the first one that works is run
+		check    []string // arguments of the command: prints True if the interpreter writes a map
+		file     string
+		text     string
+		want     []string
+	}{
+		{
+			name: "python", commands: []string{"python3 -X perf", "python3.12 -X perf", "python3.13 -X perf"},
+			check: []string{"-c", "import sys; print(sys.is_stack_trampoline_active())"}, file: "chain.py",
+			text: fmt.Sprintf(`
+import os
+def leaf(): return os.getppid()
+class Square:
+    def area(self): return leaf()
+def outer(n): return [Square().area() for _ in range(n)]
+outer(200)
+os.umask(0o22)
+outer(%d)
+`, calls),
+			want: []string{"getppid", "py::leaf:", "py::Square.area:", "py::outer:", "py::<module>:", "_start"},
+		},
+		{
+			name: "node", commands: []string{"node --perf-basic-prof --interpreted-frames-native-stack --no-opt"},
+			check: []string{"-e", "console.log('True')"}, file: "chain.js",
+			text: fmt.Sprintf(`
+function leaf() { return process.ppid; }
+class Square { area() { return leaf(); } }
+function outer(n) { let sum = 0; for (let i = 0; i < n; i++) sum += new Square().area(); return sum; }
+outer(2000);
+process.umask(0o22);
+outer(%d);
+`, calls),
+			want: []string{"getppid", "leaf ", "area ", "outer ", "Builtins_JSEntry", "node::Start", "_start"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Chdir(t.TempDir()) // Node writes a log there
+			command := ""
+			for _, try := range c.commands {
+				args := append(strings.Fields(try), c.check...)
+				if out, err := exec.Command(args[0], args[1:]...).Output(); err == nil && strings.TrimSpace(string(out)) == "True" {
+					command = try
+					break
+				}
+			}
+			if command == "" {
+				t.Skip("there is no interpreter of this kind that writes a perf map")
+			}
+			path := filepath.Join(t.TempDir(), c.file)
+			if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			r := trace(t, "-q", "-c", command+" "+path, "-e", `config = { user_stack = dwarf }
+				tracepoint:syscalls:sys_enter_umask /pid == cpid/ { @on = 1; }
+				tracepoint:syscalls:sys_enter_getppid /pid == cpid && @on/ { @stacks[ustack(127)] = count(); }
+				end { clear(@on); printf("%d\n", cpid); }`)
+			var pid int
+			fmt.Sscan(r.stdout, &pid)
+			t.Cleanup(func() { os.Remove(fmt.Sprintf("/tmp/perf-%d.map", pid)) })
+			whole := 0
+			for _, entry := range strings.Split(r.stdout, "@stacks[")[1:] {
+				frames, count, _ := strings.Cut(entry, "]: ")
+				at := 0
+				for _, line := range strings.Split(frames, "\n") {
+					if at < len(c.want) && strings.Contains(line, c.want[at]) {
+						at++
+					}
+				}
+				var n int
+				fmt.Sscan(count, &n)
+				if at < len(c.want) || strings.Contains(frames, "[incomplete") {
+					t.Errorf("%d stacks lack %q:%s", n, c.want[min(at, len(c.want)-1)], frames)
+					continue
+				}
+				whole += n
+			}
+			if whole != calls {
+				t.Errorf("%d whole stacks, want %d\n%s", whole, calls, r.stderr)
+			}
+		})
+	}
+}
