@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -28,7 +26,7 @@ func (b *bench) kernelStacks() {
 	show("@ = kstack", own, "@ = kstack;")
 	show("@[kstack] = count()", own, "@[kstack] = count();")
 	show("@[0] = count()", own, "@[0] = count();")
-	if b.peer != nil {
+	if len(b.peer) > 0 {
 		show("peer @[kstack] = count()", b.peer, "@[kstack] = count();")
 	}
 }
@@ -83,22 +81,4 @@ func (b *bench) bare(l *load) float64 {
 		}
 	}
 	return best
-}
-
-// lockedBuffer collects the output of a process.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) Bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.b.Bytes())
 }

@@ -117,7 +117,7 @@ func (b *bench) userStacks() {
 	own := []string{b.gotrace}
 	peer := b.peer
 	empty, peerEmpty := b.cost(own, probe(plain, ""), plain), 0.0
-	if peer != nil {
+	if len(peer) > 0 {
 		peer = append(peer[:len(peer):len(peer)], "--dwarf-pid", strconv.Itoa(plain.cmd.Process.Pid))
 		peerEmpty = b.cost(peer, probe(plain, ""), plain)
 	}
@@ -129,7 +129,7 @@ func (b *bench) userStacks() {
 		}
 		show(8, own, kept, empty, "ustack(fp, %d)")
 		show(8, own, plain, empty, "ustack(dwarf, %d)")
-		if peer != nil {
+		if len(peer) > 0 {
 			show(12, peer, kept, peerEmpty, "ustack(%d)")
 			show(12, peer, plain, peerEmpty, "dw_ustack(%d)")
 		}
@@ -197,8 +197,16 @@ func (b *bench) cost(tool []string, script string, l *load) float64 {
 func (b *bench) measure(tool []string, script string, l *load) (float64, error) {
 	cmd := exec.Command(tool[0], append(tool[1:len(tool):len(tool)], "-e", script)...)
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
-	var out lockedBuffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out, err := os.Create(filepath.Join(b.dir, "output"))
+	if err != nil {
+		return 0, err
+	}
+	defer out.Close()
+	output := func() []byte {
+		text, _ := os.ReadFile(out.Name())
+		return text
+	}
+	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
@@ -214,15 +222,15 @@ func (b *bench) measure(tool []string, script string, l *load) (float64, error) 
 			<-ended
 		}
 	}()
-	for late := time.Now().Add(30 * time.Second); !bytes.Contains(out.Bytes(), []byte("Attached ")); time.Sleep(10 * time.Millisecond) {
+	for late := time.Now().Add(30 * time.Second); !bytes.Contains(output(), []byte("Attached ")); time.Sleep(10 * time.Millisecond) {
 		select {
 		case err := <-ended:
 			ended <- err
-			return 0, fmt.Errorf("ended: %v\n%s", err, out.Bytes())
+			return 0, fmt.Errorf("ended: %v\n%s", err, output())
 		default:
 		}
 		if time.Now().After(late) {
-			return 0, fmt.Errorf("not attached\n%s", out.Bytes())
+			return 0, fmt.Errorf("not attached\n%s", output())
 		}
 	}
 	// The first calls make the stack known, and the tables are made meanwhile.
