@@ -15,9 +15,9 @@ type survivor struct {
 }
 
 // outlives reports whether the variable n, which no scope has, is assigned in every
-// branch of an if before the current statement, the nearest such if. Such a variable then lives in the block
-// around the if, as in scripts from before variables had blocks. A variable that only
-// some branches assign ends with its block.
+// branch of an if before the current statement. If there are several, the nearest counts.
+// Such a variable then lives in the block around the if, as in scripts from before
+// variables had blocks. A variable that only some branches assign ends with its block.
 func (c *checker) outlives(n *ast.Var) bool {
 	for i := len(c.places) - 1; i >= 0; i-- {
 		p := c.places[i]
