@@ -417,33 +417,34 @@ func (s *Session) drain(handle bool) {
 	}
 }
 
-// handle passes a record to the builtin that sent it.
-func (s *Session) handle(data []byte) {
+// handle passes a record to the builtin that sent it. It returns false if the predicate of the
+// record's program does not hold.
+func (s *Session) handle(data []byte) bool {
 	s.lock()
 	defer s.unlock()
 	if len(data) < object.HeaderSize {
 		s.env.warnBug("a record of %d bytes", len(data))
-		return
+		return true
 	}
 	n := binary.NativeEndian.Uint32(data)
 	if int64(n) >= int64(len(s.events)) {
 		s.env.warnBug("a record of event %d of %d", n, len(s.events))
-		return
+		return true
 	}
 	e := &s.events[n]
 	if len(data) < e.Size {
 		s.env.warnBug("a record of %s with %d bytes instead of %d", e.Def, len(data), e.Size)
-		return
+		return true
 	}
 	h := &s.handlers[n]
 	if !s.last && s.stopped() && s.late(h.outside) {
 		s.dropped[e]++
-		return
+		return true
 	}
 	rec := object.Record{Event: e, Data: data}
 	s.noteStamp(&rec)
 	if !h.holds(s.env, &rec) {
-		return
+		return false
 	}
 	switch err := h.handle(s.env, &rec); {
 	case err == nil:
@@ -452,4 +453,5 @@ func (s *Session) handle(data []byte) {
 	default:
 		s.env.Warn(e.Span, "%s: %v", e.Def, err)
 	}
+	return true
 }

@@ -216,9 +216,9 @@ func (s *Session) printRecorded() {
 	list, torn := r.collect()
 	total := max(r.records(), uint64(len(list)))
 	waiting := !s.interrupted() // the session has not been asked to end yet
-	printed, broken := 0, false
-	for _, rec := range list {
-		if printed%1024 == 0 {
+	printed, rejected, broken := 0, 0, false
+	for i, rec := range list {
+		if i%1024 == 0 {
 			if broken = s.opt.Sink.Flush() != nil; broken || waiting && s.hurried(patience) {
 				break
 			}
@@ -226,8 +226,11 @@ func (s *Session) printRecorded() {
 		if r.Dated {
 			s.date(s.env.BootToWall(rec.order))
 		}
-		s.handle(r.ring[rec.at:][:rec.size:rec.size])
-		printed++
+		if s.handle(r.ring[rec.at:][:rec.size:rec.size]) {
+			printed++
+		} else {
+			rejected++
+		}
 	}
 	s.date(time.Time{})
 	s.opt.Sink.Flush()
@@ -237,10 +240,14 @@ func (s *Session) printRecorded() {
 	if torn > 0 {
 		s.warnRecorder("", "The recorder has %d gaps: events that were being written when the recording ended, or were overwritten in part", torn)
 	}
-	if n := len(list) - printed; n > 0 {
+	if n := len(list) - printed - rejected; n > 0 {
 		s.warnRecorder("", "The last %d recorded events are not printed, as a signal ended the session meanwhile", n)
 	}
-	fmt.Fprintf(s.opt.Stderr, "Recorded %d events: %d printed, %d overwritten by later ones\n", total, printed, total-uint64(len(list)))
+	not := ""
+	if rejected > 0 {
+		not = fmt.Sprintf(", %d for which the predicate does not hold", rejected)
+	}
+	fmt.Fprintf(s.opt.Stderr, "Recorded %d events: %d printed%s, %d overwritten by later ones\n", total, printed, not, total-uint64(len(list)))
 }
 
 // date tells Setup.Dated when the results that follow occurred.

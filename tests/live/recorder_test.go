@@ -304,6 +304,22 @@ func TestRecorderConditions(t *testing.T) {
 	}
 }
 
+// TestRecorderRejects checks that recorded events for which a predicate does not hold, as only
+// gotrace itself can decide, are not counted as printed.
+func TestRecorderRejects(t *testing.T) {
+	noPeer(t)
+	for pred, want := range map[string]string{
+		`username == "root"`: "Recorded 5 events: 5 printed, 0 overwritten by later ones",
+		`username != "root"`: "Recorded 5 events: 0 printed, 5 for which the predicate does not hold, 0 overwritten by later ones",
+	} {
+		r := trace(t, "--recorder", "1M", "-c", *work+" count 5",
+			"-e", "tracepoint:syscalls:sys_enter_getpgid /pid == cpid && "+pred+"/ { print(1); }")
+		if n := strings.Count(r.stdout, "1\n"); r.status != 0 || !strings.Contains(r.stderr, want) || (n == 5) != (pred == `username == "root"`) || n%5 != 0 {
+			t.Errorf("%s: status %d, %d lines, stderr %q", pred, r.status, n, r.stderr)
+		}
+	}
+}
+
 // TestRecorderTimes checks that the rows of -f csv have the times of their events, which are
 // printed later, and the order of these times.
 func TestRecorderTimes(t *testing.T) {
