@@ -10,7 +10,7 @@ import (
 type past struct {
 	lives   []ended
 	size    int    // sum of their sizes
-	dropped bitset // IDs of which no process is kept
+	dropped bitset // IDs of processes that are no longer kept
 	missed  int    // number of them that were looked up
 }
 
@@ -70,12 +70,12 @@ func (u *User) trim() {
 		h.size -= old.size
 		if !old.p.drop(old.life) {
 			delete(u.procs, old.p.pid)
-			h.dropped.set(old.p.pid, true)
 		}
+		h.dropped.set(old.p.pid, true)
 	}
 }
 
-// miss records that a process was looked up of which nothing is known.
+// miss records that addresses of a process were looked up and none of them is known.
 func (h *past) miss(pid int) {
 	if h.dropped.has(pid) {
 		h.dropped.set(pid, false)

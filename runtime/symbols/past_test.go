@@ -119,6 +119,42 @@ func TestEnded(t *testing.T) {
 	}
 }
 
+// TestForgottenID looks up a process that was dropped and whose ID another one has. The
+// other one runs, has ended, or maps the address too.
+func TestForgottenID(t *testing.T) {
+	const pid, addr, other = 1 << 20, 0x1000, 0x9000
+	for _, c := range []struct {
+		name  string
+		start uint64 // of what the other process maps
+		ended bool
+		want  int
+	}{
+		{"running", other, false, 1},
+		{"ended", other, true, 1},
+		{"same address", addr, false, 0},
+	} {
+		u := NewUser(View{ProcRoot: t.TempDir()})
+		u.Mapped(pid, Mapping{Start: addr, End: addr + 0x1000, Path: "/x"})
+		u.Ended(pid)
+		u.Forked(pid, 1<<21)
+		u.Mapped(pid, Mapping{Start: c.start, End: c.start + 0x1000, Path: "/y"})
+		for i := range MaxEnded {
+			u.Mapped(i+1, Mapping{Start: addr, End: addr + 0x1000, Path: "/x"})
+			u.Ended(i + 1)
+		}
+		if c.ended {
+			u.Ended(pid)
+		}
+		for range 3 { // counted once
+			u.Lookup(pid, addr)
+			u.Lookup(MaxEnded, addr) // is known
+		}
+		if n := u.Forgotten(); n != c.want {
+			t.Errorf("%s: %d processes were looked up too late, want %d", c.name, n, c.want)
+		}
+	}
+}
+
 // TestReusedID drops the processes that had an ID in turn.
 func TestReusedID(t *testing.T) {
 	first, second := objects(t)

@@ -118,7 +118,10 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 	im, mapped := u.imageOf(p, addrs)
 	if mapped < len(addrs) && time.Since(p.readAt) > stale {
 		p.read(u.opt.ProcRoot)
-		im, _ = u.imageOf(p, addrs)
+		im, mapped = u.imageOf(p, addrs)
+	}
+	if mapped == 0 { // a former process with the ID may have had them
+		u.past.miss(pid)
 	}
 	for i, a := range addrs {
 		if a == 0 {
