@@ -61,6 +61,29 @@ func TestOwnerOf(t *testing.T) {
 	}
 }
 
+func TestRuntimeOf(t *testing.T) {
+	id := idOf(1)
+	for path, want := range map[string]string{
+		"/":                                     "",
+		"/docker/" + id:                         "docker",
+		"/docker/" + id + "/init":               "docker",
+		"/system.slice/docker-" + id + ".scope": "docker",
+		"/kubepods.slice/cri-containerd-" + id + ".scope":               "containerd",
+		"/kubelet/kubepods-pod1.slice:cri-containerd:" + id:             "containerd",
+		"/system.slice/nerdctl-" + id + ".scope":                        "containerd",
+		"/kubepods.slice/crio-" + id + ".scope/container":               "cri-o",
+		"/machine.slice/libpod-" + id + ".scope":                        "podman",
+		"/kubepods/burstable/pod" + testPodUID + "/" + id:               "",
+		"/docker/" + id + "/machine.slice/libpod-" + idOf(2) + ".scope": "podman",
+		"/lxc.payload.web": "lxc",
+		"/machine.slice/libpod-conmon-" + id + ".scope": "",
+	} {
+		if got := RuntimeOf(path); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+}
+
 // tree makes files below a directory. A value that is not a string is written as JSON.
 func tree(t *testing.T, files map[string]any) string {
 	t.Helper()

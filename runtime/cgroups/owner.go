@@ -75,9 +75,34 @@ func isUnit(name string) bool {
 }
 
 // runtimes lists how container runtimes begin the names of cgroups when systemd manages
-// them. An ID must follow: the cgroup of a process that only monitors a container
-// (conmon) has the same beginning.
-var runtimes = []string{"docker-", "cri-containerd-", "containerd-", "crio-", "libpod-", "libpod-payload-", "nerdctl-"}
+// them, and their names. An ID must follow: the cgroup of a process that only monitors a
+// container (conmon) has the same beginning.
+var runtimes = []struct{ prefix, name string }{
+	{"docker-", "docker"}, {"cri-containerd-", "containerd"}, {"containerd-", "containerd"}, {"crio-", "cri-o"},
+	{"libpod-", "podman"}, {"libpod-payload-", "podman"}, {"nerdctl-", "containerd"},
+}
+
+// RuntimeOf returns the name of the runtime of the innermost container in the path of a
+// cgroup, or "" if the path does not tell.
+func RuntimeOf(path string) (name string) {
+	above := ""
+	for part := range strings.SplitSeq(path, "/") {
+		if id := ContainerID(part); id != "" {
+			name = ""
+			for _, r := range runtimes {
+				if strings.HasPrefix(part, r.prefix) || part == id && above+"-" == r.prefix || strings.Contains(part, ":"+strings.TrimSuffix(r.prefix, "-")+":") {
+					name = r.name
+					break
+				}
+			}
+			if strings.HasPrefix(part, "lxc.payload.") {
+				name = "lxc"
+			}
+		}
+		above = part
+	}
+	return name
+}
 
 // ContainerID returns the ID of the container whose cgroup has that name, or "".
 //
@@ -97,8 +122,8 @@ func ContainerID(name string) string {
 	if i := strings.LastIndexByte(name, ':'); i >= 0 {
 		name = name[i+1:]
 	}
-	for _, prefix := range runtimes {
-		if id, ok := strings.CutPrefix(name, prefix); ok && isID(id) {
+	for _, r := range runtimes {
+		if id, ok := strings.CutPrefix(name, r.prefix); ok && isID(id) {
 			return id
 		}
 	}

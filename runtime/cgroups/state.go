@@ -15,6 +15,9 @@ type Container struct {
 	ID    string
 	Name  string // "" if unknown
 	Image string // without a tag or a digest; "" if unknown
+	// Ref is the image as the container was made with, ImageID its ID. The files of Podman and
+	// CRI-O have them in their list of containers; "" if unknown.
+	Ref, ImageID string
 	// Namespace and Pod are the names of the Kubernetes or Podman pod, "" if there is
 	// none. PodUID is as in Owner.
 	Namespace, Pod, PodUID string
@@ -217,8 +220,9 @@ func (s *states) storage() {
 	for _, dir := range []string{"/var/lib/containers/storage", "/run/containers/storage", "/home/*/.local/share/containers/storage", "/run/user/*/containers"} {
 		for _, path := range append(s.glob(dir+"/*-containers/containers.json"), s.glob(dir+"/*-containers/volatile-containers.json")...) {
 			var list []struct {
-				ID    string
-				Names []string
+				ID       string
+				Names    []string
+				Metadata string // JSON in a text
 			}
 			if !ReadJSON(path, &list) {
 				continue
@@ -230,6 +234,13 @@ func (s *states) storage() {
 				into := s.of(c.ID)
 				if len(c.Names) > 0 && into.Name == "" {
 					into.Name = c.Names[0]
+				}
+				var image struct {
+					Name string `json:"image-name"`
+					ID   string `json:"image-id"`
+				}
+				if json.Unmarshal([]byte(c.Metadata), &image) == nil && image.Name != "" {
+					into.Ref, into.ImageID, into.Image = image.Name, image.ID, repository(image.Name)
 				}
 			}
 		}

@@ -102,12 +102,24 @@ type session struct {
 // start runs gotrace with the given arguments.
 func start(t *testing.T, args ...string) *session {
 	t.Helper()
+	return startCommand(t, exec.Command(*gotrace, args...))
+}
+
+// startCommand is start for a command that becomes gotrace.
+func startCommand(t *testing.T, cmd *exec.Cmd) *session {
+	t.Helper()
 	needRoot(t)
-	s := &session{t: t, cmd: exec.Command(*gotrace, args...), done: make(chan error, 1)}
-	s.cmd.Env = append(os.Environ(), attachedLine+"=1")
+	s := &session{t: t, cmd: cmd, done: make(chan error, 1)}
+	if s.cmd.Env == nil {
+		s.cmd.Env = os.Environ()
+	}
+	s.cmd.Env = append(s.cmd.Env, attachedLine+"=1")
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
 	// In a separate process group, signals for gotrace do not reach the test.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if s.cmd.SysProcAttr == nil {
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	s.cmd.SysProcAttr.Setpgid = true
 	// Reading the rest of the output takes this long only if a child outlives
 	// gotrace, which is an error.
 	s.cmd.WaitDelay = patience / 2

@@ -2,6 +2,7 @@ package falco
 
 import (
 	"fmt"
+	"math/bits"
 	"sort"
 	"strconv"
 	"strings"
@@ -58,12 +59,11 @@ var containerFields = lazy.Value[map[string]field]{New: func() map[string]field 
 			}
 			return text("host")
 		},
-		// If no file tells, a container is taken as privileged if the process has all
-		// capabilities that the first process of the machine has.
+		// If no file tells, a container is taken as privileged if the process has nearly all
+		// capabilities.
 		"container.privileged": ofContainer(func(e *Event, c *container) datum {
 			if c.Privileged == nil {
-				first := e.table.Get(1)
-				return truth(first != nil && first.Permitted&^uint64(e.int(falco.CapPermitted)) == 0)
+				return truth(bits.OnesCount64(uint64(e.int(falco.CapPermitted))) >= privilegedCaps)
 			}
 			return truth(*c.Privileged)
 		}),

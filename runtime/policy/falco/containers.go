@@ -17,12 +17,13 @@ import (
 type owners struct {
 	root       string                // mount point of the hierarchy of version 2
 	byCgroup   map[uint64]string     // the container's ID; "": none
+	runtimes   map[string]string     // names of runtimes by ID, where cgroups tell
 	containers map[string]*container // by ID
 	system     cgroups.System
 }
 
 func newOwners() *owners {
-	o := &owners{byCgroup: map[uint64]string{}, containers: map[string]*container{}}
+	o := &owners{byCgroup: map[uint64]string{}, runtimes: map[string]string{}, containers: map[string]*container{}}
 	o.root, _ = cgroups.Version2("/proc")
 	return o
 }
@@ -32,7 +33,7 @@ func (o *owners) ofProcess(p *procs.Process) string {
 	id, ok := o.byCgroup[p.Cgroup]
 	if !ok && p.Cgroup != 0 && o.root != "" {
 		if path, found := cgroups.PathNow(o.root, p.Cgroup); found {
-			id = cgroups.OwnerOf(path).Container
+			id = o.ofPath(path)
 			if len(o.byCgroup) > maxCgroups {
 				clear(o.byCgroup)
 			}
@@ -43,24 +44,37 @@ func (o *owners) ofProcess(p *procs.Process) string {
 		return id
 	}
 	if p.Owner == nil { // of a runtime that uses hierarchies of version 1
-		owner := ownerNow(p.PID)
+		owner := o.now(p.PID)
 		p.Owner = &owner
 	}
 	return *p.Owner
 }
 
-// maxCgroups is the number of cgroups whose containers are kept.
+// ofPath returns the ID of the container that a cgroup belongs to, or "". It keeps the name
+// of its runtime.
+func (o *owners) ofPath(path string) string {
+	id := cgroups.OwnerOf(path).Container
+	if id != "" {
+		if len(o.runtimes) > maxCgroups {
+			clear(o.runtimes)
+		}
+		o.runtimes[id] = cgroups.RuntimeOf(path)
+	}
+	return id
+}
+
+// maxCgroups is the number of cgroups and containers that are kept.
 const maxCgroups = 1 << 14
 
-// ownerNow returns the ID of the container that a process is in now, by all its cgroups.
-func ownerNow(pid int32) string {
+// now returns the ID of the container that a process is in now, by all its cgroups.
+func (o *owners) now(pid int32) string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
 		return ""
 	}
 	for _, line := range strings.Split(string(data), "\n") {
 		if f := strings.SplitN(line, ":", 3); len(f) == 3 {
-			if id := cgroups.OwnerOf(f[2]).Container; id != "" {
+			if id := o.ofPath(f[2]); id != "" {
 				return id
 			}
 		}
@@ -101,6 +115,9 @@ func (o *owners) container(id string) *container {
 	if c != nil && (c.found || time.Since(c.looked) < lookForContainer) {
 		return c
 	}
+	if len(o.containers) > maxCgroups {
+		clear(o.containers)
+	}
 	c = &container{ID: id, looked: time.Now()}
 	o.containers[id] = c
 	c.docker(id)
@@ -111,12 +128,44 @@ func (o *owners) container(id string) *container {
 		if c.Name == "" {
 			c.Name = known.Name
 		}
+		if c.Image == "" {
+			c.Image = known.Ref
+		}
+		if c.ImageID == "" {
+			c.ImageID = known.ImageID
+		}
 		c.Pod, c.Namespace, c.PodUID = known.Pod, known.Namespace, known.PodUID
-		if c.Type == crio {
-			c.Labels = known.Labels
+		if c.Type != "docker" {
+			c.Labels = c.labels(known.Labels)
 		}
 	}
+	if c.Type == "" {
+		c.Type = o.runtimes[id]
+	}
 	return c
+}
+
+// labels returns the labels of a container from what its runtime keeps: without what the
+// runtime notes for itself, and with those that Kubernetes gives each container.
+func (c *container) labels(kept map[string]string) map[string]string {
+	labels := map[string]string{}
+	for key, value := range kept {
+		own := false
+		for _, prefix := range []string{"io.kubernetes.cri.", "io.kubernetes.cri-o.", "io.podman.", "io.container.", "org.opencontainers."} {
+			own = own || strings.HasPrefix(key, prefix)
+		}
+		if !own {
+			labels[key] = value
+		}
+	}
+	if c.Pod != "" && c.Namespace != "" {
+		for key, value := range map[string]string{"container.name": c.Name, "pod.name": c.Pod, "pod.namespace": c.Namespace, "pod.uid": c.PodUID} {
+			if value != "" {
+				labels["io.kubernetes."+key] = value
+			}
+		}
+	}
+	return labels
 }
 
 func first(pattern string) string {
@@ -229,17 +278,21 @@ func (c *container) config(path, kind string) {
 		c.Name = a["io.kubernetes.cri.container-name"]
 	}
 	if c.Privileged == nil {
-		all := len(s.Process.Capabilities.Bounding) >= 38
+		all := len(s.Process.Capabilities.Bounding) >= privilegedCaps || strings.EqualFold(a["io.podman.annotations.privileged"], "true")
 		c.Privileged = &all
 	}
 	if c.Mounts == nil {
 		for _, m := range s.Mounts {
 			mode := strings.Join(m.Options, ",")
-			rw := true
+			rw, propagation := true, ""
 			for _, o := range m.Options {
 				rw = rw && o != "ro"
+				switch strings.TrimPrefix(o, "r") {
+				case "private", "shared", "slave", "unbindable":
+					propagation = o
+				}
 			}
-			c.Mounts = append(c.Mounts, mount{m.Source, m.Destination, mode, "", rw})
+			c.Mounts = append(c.Mounts, mount{m.Source, m.Destination, mode, propagation, rw})
 		}
 	}
 	if c.HostPID == nil && len(s.Linux.Namespaces) > 0 {
@@ -256,10 +309,12 @@ func (c *container) config(path, kind string) {
 		}
 		c.HostPID, c.HostNet, c.HostIPC = &pid, &net, &ipc
 	}
-	if c.Labels == nil {
-		c.Labels = a
-	}
 }
+
+// privilegedCaps is the number of capabilities from which a container is taken as
+// privileged. The kernel has 41; a machine may not give out all of them. A container that
+// is not privileged has about 14.
+const privilegedCaps = 38
 
 func (c *container) containerd(id string) {
 	for _, run := range []string{"/run/containerd", "/run/k3s/containerd", "/var/snap/microk8s/common/run/containerd", "/run/docker/containerd"} {
