@@ -25,7 +25,7 @@ func (c *Cache) get(kind string, patterns []Pattern, compile func([]Pattern) (*A
 	var b strings.Builder
 	b.WriteString(kind)
 	for _, p := range patterns {
-		for _, s := range []string{p.Text, p.re.String()} {
+		for _, s := range []string{p.Text, p.expr} {
 			b.WriteByte(0xff) // is in no pattern that is valid UTF-8
 			b.WriteString(s)
 		}

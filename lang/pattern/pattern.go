@@ -17,6 +17,7 @@ import (
 // Pattern is a parsed pattern.
 type Pattern struct {
 	Text string // as written, for messages
+	expr string // the regular expression
 	re   *syntax.Regexp
 }
 
@@ -32,7 +33,7 @@ func Regexp(text string) (Pattern, error) {
 		}
 		return Pattern{}, err
 	}
-	return Pattern{text, re}, nil
+	return Pattern{text, text, re}, nil
 }
 
 // Expr returns a regular expression of package regexp that matches a text if one of

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/gotrace/gotrace/lang/pattern"
 )
@@ -34,7 +35,7 @@ func groupsOf(list []string) (g groups, ok bool) {
 			size, fit = n/2, 0
 			continue
 		}
-		if len(g) == maxGroups {
+		if len(list) > most(maxGroups-len(g), size, fit) {
 			return g, false
 		}
 		g = append(g, list[:n])
@@ -44,6 +45,18 @@ func groupsOf(list []string) (g groups, ok bool) {
 		}
 	}
 	return g, true
+}
+
+// most returns how many expressions can be in the next groups if each group fits, so that
+// a list that is too long is found before all groups are tried.
+func most(groups, size, fit int) (n int) {
+	for ; groups > 0; groups-- {
+		n += size
+		if fit++; fit == growAfter {
+			size, fit = min(2*size, groupSize), 0
+		}
+	}
+	return n
 }
 
 // maxGroups is the maximum number of groups. A text is searched once for each group.
@@ -149,7 +162,58 @@ func without(text, chars string) string {
 	if err != nil {
 		return `[^\x00-\x{10ffff}]`
 	}
-	return "(?:" + exclude(re, chars).String() + ")"
+	return "(?:" + write(exclude(re, chars)) + ")"
+}
+
+// write returns an expression as text, as its method String does. That takes milliseconds
+// for each class with a large range, which it searches for characters of both cases.
+func write(re *syntax.Regexp) string {
+	if !large(re) {
+		return re.String()
+	}
+	var b strings.Builder
+	if re.Op == syntax.OpCharClass {
+		for i := 0; i+1 < len(re.Rune); i += 2 {
+			fmt.Fprintf(&b, `\x{%x}-\x{%x}`, re.Rune[i], re.Rune[i+1])
+		}
+		return "[" + b.String() + "]"
+	}
+	for i, sub := range re.Sub {
+		if i > 0 && re.Op == syntax.OpAlternate {
+			b.WriteByte('|')
+		}
+		b.WriteString("(?:" + write(sub) + ")")
+	}
+	text := b.String()
+	switch re.Op {
+	case syntax.OpAlternate:
+		text = "(?:" + text + ")"
+	case syntax.OpStar:
+		text += "*"
+	case syntax.OpPlus:
+		text += "+"
+	case syntax.OpQuest:
+		text += "?"
+	case syntax.OpRepeat:
+		if re.Max < 0 {
+			text += fmt.Sprintf("{%d,}", re.Min)
+		} else {
+			text += fmt.Sprintf("{%d,%d}", re.Min, re.Max)
+		}
+	}
+	return text // OpConcat, OpCapture
+}
+
+// large reports whether an expression has a class with a large range.
+func large(re *syntax.Regexp) bool {
+	if re.Op == syntax.OpCharClass {
+		for i := 0; i+1 < len(re.Rune); i += 2 {
+			if re.Rune[i+1]-re.Rune[i] > unicode.MaxASCII {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(re.Sub, large)
 }
 
 func exclude(re *syntax.Regexp, chars string) *syntax.Regexp {

@@ -52,11 +52,27 @@ type Field struct {
 const MaxSize = 4 << 20
 
 // maxNodes is the maximum number of nodes of the documents of a file, with all aliases
-// resolved, and maxDepth that of nested nodes.
+// resolved, maxDepth that of nested nodes, and maxDocs that of documents.
 const (
-	maxNodes = 1 << 20
+	maxNodes = 1 << 18
 	maxDepth = 200
+	maxDocs  = 1 << 12
 )
+
+// tooMany returns the offset from which a text has more line breaks and commas than nodes
+// are allowed, or -1. The library builds the tree of a whole document before its nodes can
+// be counted, which takes seconds for a million of them.
+func tooMany(text string) int {
+	n := 0
+	for i := range len(text) {
+		if c := text[i]; c == '\n' || c == ',' || c == '\r' && !strings.HasPrefix(text[i+1:], "\n") {
+			if n++; n > maxNodes {
+				return i
+			}
+		}
+	}
+	return -1
+}
 
 // Read reads the documents of a file. It adds errors to diags.
 func Read(f *source.File, diags *source.Diags) (docs []*Node) {
@@ -64,9 +80,13 @@ func Read(f *source.File, diags *source.Diags) (docs []*Node) {
 		diags.Errorf(source.Span{File: f}, "the file is larger than %d MB", MaxSize>>20)
 		return nil
 	}
-	r := &reader{file: f, diags: diags, open: map[*yaml.Node]bool{}, lines: map[int]*line{}}
+	if at := tooMany(f.Text); at >= 0 {
+		diags.Errorf(source.Span{File: f, Start: at, End: at}, "the file has more than %d lines and values", maxNodes)
+		return nil
+	}
+	r := &reader{file: f, diags: diags, open: map[*yaml.Node]bool{}, lines: map[int]*line{}, aliased: map[*yaml.Node]aliased{}}
 	dec := yaml.NewDecoder(strings.NewReader(f.Text))
-	for {
+	for count := 0; ; {
 		var doc yaml.Node
 		err := dec.Decode(&doc)
 		if errors.Is(err, io.EOF) {
@@ -74,6 +94,10 @@ func Read(f *source.File, diags *source.Diags) (docs []*Node) {
 		}
 		if err != nil {
 			r.syntax(err)
+			return nil
+		}
+		if count++; count > maxDocs {
+			r.fail(&doc, "the file has more than %d documents", maxDocs)
 			return nil
 		}
 		if n := r.node(&doc, 0); n.Kind != Null {
@@ -92,6 +116,15 @@ type reader struct {
 	open   map[*yaml.Node]bool // aliases that are being resolved
 	lines  map[int]*line
 	failed bool
+
+	aliased map[*yaml.Node]aliased // what aliases stand for
+	deepest int                    // the largest depth so far
+}
+
+// aliased is what an alias stands for. All uses of an alias share it.
+type aliased struct {
+	node          *Node
+	nodes, height int // number of nodes in it, and how deep they are nested
 }
 
 // lineOf matches the line number in the library's messages, and aliasOf the alias in one
@@ -123,6 +156,14 @@ func (r *reader) fail(n *yaml.Node, format string, args ...any) *Node {
 	}
 	r.failed = true
 	return &Node{}
+}
+
+func (r *reader) tooLarge(n *yaml.Node) *Node {
+	return r.fail(n, "the file has more than %d values, with its aliases resolved", maxNodes)
+}
+
+func (r *reader) tooDeep(n *yaml.Node) *Node {
+	return r.fail(n, "values are nested more than %d deep", maxDepth)
 }
 
 // span returns the span of size bytes from a line and a column, both from 1 on. It ends
@@ -168,11 +209,12 @@ func (l *line) offset(col int) int {
 
 func (r *reader) node(n *yaml.Node, depth int) *Node {
 	if r.nodes++; r.nodes > maxNodes {
-		return r.fail(n, "the file has more than %d values, with its aliases resolved", maxNodes)
+		return r.tooLarge(n)
 	}
 	if depth > maxDepth {
-		return r.fail(n, "values are nested more than %d deep", maxDepth)
+		return r.tooDeep(n)
 	}
+	r.deepest = max(r.deepest, depth)
 	if r.failed {
 		return &Node{}
 	}
@@ -186,10 +228,7 @@ func (r *reader) node(n *yaml.Node, depth int) *Node {
 		if n.Alias == nil || r.open[n.Alias] {
 			return r.fail(n, "the alias *%s contains itself", n.Value)
 		}
-		r.open[n.Alias] = true
-		out := r.node(n.Alias, depth+1)
-		delete(r.open, n.Alias)
-		return out
+		return r.alias(n, depth)
 	case yaml.SequenceNode:
 		out := &Node{Kind: List, At: r.span(n.Line, n.Column, 1)}
 		for _, item := range n.Content {
@@ -205,6 +244,28 @@ func (r *reader) node(n *yaml.Node, depth int) *Node {
 		return &Node{At: at}
 	}
 	return &Node{Kind: Scalar, Value: n.Value, Quoted: quoted, At: at}
+}
+
+// alias returns what an alias stands for.
+func (r *reader) alias(n *yaml.Node, depth int) *Node {
+	if a, ok := r.aliased[n.Alias]; ok {
+		r.deepest = max(r.deepest, depth+a.height)
+		switch r.nodes += a.nodes; {
+		case r.nodes > maxNodes:
+			return r.tooLarge(n)
+		case depth+a.height > maxDepth:
+			return r.tooDeep(n)
+		}
+		return a.node
+	}
+	r.open[n.Alias] = true
+	nodes, deepest := r.nodes, r.deepest
+	r.deepest = depth
+	out := r.node(n.Alias, depth+1)
+	delete(r.open, n.Alias)
+	r.aliased[n.Alias] = aliased{out, r.nodes - nodes, r.deepest - depth}
+	r.deepest = max(r.deepest, deepest)
+	return out
 }
 
 // mapping returns a mapping. The entries of merge keys come last.

@@ -67,15 +67,24 @@ func TestHostile(t *testing.T) {
 	for i := 1; i < 12; i++ {
 		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 10), ", "))
 	}
+	deep := "a0: &a0 [x]\n"
+	for i := 1; i < 300; i++ {
+		deep += fmt.Sprintf("a%d: &a%d [*a%d]\n", i, i, i-1)
+	}
 	for _, c := range []struct{ name, yaml, want string }{
-		{"aliases without end", bomb, "ERROR: the file has more than 1048576 values, with its aliases resolved"},
+		{"aliases without end", bomb, "ERROR: the file has more than 262144 values, with its aliases resolved"},
+		{"aliases of aliases", deep, "ERROR: values are nested more than 200 deep"},
 		{"cycle", "a: &x [*x]\n", "ERROR: the alias *x contains itself"},
 		{"cycle of mappings", "a: &x\n  b: *x\n", "ERROR: the alias *x contains itself"},
 		{"unknown alias", "b: 1\na: *x\n", "f:2:4-6: ERROR: this is not YAML: unknown anchor 'x' referenced"},
 		{"nested", strings.Repeat("[", 300) + strings.Repeat("]", 300), "ERROR: values are nested more than 200 deep"},
 		{"nested very deep", strings.Repeat("[", 1000000), "ERROR: this is not YAML: exceeded max depth of 10000"},
 		{"large", strings.Repeat("a", MaxSize+1), "ERROR: the file is larger than 4 MB"},
-		{"many values", "[" + strings.Repeat("1,", maxNodes+1) + "]", "ERROR: the file has more than 1048576 values"},
+		{"many values", "[" + strings.Repeat("1,", maxNodes+1) + "]", "ERROR: the file has more than 262144 lines and values"},
+		{"many lines", strings.Repeat("- a\n", maxNodes+1), "ERROR: the file has more than 262144 lines and values"},
+		{"many lines of old Macs", strings.Repeat("- a\r", maxNodes+1), "ERROR: the file has more than 262144 lines and values"},
+		{"many documents", strings.Repeat("--- a\n", maxDocs+1), "ERROR: the file has more than 4096 documents"},
+
 		{"same key", "a: 1\na: 2\n", "f:2:1-2: ERROR: the key 'a' is given twice"},
 		{"list as a key", "[a]: 1\n", "f:1:1-2: ERROR: a key must be a single value"},
 		{"merged scalar", "a:\n  <<: 1\n", "ERROR: only mappings can be merged with '<<'"},
