@@ -151,7 +151,7 @@ func TestFalcoFileFields(t *testing.T) {
 		{"failed", "evt.type=openat and " + mine + " and fd.name=/nowhere/x", failed},
 		{"mode", "evt.type=fchmodat and " + mine, append(one("new"), "evt.arg.mode", "S_IXUSR|S_IWUSR|S_IRUSR|S_ISUID", "evt.arg.filename", dir+"/new")},
 		{"rename", "evt.type=renameat and " + mine, pair},
-		{"hard", "evt.type=linkat and " + mine, []any{"evt.arg.oldpath", dir + "/two", "evt.arg.newpath", dir + "/three", "fs.path.source", dir + "/three", "fs.path.target", dir + "/two"}},
+		{"hard", "evt.type=linkat and " + mine, []any{"evt.arg.oldpath", dir + "/two", "evt.arg.newpath", dir + "/three", "evt.rawarg.newpath", dir + "/d/../three", "fs.path.source", dir + "/three", "fs.path.target", dir + "/two"}},
 		{"soft", "evt.type=symlinkat and " + mine, []any{"evt.arg.target", "two", "evt.arg.linkpath", dir + "/four", "fs.path.source", dir + "/four", "fs.path.target", dir + "/two"}},
 		{"unlink", "evt.type=unlinkat and " + mine + " and fs.path.nameraw=two", one("two")},
 		{"rmdir", "evt.type=unlinkat and " + mine + " and evt.arg.flags=AT_REMOVEDIR", one("d")},
@@ -181,7 +181,7 @@ func TestFalcoFileFields(t *testing.T) {
 		}
 		check(unix.Fchmodat(unix.AT_FDCWD, "new", 0o4700, 0))
 		check(unix.Renameat(unix.AT_FDCWD, "new", unix.AT_FDCWD, "./two"))
-		check(unix.Linkat(unix.AT_FDCWD, "two", unix.AT_FDCWD, "three", 0))
+		check(unix.Linkat(unix.AT_FDCWD, "two", unix.AT_FDCWD, dir+"/d/../three", 0))
 		check(unix.Symlinkat("two", unix.AT_FDCWD, "four"))
 		check(unix.Unlinkat(unix.AT_FDCWD, "two", 0))
 		check(unix.Unlinkat(unix.AT_FDCWD, "d", unix.AT_REMOVEDIR))

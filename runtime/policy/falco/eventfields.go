@@ -326,8 +326,7 @@ func (e *Event) param(p *falco.Param) (raw, shown datum) {
 			return datum{}, datum{}
 		}
 		if p.Kind == falco.Path {
-			abs, _ := e.pathOf(p)
-			if !strings.HasPrefix(s, "/") && s != "" {
+			if abs, _ := e.pathOf(p); abs != s && s != "" {
 				return text(s), text(abs)
 			}
 		}
