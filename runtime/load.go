@@ -108,6 +108,7 @@ func (s *Session) load() error {
 		Debug:     cfg.ShowDebugInfo || s.opt.Profiles,
 		DebugDirs: s.opt.DebugDirs,
 		Fetch:     s.opt.FetchDebug,
+		InUse:     s.processesInUse,
 	})
 	s.env = newEnv(s)
 	if err := s.loadMaps(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/symbols"
+	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // userCode is what a session knows about the code of processes: the symbols of their
@@ -141,9 +142,70 @@ func (s *Session) reportSymbols() {
 	if s.syms.Unanswered() > 0 {
 		fmt.Fprintln(s.opt.Stderr, "WARNING: addresses in files on file systems that do not answer have no names")
 	}
-	if n := s.syms.Forgotten(); n > 0 {
-		fmt.Fprintf(s.opt.Stderr, "WARNING: addresses of %d ended processes have no names: the mappings of at most the last %d are kept\n", n, symbols.MaxEnded)
+	if n, dropped := s.syms.Forgotten(); n > 0 {
+		fmt.Fprintf(s.opt.Stderr, "WARNING: addresses of %d ended processes have no names: there was no room for the mappings of %d that ended first\n", n, dropped)
 	}
+	if n := s.syms.Ambiguous(); n > 0 {
+		fmt.Fprintf(s.opt.Stderr, "WARNING: %d process IDs were reused by programs with code at the same addresses: names may be those of the later program\n", n)
+	}
+}
+
+// processesInUse calls note with the processes that have addresses in maps of the script.
+func (s *Session) processesInUse(note func(pid int)) {
+	e := noter{s.env, note}
+	for i := range s.obj.Maps {
+		m := &s.obj.Maps[i]
+		r := s.readers[m]
+		if r == nil || !s.eachUserValue(m.Key, nil, nil) && !s.eachUserValue(m.Value, nil, nil) {
+			continue
+		}
+		entries, err := r.Read(nil)
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			s.eachUserValue(m.Key, entry.Key, e)
+			s.eachUserValue(m.Value, entry.Value, e)
+		}
+	}
+}
+
+// eachUserValue formats each part of data, a value of type t, that names user addresses,
+// unless data is nil. It reports whether the type has such parts.
+func (s *Session) eachUserValue(t *types.Type, data []byte, e builtins.Env) bool {
+	found := false
+	eachOpaque(t, 0, func(t *types.Type, off int) {
+		if d := s.defs.ForType(t.Name); d != nil && d.UserSymbols {
+			found = true
+			if off+t.Size <= len(data) {
+				d.Format(e, t, data[off:off+t.Size])
+			}
+		}
+	})
+	return found
+}
+
+// noter is an Env that reports the processes whose addresses are formatted.
+type noter struct {
+	builtins.Env
+	note func(pid int)
+}
+
+func (e noter) Symbols() builtins.Symbols { return noterSymbols{e.Env.Symbols(), e.note} }
+
+type noterSymbols struct {
+	builtins.Symbols
+	note func(pid int)
+}
+
+func (n noterSymbols) User(pid int, _ uint64) string {
+	n.note(pid)
+	return ""
+}
+
+func (n noterSymbols) Frames(pid int, _ []uint64, _ string) []value.Frame {
+	n.note(pid)
+	return nil
 }
 
 // survey reads the memory maps of all processes that exist at the start, as the log

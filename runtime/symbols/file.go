@@ -249,13 +249,13 @@ func (id fileID) is(name string, st os.FileInfo) bool {
 // vdsoFile reads the vDSO from this process's memory. The kernel maps the same code
 // into every process.
 func vdsoFile(proc string) *file {
-	self := newProcess(os.Getpid())
-	self.read(proc)
-	for _, m := range self.current().maps {
+	self := os.Getpid()
+	maps, _ := readMaps(proc, self)
+	for _, m := range maps {
 		if m.file.path != vdso {
 			continue
 		}
-		mem, err := os.Open(filepath.Join(proc, strconv.Itoa(self.pid), "mem"))
+		mem, err := os.Open(filepath.Join(proc, strconv.Itoa(self), "mem"))
 		if err != nil {
 			break
 		}

@@ -44,6 +44,9 @@ type jitted struct {
 	checked           time.Time // when the files were last looked at
 }
 
+// size returns about the number of bytes that the functions take.
+func (j *jitted) size() int { return 128 * (len(j.fromMap) + len(j.fromDump)) }
+
 // grown is a file that has been read up to some offset.
 type grown struct {
 	id   [2]uint64 // device and inode

@@ -1,78 +1,293 @@
 package symbols
 
 import (
+	"encoding/binary"
 	"os"
+	"slices"
 	"strconv"
 )
 
 // past holds the processes that have ended, in order of their end, as long as there is
-// room for them.
+// room for them. A process takes about 70 bytes, as most processes map the same files as
+// others and differ only in the addresses: see shape. If there is no more room, only
+// processes that are in use are kept of those that ended first.
 type past struct {
-	lives   []ended
-	size    int    // sum of their sizes
-	dropped bitset // IDs of processes that are no longer kept
-	missed  int    // number of them that were looked up
+	most      int // bytes that it may take
+	inUse     func(note func(pid int))
+	size      int // bytes that it takes, without shapes
+	blocks    []*block
+	first     uint64            // number of the first life in the first block
+	newest    map[int32]uint64  // the last life of each ID
+	jits      map[uint64]jitted // generated functions, by the number of the life
+	shapes    shapeTable
+	lost      int                   // lives that were dropped
+	older     map[int32][]olderLife // those kept of blocks that were dropped
+	sizeOlder int                   // bytes that they take
+	dropped   bitset                // IDs of processes that are no longer kept
+	missed    int                   // number of them that were looked up
 }
 
-// ended is one of the processes that have had an ID.
-type ended struct {
-	p    *process
-	life int
-	size int
+// block holds lives that are dropped together.
+type block struct {
+	lives [blockLives]life
+	n     int
+	bytes []byte // the images of the lives, see past.pack
+}
+
+// life is one of the processes that have had an ID.
+type life struct {
+	pid, parent int32
+	before      uint32 // distance to the number of the former life with the ID; 0: none is kept
+	at          uint32 // its place in the block's bytes
+}
+
+// olderLife is a life that is in no block.
+type olderLife struct {
+	life
+	number uint64
+	bytes  []byte
 }
 
 const (
-	// MaxEnded is the number of ended processes that are kept.
-	MaxEnded = 32 << 10
-	// maxPastSize is the sum of their sizes. A mapping takes about 50 bytes.
-	maxPastSize = 16 * MaxEnded
+	// maxPast is the number of bytes that past takes, for about a million processes.
+	maxPast = 64 << 20
 	// maxPID is the greatest number of processes that Linux allows, on 64 bits.
 	maxPID = 4 << 20
+
+	blockLives = 1024
+	blockSize  = 16*blockLives + 64
+	// perLife is what a life takes in newest.
+	perLife = 32
+	// perOlder is what an olderLife takes, without its bytes.
+	perOlder = 96
 )
 
-// Ended records the end of a process. User keeps the process until MaxEnded others have
-// ended, or fewer if they had many mappings.
+// Ended records the end of a process. User keeps what the process mapped as long as
+// there is room.
 func (u *User) Ended(pid int) {
-	p := u.procs[pid]
-	if p == nil || p.ended {
-		return
+	if p := u.procs[pid]; p != nil {
+		delete(u.procs, pid)
+		u.past.add(p)
 	}
-	p.ended, p.held = true, p.size()
-	u.past.lives = append(u.past.lives, ended{p, p.life, p.held})
-	u.past.size += p.held
-	u.trim()
 }
 
-// recount updates the size of a process after a lookup. If it has ended, the size may have
-// grown.
-func (u *User) recount(p *process) {
-	if !p.ended || p.size() == p.held {
+// add keeps a process that has ended.
+func (h *past) add(p *process) {
+	if len(p.images) == 1 && len(p.current().maps) == 0 && p.jit.size() == 0 || p.pid != int(int32(p.pid)) {
 		return
 	}
-	for i := range u.past.lives {
-		if e := &u.past.lives[i]; e.p == p && e.life == p.life {
-			p.held = p.size()
-			u.past.size += p.held - e.size
-			e.size = p.held
-		}
+	if h.newest == nil {
+		h.newest, h.jits = map[int32]uint64{}, map[uint64]jitted{}
 	}
-	u.trim()
+	if len(h.blocks) == 0 || h.blocks[len(h.blocks)-1].n == blockLives {
+		h.blocks = append(h.blocks, &block{})
+		h.size += blockSize
+	}
+	number := h.next()
+	b := h.blocks[len(h.blocks)-1]
+	l := &b.lives[b.n]
+	*l = life{pid: int32(p.pid), parent: int32(p.parent), at: uint32(len(b.bytes))}
+	if n, ok := h.newest[l.pid]; ok && number-n < 1<<32 {
+		l.before = uint32(number - n)
+	}
+	h.newest[l.pid] = number
+	room := cap(b.bytes)
+	b.bytes = h.pack(b.bytes, p.images)
+	if b.n++; b.n == blockLives {
+		b.bytes = slices.Clone(b.bytes)
+	}
+	h.size += perLife + cap(b.bytes) - room
+	h.keepJit(number, &p.jit)
+	h.trim()
 }
 
-// trim drops the processes that ended first until there is room for the others. It keeps
-// the one that ended last.
-func (u *User) trim() {
-	h := &u.past
-	for len(h.lives) > MaxEnded || h.size > maxPastSize && len(h.lives) > 1 {
-		old := h.lives[0]
-		h.lives[0] = ended{} // so that it can be collected
-		h.lives = h.lives[1:]
-		h.size -= old.size
-		if !old.p.drop(old.life) {
-			delete(u.procs, old.p.pid)
-		}
-		h.dropped.set(old.p.pid, true)
+// next returns the number of the next life.
+func (h *past) next() uint64 {
+	if len(h.blocks) == 0 {
+		return h.first
 	}
+	return h.first + uint64(len(h.blocks)-1)*blockLives + uint64(h.blocks[len(h.blocks)-1].n)
+}
+
+// keepJit keeps the generated functions of a life, or what was read of them since.
+func (h *past) keepJit(number uint64, j *jitted) {
+	old := h.jits[number]
+	if n := j.size(); n > 0 {
+		h.size += n - old.size()
+		h.jits[number] = *j
+	}
+}
+
+// trim makes room if there is none: it drops processes that ended first and are not in
+// use. It keeps those that ended last.
+func (h *past) trim() {
+	if h.size+h.shapes.size <= h.most || len(h.blocks) < 2 {
+		return
+	}
+	var used bitset
+	if h.inUse != nil {
+		h.inUse(func(pid int) { used.set(pid, true) })
+	}
+	h.trimOlder(used)
+	for h.size+h.shapes.size > h.most/4*3 && len(h.blocks) > 1 {
+		old := h.blocks[0]
+		h.blocks[0] = nil // so that it can be collected
+		h.blocks = h.blocks[1:]
+		h.size -= blockSize + cap(old.bytes) + perLife*blockLives
+		for i := range old.lives {
+			l, number := &old.lives[i], h.first+uint64(i)
+			if h.newest[l.pid] == number {
+				delete(h.newest, l.pid)
+			}
+			if images := old.bytes[l.at:]; used.has(int(l.pid)) && h.sizeOlder < h.most/2 {
+				images = images[:h.length(images)]
+				h.older[l.pid] = append(h.older[l.pid], olderLife{*l, number, slices.Clone(images)})
+				h.grow(len(images) + perOlder)
+			} else {
+				h.drop(l, number, images)
+			}
+		}
+		h.first += blockLives
+	}
+}
+
+// trimOlder drops the older lives that are no longer in use.
+func (h *past) trimOlder(used bitset) {
+	if h.older == nil {
+		h.older = map[int32][]olderLife{}
+	}
+	for pid, list := range h.older {
+		if used.has(int(pid)) {
+			continue
+		}
+		for i := range list {
+			h.grow(-len(list[i].bytes) - perOlder)
+			h.drop(&list[i].life, list[i].number, list[i].bytes)
+		}
+		delete(h.older, pid)
+	}
+}
+
+// grow adds to the size of the older lives.
+func (h *past) grow(n int) {
+	h.size += n
+	h.sizeOlder += n
+}
+
+// drop gives up what a life has besides the bytes of its images.
+func (h *past) drop(l *life, number uint64, images []byte) {
+	h.release(images)
+	if j, ok := h.jits[number]; ok {
+		h.size -= j.size()
+		delete(h.jits, number)
+	}
+	h.lost++
+	h.dropped.set(int(l.pid), true)
+}
+
+// lives calls f with every process that had an ID and has ended, the last one first,
+// until f returns false.
+func (h *past) lives(pid int, f func(p *process, number uint64) bool) {
+	number, ok := h.newest[int32(pid)]
+	for ok && number >= h.first {
+		b := h.blocks[(number-h.first)/blockLives]
+		l := &b.lives[(number-h.first)%blockLives]
+		if !f(h.process(l, number, b.bytes[l.at:]), number) {
+			return
+		}
+		ok = l.before > 0
+		number -= uint64(l.before)
+	}
+	for _, o := range slices.Backward(h.older[int32(pid)]) {
+		if !f(h.process(&o.life, o.number, o.bytes), o.number) {
+			return
+		}
+	}
+}
+
+// process returns a process that has ended.
+func (h *past) process(l *life, number uint64, images []byte) *process {
+	return &process{pid: int(l.pid), parent: int(l.parent), images: h.unpack(images), jit: h.jits[number]}
+}
+
+// last returns the process that had an ID last, or nil.
+func (h *past) last(pid int) (last *process) {
+	h.lives(pid, func(p *process, _ uint64) bool {
+		last = p
+		return false
+	})
+	return last
+}
+
+// pack appends images to b. Each is the number of its shape and, unless the addresses are
+// those of the shape, the distances between the starts of its mappings in pages.
+func (h *past) pack(b []byte, images []*image) []byte {
+	b = binary.AppendUvarint(b, uint64(len(images)))
+	for _, im := range images {
+		n, s := h.shapes.of(im)
+		b = binary.AppendUvarint(b, uint64(n))
+		if s.fixed {
+			continue
+		}
+		from := uint64(0)
+		for i := range im.maps {
+			page := im.maps[i].start >> pageBits
+			b = binary.AppendUvarint(b, page-from)
+			from = page
+		}
+	}
+	return b
+}
+
+// unpack returns the images that pack has appended.
+func (h *past) unpack(b []byte) []*image {
+	images := make([]*image, number(&b))
+	for i := range images {
+		s := h.shapes.list[number(&b)]
+		im := &image{maps: slices.Clone(s.maps)}
+		page := uint64(0)
+		for j := range im.maps {
+			if m := &im.maps[j]; !s.fixed {
+				page += number(&b)
+				m.start += page << pageBits
+				m.end += page << pageBits
+			}
+		}
+		images[i] = im
+	}
+	return images
+}
+
+// release takes back the shapes of the images that pack has appended.
+func (h *past) release(b []byte) {
+	h.skip(&b, h.shapes.release)
+}
+
+// length returns the length of the images that pack has appended.
+func (h *past) length(b []byte) int {
+	rest := b
+	h.skip(&rest, func(uint32) {})
+	return len(b) - len(rest)
+}
+
+// skip removes images from the beginning of b and calls f with their shapes.
+func (h *past) skip(b *[]byte, f func(n uint32)) {
+	for range number(b) {
+		n := number(b)
+		if s := h.shapes.list[n]; !s.fixed {
+			for range s.maps {
+				number(b)
+			}
+		}
+		f(uint32(n))
+	}
+}
+
+// number removes a number from the beginning of b.
+func number(b *[]byte) uint64 {
+	v, n := binary.Uvarint(*b)
+	*b = (*b)[n:]
+	return v
 }
 
 // miss records that addresses of a process were looked up and none of them is known.
@@ -84,8 +299,8 @@ func (h *past) miss(pid int) {
 }
 
 // Forgotten returns the number of processes that were looked up after their mappings
-// had been dropped.
-func (u *User) Forgotten() int { return u.past.missed }
+// had been dropped, and the number of all that were dropped.
+func (u *User) Forgotten() (missed, dropped int) { return u.past.missed, u.past.lost }
 
 // sweep finds processes whose end was not reported.
 func (u *User) sweep() {

@@ -11,31 +11,26 @@ import (
 	"time"
 )
 
-// process holds the memory maps and the perf map of one process ID. The ID may have been
-// used by several processes, and each of them may have executed several programs.
-// An image holds the mappings of one program.
+// process holds the memory maps and the perf map of one process, which may have executed
+// several programs. An image holds the mappings of one program.
 type process struct {
 	pid    int
 	parent int      // 0: not known
 	start  string   // start time of the process, to detect a reused ID; "": not read yet
 	images []*image // oldest first, never empty
-	life   int      // counts the processes that have had the ID
 	readAt time.Time
-	ended  bool
-	held   int // size that User counts for the life if it has ended
 
 	jit jitted
 }
 
 func newProcess(pid int) *process { return &process{pid: pid, images: []*image{{}}} }
 
-// maxImages is the number of programs that are kept for a process ID.
+// maxImages is the number of programs that are kept for a process.
 const maxImages = 8
 
 // image is the list of executable mappings of one program, sorted by address.
 type image struct {
 	maps   []mapping
-	life   int  // the one of the process that the image belongs to
 	shared bool // another image uses the same array of mappings
 }
 
@@ -66,60 +61,15 @@ func (p *process) renew(im *image) {
 	if len(p.current().maps) == 0 {
 		p.images = p.images[:len(p.images)-1]
 	}
-	im.life = p.life
 	p.images = append(p.images, im)
 	if n := len(p.images); n > maxImages {
 		p.images = slices.Delete(p.images, 0, n-maxImages)
 	}
 }
 
-// reborn resets the process when another process has its ID. If the end of the former one is
-// not known, the images of both are dropped together.
-func (p *process) reborn(im *image) {
-	if p.ended {
-		p.life++
-	}
-	p.renew(im)
-	p.start, p.jit, p.ended, p.held = "", jitted{}, false, 0
-}
-
-// size returns the number of images, mappings and generated functions that are kept for
-// the latest life only.
-func (p *process) size() int {
-	n := len(p.jit.fromMap) + len(p.jit.fromDump)
-	for _, im := range p.images {
-		if im.life == p.life {
-			if n++; !im.shared {
-				n += len(im.maps)
-			}
-		}
-	}
-	return n
-}
-
-// drop removes the images of an earlier life. It returns false if there is no later one.
-func (p *process) drop(life int) bool {
-	if life == p.life {
-		return false
-	}
-	p.images = slices.DeleteFunc(p.images, func(im *image) bool { return im.life == life })
-	return true
-}
-
-// read reads the memory map. If the process has ended, read keeps the known map.
-func (p *process) read(proc string) {
-	p.readAt = time.Now()
-	p.take(readMaps(proc, p.pid))
-}
-
-// take stores the memory map of the process that started at start.
+// take stores the memory map of the process.
 func (p *process) take(maps []mapping, start string) {
-	if len(maps) == 0 {
-		return
-	}
-	if p.ended || p.start != "" && p.start != start {
-		p.reborn(&image{})
-	} else if executed(p.current().maps, maps) {
+	if executed(p.current().maps, maps) {
 		p.renew(&image{})
 	}
 	p.start = start

@@ -12,6 +12,7 @@
 package symbols
 
 import (
+	"math/bits"
 	"os"
 	"slices"
 	"strings"
@@ -39,6 +40,10 @@ type View struct {
 	Demangle bool   // show C++ and Rust names as in their source
 	Cache    CacheMode
 
+	// InUse calls note with the IDs of the processes whose addresses will still be looked
+	// up, though they may have ended long ago. It may be nil.
+	InUse func(note func(pid int))
+
 	// Debug adds source lines and inlined functions if there is debug information.
 	Debug     bool
 	DebugDirs []string // directories that are searched first for separate debug files
@@ -61,6 +66,7 @@ type User struct {
 	keep    keeper
 	devices Devices
 	past    past
+	shared  bitset  // IDs with addresses of which it is not known which process had them
 	fresh   int     // number of processes that may be added until sweep is called
 	opened  []*file // those in files
 	lookups int     // number of stacks that were looked up
@@ -72,7 +78,7 @@ func NewUser(opt View) *User {
 		opt.ProcRoot = "/proc"
 	}
 	u := &User{
-		opt: opt, procs: map[int]*process{}, files: map[fileID]*file{}, builds: map[string]*file{},
+		opt: opt, procs: map[int]*process{}, files: map[fileID]*file{}, builds: map[string]*file{}, past: past{most: maxPast, inUse: opt.InUse},
 		ids: map[fileID]*fileID{}, names: map[string]string{}, fresh: minSweep,
 		keep: keeper{proc: opt.ProcRoot, held: map[fileID]*os.File{}},
 	}
@@ -109,16 +115,13 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 		return out
 	}
 	u.lookups++
-	p := u.procs[pid]
-	if p == nil {
-		p = u.Know(pid)
-	} else if u.opt.Cache == NoCache {
-		p.read(u.opt.ProcRoot)
+	if u.opt.Cache == NoCache {
+		u.Know(pid)
 	}
-	im, mapped := u.imageOf(p, addrs)
-	if mapped < len(addrs) && time.Since(p.readAt) > stale {
-		p.read(u.opt.ProcRoot)
-		im, mapped = u.imageOf(p, addrs)
+	c, mapped := u.programOf(pid, addrs)
+	if p := u.procs[pid]; mapped < len(addrs) && (p == nil || time.Since(p.readAt) > stale) {
+		u.Know(pid)
+		c, mapped = u.programOf(pid, addrs)
 	}
 	if mapped == 0 { // a former process with the ID may have had them
 		u.past.miss(pid)
@@ -128,7 +131,11 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 			out = append(out, Frame{})
 			continue
 		}
-		out = u.frames(out, p, im, a, i > 0)
+		out = u.frames(out, c.p, c.im, a, i > 0)
+	}
+	if c.ended {
+		u.past.keepJit(c.number, &c.p.jit)
+		u.past.trim()
 	}
 	return out
 }
@@ -138,9 +145,7 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned bool) []Frame {
 	m := im.find(addr)
 	if m == nil || !m.named() {
-		out = append(out, p.jitFrame(u.opt.ProcRoot, im, addr))
-		u.recount(p)
-		return out
+		return append(out, p.jitFrame(u.opt.ProcRoot, im, addr))
 	}
 	f := u.fileOf(p, m)
 	frame := Frame{Addr: addr, Module: m.file.path, BuildID: f.buildID, InFile: addr - m.start + m.offset}
@@ -183,44 +188,103 @@ func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned 
 	return append(out, frame)
 }
 
-// imageOf returns the image of a process that maps most of the addresses, and the
-// number of addresses that it maps. Ties are decided by the number of addresses in
-// functions, and then in favour of the newest image.
-func (u *User) imageOf(p *process, addrs []uint64) (im *image, mapped int) {
-	if len(p.images) == 1 {
-		return p.images[0], p.images[0].mapped(addrs)
-	}
-	named := -1 // number of addresses in functions of im; -1: not counted
-	count := func(im *image) (n int) {
-		for _, a := range addrs {
-			if m := im.find(a); m != nil && m.named() {
-				f := u.fileOf(p, m)
-				if f.x == nil {
-					continue
-				}
-				pc, ok := f.x.Addr(a - m.start + m.offset)
-				if _, known := f.symbol(pc); ok && known {
-					n++
-				}
-			}
+// candidate is one of the programs that processes with one ID have executed.
+type candidate struct {
+	p      *process
+	im     *image
+	ended  bool
+	number uint64 // of the life, if the process has ended
+}
+
+// candidates returns the programs of the processes that have had an ID, the newest first.
+func (u *User) candidates(pid int) []candidate {
+	var list []candidate
+	add := func(p *process, ended bool, number uint64) bool {
+		for _, im := range slices.Backward(p.images) {
+			list = append(list, candidate{p, im, ended, number})
 		}
-		return n
+		return true
 	}
-	for _, older := range slices.Backward(p.images) {
-		n := older.mapped(addrs)
+	if p := u.procs[pid]; p != nil {
+		add(p, false, 0)
+	}
+	u.past.lives(pid, func(p *process, number uint64) bool { return add(p, true, number) })
+	if len(list) == 0 {
+		add(newProcess(pid), false, 0)
+	}
+	return list
+}
+
+// programOf returns the program that maps most of the addresses, and the number of
+// addresses that it maps. Ties are decided by the number of addresses in functions, and
+// then in favour of the newest program.
+func (u *User) programOf(pid int, addrs []uint64) (best candidate, mapped int) {
+	list := u.candidates(pid)
+	best = list[0]
+	mapped = best.im.mapped(addrs)
+	named := -1    // number of addresses in functions of best; -1: not counted
+	rival := false // another process has other functions at all of these addresses
+	for _, c := range list[1:] {
+		n := c.im.mapped(addrs)
 		switch {
-		case im == nil || n > mapped:
-			im, mapped, named = older, n, -1
-		case n == mapped && n > 0:
+		case n > mapped:
+			best, mapped, named, rival = c, n, -1, false
+		case n == mapped && n > 0 && !sameCode(c.im, best.im, addrs):
 			if named < 0 {
-				named = count(im)
+				named = u.inFunctions(best, addrs)
 			}
-			if c := count(older); c > named {
-				im, named = older, c
+			k := u.inFunctions(c, addrs)
+			if k > named {
+				best, named, rival = c, k, false
+			} else if k == named && k > 0 && c.p != best.p {
+				rival = true
 			}
 		}
 	}
-	return im, mapped
+	if rival {
+		u.shared.set(pid, true)
+	}
+	return best, mapped
+}
+
+// inFunctions returns the number of addresses in functions of a program.
+func (u *User) inFunctions(c candidate, addrs []uint64) (n int) {
+	for _, a := range addrs {
+		if m := c.im.find(a); m != nil && m.named() {
+			f := u.fileOf(c.p, m)
+			if f.x == nil {
+				continue
+			}
+			pc, ok := f.x.Addr(a - m.start + m.offset)
+			if _, known := f.symbol(pc); ok && known {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Ambiguous returns the number of process IDs with addresses that are code of several
+// processes which have had the ID.
+func (u *User) Ambiguous() (n int) {
+	for _, word := range u.shared {
+		n += bits.OnesCount64(word)
+	}
+	return n
+}
+
+// sameCode reports whether two images map the same code at the addresses.
+func sameCode(a, b *image, addrs []uint64) bool {
+	for _, addr := range addrs {
+		m, n := a.find(addr), b.find(addr)
+		if m == nil && n == nil {
+			continue
+		}
+		if m == nil || n == nil || *m.file != *n.file || m.offset-m.start != n.offset-n.start {
+			return false
+		}
+	}
+	return true
 }
 
 // mapped returns the number of addresses that are in mappings.
@@ -235,14 +299,29 @@ func (im *image) mapped(addrs []uint64) (n int) {
 
 // Know reads the memory map of a process now, so that it is known after the process
 // has ended.
-func (u *User) Know(pid int) *process {
-	p := u.process(pid)
-	p.read(u.opt.ProcRoot)
-	if len(p.current().maps) == 0 {
-		u.past.miss(pid)
+func (u *User) Know(pid int) {
+	maps, start := readMaps(u.opt.ProcRoot, pid)
+	u.know(pid, maps, start)
+}
+
+// know stores the memory map of the process that started at start. If the process has
+// ended, there is none, and the known map stays.
+func (u *User) know(pid int, maps []mapping, start string) {
+	p := u.procs[pid]
+	if p != nil && len(maps) > 0 && p.start != "" && p.start != start {
 		u.Ended(pid)
+		p = nil
 	}
-	return p
+	if p == nil {
+		if len(maps) == 0 {
+			return
+		}
+		p = u.process(pid)
+	}
+	p.readAt = time.Now()
+	if len(maps) > 0 {
+		p.take(maps, start)
+	}
 }
 
 func (u *User) process(pid int) *process {
@@ -259,9 +338,12 @@ func (u *User) process(pid int) *process {
 
 // running returns the process that has an ID now.
 func (u *User) running(pid int) *process {
+	if p := u.procs[pid]; p != nil {
+		return p
+	}
 	p := u.process(pid)
-	if p.ended { // the log has lost the fork, or only the main thread has ended
-		p.reborn(p.current().copy())
+	if last := u.past.last(pid); last != nil { // the log has lost the fork, or only the main thread has ended
+		p.images[0] = last.current().copy()
 	}
 	return p
 }
@@ -336,11 +418,18 @@ const (
 func (u *User) Forked(pid, parent int) {
 	from := u.procs[parent]
 	if from == nil {
-		from = u.Know(parent)
+		u.Know(parent)
+		from = u.procs[parent]
 	}
+	if from == nil { // its main thread has ended
+		from = u.past.last(parent)
+	}
+	u.Ended(pid) // the log has lost the end of the former process
 	p := u.process(pid)
-	p.reborn(from.current().copy())
 	p.parent = parent
+	if from != nil {
+		p.images[0] = from.current().copy()
+	}
 }
 
 // Executed records that a process executed another program, which unmapped all of

@@ -182,9 +182,8 @@ func TestPerfMap(t *testing.T) {
 
 func TestVDSO(t *testing.T) {
 	u := NewUser(View{})
-	p := newProcess(os.Getpid())
-	p.read("/proc")
-	for _, m := range p.current().maps {
+	maps, _ := readMaps("/proc", os.Getpid())
+	for _, m := range maps {
 		if m.file.path != vdso {
 			continue
 		}
