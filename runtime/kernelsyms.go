@@ -11,7 +11,7 @@ import (
 // opened, whether or not they are still loaded. /proc/kallsyms has only those that
 // are loaded when it is read.
 type programLog struct {
-	perfLog
+	*perfLog
 	seen []programRange // sorted by address; none overlap
 }
 

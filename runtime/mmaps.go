@@ -15,11 +15,24 @@ import (
 // The addresses are then looked up in this log. The log costs a little when a
 // process starts, and nothing when an event of the script fires.
 type mmapLog struct {
-	perfLog
+	*perfLog
 	family map[int]bool // the child and its descendants
 	forked int          // number of forks in the family
 	lost   uint64       // records that did not fit into the buffer
+	inodes map[inode]fileName
 }
+
+// inode identifies a file in a record, fileName in /proc/PID/maps.
+type (
+	inode struct {
+		major, minor uint32
+		number       uint64
+	}
+	fileName struct{ dev, inode string }
+)
+
+// maxInodes is the number of files of which names are cached.
+const maxInodes = 16 << 10
 
 // processWatcher receives what the log records. *symbols.User implements it.
 type processWatcher interface {
@@ -80,11 +93,11 @@ func (l *mmapLog) note(syms processWatcher, body []byte) {
 		if len(body) <= mmap2Fixed || pid <= 0 { // a mapping of the kernel itself
 			return
 		}
+		name := l.fileName(inode{ne.Uint32(body[40:]), ne.Uint32(body[44:]), ne.Uint64(body[48:])})
 		start, length := ne.Uint64(body[16:]), ne.Uint64(body[24:])
 		syms.Mapped(pid, symbols.Mapping{
 			Start: start, End: start + length, Offset: ne.Uint64(body[32:]),
-			Dev:   fmt.Sprintf("%02x:%02x", ne.Uint32(body[40:]), ne.Uint32(body[44:])),
-			Inode: strconv.FormatUint(ne.Uint64(body[48:]), 10), Generation: ne.Uint64(body[56:]),
+			Dev: name.dev, Inode: name.inode, Generation: ne.Uint64(body[56:]),
 			Path: string(cString(body[mmap2Fixed:])),
 		})
 	case unix.PERF_RECORD_FORK:
@@ -105,6 +118,19 @@ func (l *mmapLog) note(syms processWatcher, body []byte) {
 			syms.Executed(pid)
 		}
 	}
+}
+
+// fileName returns the name of a file's device and inode.
+func (l *mmapLog) fileName(id inode) fileName {
+	name, ok := l.inodes[id]
+	if !ok {
+		name = fileName{fmt.Sprintf("%02x:%02x", id.major, id.minor), strconv.FormatUint(id.number, 10)}
+		if l.inodes == nil || len(l.inodes) >= maxInodes {
+			l.inodes = map[inode]fileName{}
+		}
+		l.inodes[id] = name
+	}
+	return name
 }
 
 // mmap2Fixed is the size of struct perf_record_mmap2 before the file's name.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	bits64 "math/bits"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -18,6 +19,7 @@ import (
 // perfLog is a log of perf records. The kernel keeps one log for each CPU, so the
 // records of all CPUs are sorted by time.
 type perfLog struct {
+	mu   sync.Mutex
 	cpus []perfRing
 }
 
@@ -25,8 +27,9 @@ type perfLog struct {
 type perfRing struct {
 	fd  int
 	mem []byte // a control page followed by the ring
-	// early holds records that were read before older records of other CPUs.
+	// early holds records that were moved out of the ring and not returned yet.
 	early [][]byte
+	size  int // of early, in bytes
 }
 
 const (
@@ -37,16 +40,20 @@ const (
 	perfLogSize    = 8 << 20 // bytes of all rings together
 	minPerfLogRing = 64 << 10
 	maxPerfLogRing = 512 << 10
+
+	// maxEarly is the number of bytes that are moved out of one CPU's ring before they
+	// are handled.
+	maxEarly = 16 << 20
 )
 
 // openPerfLog opens the log of one process or of all. bits are those of struct
 // perf_event_attr that select the records. With PerfBitWatermark, wait returns when
 // a ring has wakeup bytes of records.
-func openPerfLog(pid int, bits uint64, wakeup uint32) (perfLog, error) {
-	var l perfLog
+func openPerfLog(pid int, bits uint64, wakeup uint32) (*perfLog, error) {
+	l := &perfLog{}
 	cpus, err := probes.OnlineCPUs()
 	if err != nil {
-		return l, err
+		return nil, err
 	}
 	size := min(max(perfLogSize/len(cpus), minPerfLogRing), maxPerfLogRing)
 	size = max(1<<(bits64.Len(uint(size))-1), os.Getpagesize())
@@ -65,13 +72,13 @@ func openPerfLog(pid int, bits uint64, wakeup uint32) (perfLog, error) {
 			continue // the CPU went offline
 		} else if err != nil {
 			l.close()
-			return perfLog{}, err
+			return nil, err
 		}
 		mem, err := unix.Mmap(fd, 0, os.Getpagesize()+size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if err != nil {
 			unix.Close(fd)
 			l.close()
-			return perfLog{}, err
+			return nil, err
 		}
 		l.cpus = append(l.cpus, perfRing{fd: fd, mem: mem})
 	}
@@ -99,23 +106,38 @@ func (l *perfLog) wait(most time.Duration, others ...int) {
 	unix.Poll(fds, int(most/time.Millisecond))
 }
 
+// when returns the time of a record.
+func when(rec []byte) uint64 { return binary.NativeEndian.Uint64(rec[len(rec)-8:]) }
+
+// collect moves the new records out of the kernel's rings, so that there is room for more
+// before records is called. It may be called from any goroutine.
+func (l *perfLog) collect() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.cpus {
+		l.cpus[i].collect()
+	}
+}
+
 // records removes the new records from the log. It returns them sorted by time, without
 // their last 8 bytes, which hold the time.
 func (l *perfLog) records() [][]byte {
-	when := func(rec []byte) uint64 { return binary.NativeEndian.Uint64(rec[len(rec)-8:]) }
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	// While one ring is read, new records may arrive in the others. Keep records newer
 	// than now for the next call, or they could overtake older ones.
 	now := uint64(clockNow(unix.CLOCK_MONOTONIC))
 	var recs [][]byte
 	for i := range l.cpus {
 		r := &l.cpus[i]
-		all := append(r.early, r.read()...)
+		r.collect()
 		n := 0
-		for n < len(all) && when(all[n]) <= now {
+		for n < len(r.early) && when(r.early[n]) <= now {
+			r.size -= len(r.early[n])
 			n++
 		}
-		recs = append(recs, all[:n]...)
-		r.early = all[n:len(all):len(all)]
+		recs = append(recs, r.early[:n]...)
+		r.early = r.early[n:len(r.early):len(r.early)]
 	}
 	sorted.By(recs, func(rec *[]byte) uint64 { return when(*rec) })
 	for i, rec := range recs {
@@ -124,31 +146,38 @@ func (l *perfLog) records() [][]byte {
 	return recs
 }
 
-// read removes the records from the ring and returns them. The last 8 bytes of each
-// are its time.
-func (r *perfRing) read() [][]byte {
-	head, tail := perfPositions(r.mem)
-	ring := r.mem[os.Getpagesize():]
-	size := uint64(len(ring))
-	at := func(pos, n uint64) []byte { // a record may wrap around
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = ring[(pos+uint64(i))%size]
-		}
-		return b
+// collect moves the records out of the ring unless there are too many already.
+func (r *perfRing) collect() {
+	if r.size >= maxEarly {
+		return
 	}
-	var recs [][]byte
+	head, tail := perfPositions(r.mem)
 	pos := atomic.LoadUint64(tail)
-	for end := atomic.LoadUint64(head); pos < end; {
-		n := uint64(binary.NativeEndian.Uint16(at(pos, 8)[6:]))
-		if n < 16 || n > size {
+	var n int
+	r.early, n = splitRing(r.early, r.mem[os.Getpagesize():], pos, atomic.LoadUint64(head))
+	r.size += n
+	atomic.StoreUint64(tail, pos+uint64(n))
+}
+
+// splitRing copies the bytes of a ring between two positions, and appends the records in
+// them to recs. n is the length of the records.
+func splitRing(recs [][]byte, ring []byte, from, to uint64) (_ [][]byte, n int) {
+	size := uint64(len(ring))
+	if to <= from || to-from > size {
+		return recs, 0
+	}
+	data := make([]byte, to-from)
+	copied := copy(data, ring[from%size:])
+	copy(data[copied:], ring) // it wraps around
+	for len(data)-n >= 16 {
+		length := int(binary.NativeEndian.Uint16(data[n+6:]))
+		if length < 16 || length > len(data)-n {
 			break
 		}
-		recs = append(recs, at(pos, n))
-		pos += n
+		recs = append(recs, data[n:n+length:n+length])
+		n += length
 	}
-	atomic.StoreUint64(tail, pos)
-	return recs
+	return recs, n
 }
 
 // perfPositions returns pointers to data_head and data_tail of struct

@@ -209,10 +209,20 @@ func (s *Session) endOfRun() (err error) {
 
 // noteMappings reads the log of process mappings.
 func (s *Session) noteMappings() {
-	if s.mmaps != nil {
-		s.mmaps.drain(s.syms)
+	if s.mmaps == nil {
+		return
+	}
+	lost := s.mmaps.lost
+	s.mmaps.drain(s.syms)
+	if s.mmaps.lost > lost && time.Since(s.mapped) > resurvey {
+		s.mapped = time.Now()
+		go s.survey(s.syms.Renew)
 	}
 }
+
+// resurvey is the minimum time between two surveys because the log of mappings has lost
+// records.
+const resurvey = time.Second
 
 // watchSelf runs the programs of self:signal probes when their signal arrives.
 func (s *Session) watchSelf() (stop func()) {

@@ -186,7 +186,8 @@ func (u *unwinding) note() {
 // sweepPause is the time between two calls of sweep that have an effect.
 const sweepPause = 10 * time.Second
 
-// sweep removes processes whose end was not reported, if the log has lost records.
+// sweep removes processes whose end was not reported, and reads the mappings of the others,
+// if the log has lost records.
 func (u *unwinding) sweep() {
 	if u.log.lost == u.lost || time.Since(u.swept) < sweepPause {
 		return
@@ -194,6 +195,11 @@ func (u *unwinding) sweep() {
 	u.lost, u.swept = u.log.lost, time.Now()
 	if pids, err := symbols.Running(u.proc); err == nil {
 		u.tables.Running(pids)
+		for pid := range pids {
+			for _, m := range symbols.Executable(u.proc, pid) {
+				u.Mapped(pid, m)
+			}
+		}
 	}
 }
 

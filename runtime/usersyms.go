@@ -27,6 +27,7 @@ type userCode struct {
 	programs  *programLog   // nil: not needed, or the kernel does not support it
 	family    *family       // nil: --follow was not given
 	followed  chan struct{} // closed when followMappings has ended; nil: it does not run
+	mapped    time.Time     // start of the last survey because of lost records
 	wake      int           // eventfd that ends its wait
 }
 
@@ -82,7 +83,7 @@ func (s *Session) watchMappings() {
 	}
 	if s.usesUserSymbols() {
 		s.mmaps, _ = newMmapLog(allProcesses, child)
-		go s.survey()
+		go s.survey(s.syms.Add)
 		if s.mmaps != nil {
 			s.followed = make(chan struct{})
 			s.wake, _ = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
@@ -109,11 +110,14 @@ func (s *Session) followMappings() {
 			return
 		default:
 		}
-		s.mu.Lock()
-		if !s.closed {
-			s.noteMappings()
+		// While maps are printed, the log goes on.
+		s.mmaps.collect()
+		if s.mu.TryLock() {
+			if !s.closed {
+				s.noteMappings()
+			}
+			s.mu.Unlock()
 		}
-		s.mu.Unlock()
 		time.Sleep(pause)
 	}
 }
@@ -208,10 +212,10 @@ func (n noterSymbols) Frames(pid int, _ []uint64, _ string) []value.Frame {
 	return nil
 }
 
-// survey reads the memory maps of all processes that exist at the start, as the log
-// contains only later mappings. It starts with the newest processes, which are
+// survey reads the memory maps of all processes that exist, at the start as the log contains
+// only later mappings, or after the log has lost records. It starts with the newest processes, which are
 // likely to end first. If there are many, it uses at most about a tenth of a CPU.
-func (s *Session) survey() {
+func (s *Session) survey(add func(symbols.Found)) {
 	running, _ := symbols.Running(s.procRoot()) // without procfs, the log tells of later mappings
 	pids := slices.Sorted(maps.Keys(running))
 	slices.Reverse(pids)
@@ -220,7 +224,7 @@ func (s *Session) survey() {
 	for _, pid := range pids {
 		found := symbols.ReadMaps(s.procRoot(), pid)
 		s.mu.Lock()
-		s.syms.Add(found)
+		add(found)
 		s.mu.Unlock()
 		if worked := time.Since(began); worked > turn {
 			select {

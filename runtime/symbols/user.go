@@ -373,6 +373,10 @@ func (u *User) Add(f Found) {
 	p.start, p.current().maps = f.start, f.maps
 }
 
+// Renew stores a memory map though the process may be known: what was reported of it may
+// have gaps.
+func (u *User) Renew(f Found) { u.know(f.pid, f.maps, f.start) }
+
 // Mapping is an executable mapping that a process made. Dev and Inode have the
 // format of /proc/PID/maps.
 type Mapping struct {

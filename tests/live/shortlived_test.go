@@ -2,7 +2,9 @@ package live
 
 import (
 	"fmt"
+	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -79,5 +81,38 @@ func TestExecutedProgram(t *testing.T) {
 	}
 	if len(names) != 1 || names["stack_left"] != n {
 		t.Errorf("%v, want %d times stack_left", names, n)
+	}
+}
+
+// TestStorm starts many short-lived processes, several at a time, and prints their stacks
+// after all have ended. Every one has its names, and no record of mappings is lost.
+func TestStorm(t *testing.T) {
+	if *peer {
+		t.Skip("the peer has few of the names")
+	}
+	n, spawners := 4000, 4
+	if testing.Short() {
+		n = 400
+	}
+	s := start(t, "-e", `config = { max_map_keys = 10000 }
+		tracepoint:syscalls:sys_enter_getpgid /comm == "gtwork"/ { @[pid, nsecs, ustack(3)] = count(); }`)
+	s.attached()
+	var all sync.WaitGroup
+	for range spawners {
+		all.Go(func() {
+			for range n / spawners {
+				if out, err := exec.Command(*work, "stacks", "1", "1").CombinedOutput(); err != nil {
+					t.Errorf("%v\n%s", err, out)
+				}
+			}
+		})
+	}
+	all.Wait()
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	r.quiet(t)
+	keys, names := strings.Count(r.stdout, "@["), strings.Count(r.stdout, "stack_")
+	if keys != n || names != 2*n || strings.Contains(r.stdout, "0x") {
+		t.Errorf("%d stacks with %d names, want %d with %d\n%.2000s", keys, names, n, 2*n, r.stdout)
 	}
 }
