@@ -60,8 +60,12 @@ const (
 	numWalkWords = wMaple + mapleSize/8
 )
 
-// noMapping is a kind of entry that no list contains.
-const noMapping = 0xff
+// These are kinds of entries that no list contains: no mapping is known, and the kernel has
+// none or one that is not executable.
+const (
+	noMapping = 0xff
+	noCode    = 0xfe
+)
 
 // These are the parts of the function's result: the stack's number in the low half, the
 // number of frames and the unwind.Why.
@@ -391,8 +395,6 @@ func (w *walker) frame() {
 	ip := w.get(wIP)
 	b := w.b()
 	b.Store(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, n, b.Const(3))), object.StackFrames, 8, ip)
-	w.set(wCount, w.op(ir.OpAdd, n, w.num(1)))
-	w.set(wHash, mixWord(g, w.get(wHash), ip))
 	// A return address may be that of the instruction after the end of the function.
 	pc := w.op(ir.OpSub, w.op(ir.OpAdd, ip, w.get(wExact)), w.num(1))
 	start := w.get(wStart)
@@ -400,6 +402,16 @@ func (w *walker) frame() {
 	g.B().If(w.not(inside), func() { w.findMapping(pc) })
 	seg := w.get(wSeg)
 	kind := w.op(ir.OpShr, seg, w.num(48))
+	nowhere := w.op(ir.OpEq, kind, w.num(noCode))
+	w.leave(w.op(ir.OpAnd, nowhere, w.op(ir.OpNe, n, w.num(0))), func() { // it is no return address
+		b := w.b()
+		b.Cur.Unlikely = true
+		b.Store(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, n, b.Const(3))), object.StackFrames, 8, b.Const(0))
+		w.set(wWhy, w.num(int64(unwind.Broken)))
+	})
+	w.set(wCount, w.op(ir.OpAdd, n, w.num(1)))
+	w.set(wHash, mixWord(g, w.get(wHash), ip))
+	w.stop(nowhere, unwind.Unmapped)
 	by := &ir.Var{Name: "rule", Type: ir.Int}
 	w.b().Write(by, w.num(0)) // the number of cfi.NoTable
 	g.B().IfElse(w.op(ir.OpEq, kind, w.num(unwind.HasTable)), func() *ir.Value {

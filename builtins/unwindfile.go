@@ -32,7 +32,7 @@ type vmaLayout struct {
 
 	rb, left, right int64 // struct vm_area_struct and rb_node, before Linux 6.1
 
-	start, offset, file, ops int64 // struct vm_area_struct
+	start, offset, flags, file, ops int64 // struct vm_area_struct
 
 	inode, mode             int64 // struct file
 	ino, super, size        int64 // struct inode
@@ -89,6 +89,7 @@ func layVMA(k probes.Kernel) (*vmaLayout, error) {
 		{&l.start, "struct vm_area_struct", "vm_start"},
 		{&end, "struct vm_area_struct", "vm_end"},
 		{&l.offset, "struct vm_area_struct", "vm_pgoff"},
+		{&l.flags, "struct vm_area_struct", "vm_flags"},
 		{&l.file, "struct vm_area_struct", "vm_file"},
 		{&l.ops, "struct vm_area_struct", "vm_ops"},
 		{&l.inode, "struct file", "f_inode"},
@@ -197,7 +198,9 @@ func (w *walker) findFile(pc *ir.Value) {
 	w.fetch(wMapStart, 16, vma, l.start)
 	start := w.get(wMapStart)
 	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wMapEnd), start))
-	g.B().IfElse(inside, func() *ir.Value {
+	const executable = 4 // VM_EXEC
+	code := w.op(ir.OpAnd, w.follow(vma, l.flags), w.num(executable))
+	g.B().IfElse(w.op(ir.OpAnd, inside, w.op(ir.OpNe, code, w.num(0))), func() *ir.Value {
 		file := w.follow(w.get(wNode), l.file)
 		g.B().IfElse(file, func() *ir.Value {
 			w.set(wFile, file)
@@ -221,7 +224,7 @@ func (w *walker) findFile(pc *ir.Value) {
 		})
 		return nil
 	}, func() *ir.Value {
-		w.stop(w.op(ir.OpEq, w.op(ir.OpShr, w.get(wSeg), w.num(48)), w.num(noMapping)), unwind.Unmapped)
+		g.B().If(w.op(ir.OpEq, w.op(ir.OpShr, w.get(wSeg), w.num(48)), w.num(noMapping)), func() { w.set(wSeg, w.num(noCode<<48)) })
 		return nil
 	})
 }

@@ -217,6 +217,62 @@ func TestUnwindSystemStack(t *testing.T) {
 	}
 }
 
+// TestUnwindGarbage walks stacks through generated code whose frame pointer points to memory
+// that is no frame. A caller that is not in executable memory is not part of the stack.
+func TestUnwindGarbage(t *testing.T) {
+	bin := fixture(t, "nocode")
+	for _, how := range []string{"dwarf", "auto"} {
+		t.Run(how, func(t *testing.T) {
+			r := trace(t, "-c", bin, "-e", fmt.Sprintf(`config = { user_stack = %s } uprobe:%s:mark {
+				if (@whole) { @[arg0, ustack] = count(); }
+				if (arg0 == 7 && len(ustack) > 2) { @whole = 1; @rounds++; if (@rounds > 4) { exit(); } }
+			}`, how, bin))
+			found := map[string]bool{}
+			for _, entry := range strings.Split(r.stdout, "@[")[1:] {
+				number, frames, _ := strings.Cut(entry, ",")
+				frames, _, _ = strings.Cut(frames, "]:")
+				lines := strings.Split(strings.TrimSpace(frames), "\n")
+				if len(lines) != 4 || !strings.Contains(lines[0], "mark") || !strings.Contains(lines[1], "called") || !strings.Contains(lines[3], "[incomplete: frames damaged") {
+					t.Errorf("case %s:%s", number, frames)
+				}
+				found[number] = true
+			}
+			if len(found) != 8 {
+				t.Errorf("%d cases, want 8\n%s", len(found), r.stderr)
+			}
+		})
+	}
+}
+
+// TestUnwindGoStacks walks the stacks of functions of Go's runtime that have left the stack of
+// a goroutine. They end there, without a caller that is none.
+func TestUnwindGoStacks(t *testing.T) {
+	native(t)
+	for _, name := range []string{"chains-go", "chains-go-s", "chains-go-pie"} {
+		t.Run(name, func(t *testing.T) {
+			bin := fixture(t, name)
+			r := trace(t, "-c", bin, "-e", fmt.Sprintf(`config = { user_stack = dwarf } uprobe:%s:runtime.schedule {
+				if (@whole) { @[ustack] = count(); @n++; if (@n > 50) { exit(); } }
+				else if (len(ustack) > 2) { @whole = 1; }
+			} interval:s:20 { exit(); }`, bin))
+			const last = "runtime.mcall"
+			found := false
+			for _, entry := range strings.Split(r.stdout, "@[")[1:] {
+				frames, _, _ := strings.Cut(entry, "]:")
+				lines := strings.Fields(frames)
+				ends := strings.HasPrefix(lines[len(lines)-1], last)
+				found = found || ends
+				if strings.Contains(frames, last) && !ends || strings.Contains(frames, "[incomplete") {
+					t.Errorf("a stack does not end at %s:%s", last, frames)
+				}
+			}
+			if !found {
+				t.Errorf("no stack ends at %s: %s\n%s", last, r.stdout, r.stderr)
+			}
+		})
+	}
+}
+
 // TestTablesBeforeAttach checks that the tables of the process of -p are made when the
 // probes are attached: its first event has a whole stack.
 func TestTablesBeforeAttach(t *testing.T) {

@@ -13,6 +13,9 @@ type Arch struct {
 	// OtherStack is the rule for a function whose frame pointer is that of a frame on another
 	// stack, to whose caller it leads.
 	OtherStack Rule
+	// Leaves returns the offset in a function after the first instruction that sets the stack
+	// pointer to a stored one, or the function's length.
+	Leaves func(code []byte) int
 }
 
 // AMD64 describes the x86-64.
@@ -27,4 +30,25 @@ var AMD64 = &Arch{
 	// The stack pointer is at the kernel's struct ucontext.
 	SignalFrame: Rule{Kind: Signal, Reg: 7, CFA: 160, RA: 168, FP: AtSP, FPOff: 120, BX: AtSP, BXOff: 128},
 	OtherStack:  Rule{Kind: Switch, Reg: 6, CFA: 16, Add: switchAdd, RA: 8, FP: AtCFA, FPOff: -16},
+	Leaves:      leavesAMD64,
+}
+
+// leavesAMD64 looks for mov DISPLACEMENT(REGISTER), %rsp and mov REGISTER, %rsp. Go's functions
+// that leave a stack do not have these bytes in another instruction before that one.
+func leavesAMD64(code []byte) int {
+	const sp = 4
+	for i := 0; i+4 <= len(code); i++ {
+		if code[i] != 0x48 && code[i] != 0x49 {
+			continue
+		}
+		mod, reg, rm := code[i+2]>>6, code[i+2]>>3&7, code[i+2]&7
+		switch {
+		case code[i+1] == 0x8b && reg == sp && rm != sp && mod == 1:
+			return i + 4
+		case code[i+1] == 0x8b && reg == sp && (mod == 0 && rm != sp && rm != 5 || mod == 3),
+			code[i+1] == 0x89 && rm == sp && mod == 3:
+			return i + 3
+		}
+	}
+	return len(code)
 }

@@ -12,6 +12,10 @@ import (
 // the frame that they have on the old stack.
 var switching = []string{"runtime.asmcgocall", "runtime.asmcgocall_no_g", "runtime.cgocallback", "runtime.systemstack"}
 
+// leaving are the functions of Go's runtime that continue on another stack, on which they have
+// no caller: that of the thread, that of the goroutine which runs next, or a new one.
+var leaving = []string{"runtime.mcall", "runtime.morestack", "runtime.clone", "gogo"}
+
 // switchAdd is the Add of a Switch rule. As for a PLT rule, from that byte of an entry of the
 // procedure linkage table on, the CFA is 8 more. No entry has that byte.
 const switchAdd = 16
@@ -41,13 +45,21 @@ func (f *File) fillGo(r io.ReaderAt, e *elf.File, arch *Arch, functions GoFuncti
 		if n := len(rows.List); fn.End <= fn.Start || n > 0 && fn.Start < rows.List[n-1].PC {
 			return
 		}
-		if slices.Contains(switching, strings.TrimSuffix(fn.Name, ".abi0")) {
+		left := fn.End
+		switch name := strings.TrimSuffix(fn.Name, ".abi0"); {
+		case slices.Contains(switching, name):
 			rows.add(fn.Start, rows.rule(arch.OtherStack))
-		} else if stripped {
+		case stripped || slices.Contains(leaving, name):
+			if slices.Contains(leaving, name) {
+				left = leaves(e, &fn, arch)
+			}
+			if !stripped {
+				break
+			}
 			at := fn.Start
 			fn.Depths(func(end uint64, depth int32) bool {
 				rule := Rule{Kind: Register, Reg: sp, CFA: depth + 8, RA: -8}
-				if depth < 0 || depth > maxDepth || end <= at || end > fn.End {
+				if depth < 0 || depth > maxDepth || end <= at || end > fn.End || at >= left {
 					return false
 				} else if fn.Outermost {
 					rule = Rule{Kind: End}
@@ -56,15 +68,35 @@ func (f *File) fillGo(r io.ReaderAt, e *elf.File, arch *Arch, functions GoFuncti
 				at = end
 				return true
 			})
-			rows.add(at, rows.rule(Rule{}))
-		} else {
+			rows.add(min(at, left), rows.rule(Rule{}))
+		default:
 			return
+		}
+		if left < fn.End {
+			rows.add(left, rows.rule(Rule{Kind: End}))
 		}
 		rows.add(fn.End, rows.rule(Rule{}))
 	})
 	rows.saveGoFP(arch)
 	f.Fill(&rows)
 }
+
+// leaves returns the address at which a function has left its stack, or its end.
+func leaves(e *elf.File, fn *GoFunction, arch *Arch) uint64 {
+	for _, c := range codeParts(e) {
+		if fn.Start < c.addr || fn.End > c.addr+c.size || fn.End-fn.Start > maxLeaving {
+			continue
+		}
+		code := make([]byte, fn.End-fn.Start)
+		if _, err := c.ReadAt(code, int64(fn.Start-c.addr)); err == nil {
+			return fn.Start + uint64(arch.Leaves(code))
+		}
+	}
+	return fn.End
+}
+
+// maxLeaving is a size in bytes that the code of leaving does not exceed.
+const maxLeaving = 1024
 
 // maxDepth is the size of the largest frame of a Go function, in bytes.
 const maxDepth = 1 << 30
