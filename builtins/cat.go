@@ -29,7 +29,7 @@ func catFile() *Def {
 			// Without O_NONBLOCK, opening a pipe waits for a writer.
 			f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 			if err != nil {
-				env.Fail("failed to open file '%s' (%s)", name, osReason(err))
+				env.Fail("failed to open file '%s' (%s)", name, OSReason(err))
 				return nil
 			}
 			defer f.Close()
@@ -39,7 +39,7 @@ func catFile() *Def {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return ErrGivenUp
 			} else if err != nil {
-				env.Fail("failed to read file '%s' (%s)", name, osReason(err))
+				env.Fail("failed to read file '%s' (%s)", name, OSReason(err))
 			}
 			env.Out().Printf("cat", string(data))
 			return nil
@@ -47,8 +47,8 @@ func catFile() *Def {
 	}
 }
 
-// osReason returns the C library's text for a system error.
-func osReason(err error) string {
+// OSReason returns the C library's text for a system error.
+func OSReason(err error) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errorText(errno)

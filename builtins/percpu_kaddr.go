@@ -27,7 +27,7 @@ func percpuKaddr() *Def {
 			for i, s := range []string{name, perCPUOffsets} {
 				addr, ok := c.Kernel().Symbol(s)
 				if !ok {
-					c.Errorf(call.Span, "Failed to resolve kernel symbol: %s", s)
+					c.Errorf(call.Span, "Could not resolve variable \"%s\" from BTF or /proc/kallsyms", s)
 					return types.TInvalid
 				}
 				at[i] = addr

@@ -21,7 +21,7 @@ func reg() *Def {
 			ctx := c.Context()
 			switch {
 			case ctx == nil || ctx.Ctx.Reg == nil:
-				c.Errorf(call.Span, "reg cannot be used with %s probes: they have no registers", kindOf(c, "these"))
+				c.Errorf(call.Span, `reg can not be used with "%s" probes: they have no registers`, strings.Trim(kindOf(c, "these"), "'"))
 			case !ok:
 			default:
 				// Try to read the register to find out whether it exists.

@@ -187,7 +187,7 @@ func TestChecks(t *testing.T) {
 		{override(), []Arg{i64}, "override can only be used in kprobes"},
 		{retval(), nil, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' and 'fexit' probes"},
 		{args(), nil, "The args builtin can only be used with tracepoint, rawtracepoint, fentry/fexit, and uprobe probes (function used here)"},
-		{reg(), []Arg{strLit("ip")}, "reg cannot be used with these probes: they have no registers"},
+		{reg(), []Arg{strLit("ip")}, `reg can not be used with "these" probes: they have no registers`},
 	} {
 		checkCall(t, c.def, c.args, c.want)
 	}

@@ -33,6 +33,7 @@ var seriesFuncs = []string{"last", "avg", "max", "min", "sum"}
 func tseries() *Def {
 	return &Def{
 		Name:     "tseries",
+		Disagree: "Different tseries bounds in a single map unsupported",
 		Kind:     Aggregation,
 		Metric:   value.TimeLine,
 		TypeName: "tseries_t",

@@ -91,7 +91,7 @@ func TestAttachPoints(t *testing.T) {
 		{in: "self:signal:SIGUSR1", want: "self:signal:SIGUSR1"},
 		{in: "self:signal:SIGUSR2", err: "SIGUSR2 is not a supported signal"},
 		{in: "self:foo", err: "self probe type requires 2 arguments, found 1"},
-		{in: "self:foo:SIGUSR1", err: "foo is not an event"},
+		{in: "self:foo:SIGUSR1", err: "foo is not a supported trigger"},
 		{in: "test:a", want: "test:a"},
 		{in: "test:a:b", err: "test probe type requires 1 arguments, found 2"},
 		{in: "test:", err: "needs a name"},

@@ -10,7 +10,7 @@ func selfKind() *Kind {
 			return nil, err
 		}
 		if parts[1] != "signal" {
-			return nil, usage("%s is not an event of self: only signal is", parts[1])
+			return nil, usage("%s is not a supported trigger: only signal is", parts[1])
 		}
 		for _, s := range selfSignals {
 			if s == parts[2] {

@@ -55,7 +55,7 @@ func StartChild(cmdline string, std Streams) (*Child, error) {
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
-		return nil, fmt.Errorf("%q cannot be run: %w", args[0], err)
+		return nil, fmt.Errorf("Path '%s' does not exist or is not executable (%w)", args[0], err)
 	}
 	stub, err := stubFile()
 	if err != nil {

@@ -171,7 +171,7 @@ func (s *Session) reportSite(site object.Site, before, n uint64) {
 		helper("map_update_elem", unix.E2BIG)
 		msg = fmt.Sprintf("Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. `let %s = hash(%d)`", site.What, 2*s.byName[site.What].Max)
 	case object.NoEntry:
-		helper("map_lookup_elem", unix.ENOENT)
+		helper("map_lookup_elem", 0) // it returns a null pointer
 		msg = fmt.Sprintf("Can't lookup map element because it does not exist. %s has no such key: the value is 0.", site.What)
 	case object.ReadFault:
 		name := "probe_read" // or a plain load
@@ -179,7 +179,8 @@ func (s *Session) reportSite(site object.Site, before, n uint64) {
 			name = site.What
 		}
 		helper(name, unix.EFAULT)
-		msg = "Bad address: memory could not be read; the value is 0"
+		m.Reason = "Bad address"
+		msg = m.Reason + ": memory could not be read; the value is 0"
 		if site.What != "" {
 			msg += " (" + site.What + ")"
 		}
@@ -202,12 +203,16 @@ func (s *Session) reportSite(site object.Site, before, n uint64) {
 	if !told {
 		return
 	}
+	times := ""
 	switch {
 	case before > 0:
-		msg += fmt.Sprintf(" (%d times in all)", n)
+		times = fmt.Sprintf(" (%d times in all)", n)
 	case n > 1:
-		msg += fmt.Sprintf(" (%d times so far)", n)
+		times = fmt.Sprintf(" (%d times so far)", n)
 	}
-	m.Text = msg
+	m.Text = msg + times
+	if m.Reason != "" {
+		m.Reason += times
+	}
 	s.opt.Sink.Message(m)
 }

@@ -37,6 +37,7 @@ var exempt = []string{
 	"Can not access field",
 	"operator can not be used on expressions of type",
 	"builtin can not be used with",
+	"reg can not be used with",
 	"can not be used for this probetype",
 	"Map full; can't update element",
 	"Can't lookup map element because it does not exist",

@@ -159,6 +159,9 @@ func (a *app) dumped(what, text string) {
 // whether there are none.
 func (a *app) checkOptions(declared []object.Option) bool {
 	var unknown, known []string
+	for _, o := range declared {
+		known = append(known, "--"+o.Name)
+	}
 	for name := range a.opt.scriptOpts {
 		if !slices.ContainsFunc(declared, func(o object.Option) bool { return o.Name == name }) {
 			unknown = append(unknown, "--"+name)
@@ -167,20 +170,36 @@ func (a *app) checkOptions(declared []object.Option) bool {
 	if len(unknown) == 0 {
 		return true
 	}
-	slices.Sort(unknown)
-	for _, o := range declared {
-		line := "--" + o.Name
-		if o.Doc != "" {
-			line += ": " + o.Doc
-		}
-		known = append(known, line)
+	if slices.Contains(unknown, "--help") {
+		io.WriteString(a.report.w, optionHelp(declared))
+		return false
 	}
-	d := source.Diag{Msg: "unexpected program command line options: " + strings.Join(unknown, ", ")}
+	slices.Sort(unknown)
+	d := source.Diag{
+		Msg:  "unexpected program command line options: " + strings.Join(unknown, ", "),
+		Hint: "no custom program options defined.",
+	}
 	if len(known) > 0 {
 		d.Hint = "expected program options: " + strings.Join(known, ", ")
 	}
 	a.report.diag(d)
 	return false
+}
+
+// optionHelp returns the answer to --help after --.
+func optionHelp(declared []object.Option) string {
+	if len(declared) == 0 {
+		return "HINT: no custom program options defined.\n"
+	}
+	text := "HINT: expected program options:\n"
+	for _, o := range declared {
+		text += "--" + o.Name
+		if o.Doc != "" {
+			text += ": " + o.Doc
+		}
+		text += "\n"
+	}
+	return text
 }
 
 // scriptOptions prints the options that the script's getopt calls declare.

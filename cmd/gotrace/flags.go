@@ -396,10 +396,11 @@ const maxPID = 1 << 22
 
 func parsePID(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 0, 64)
+	_, negative := strconv.ParseInt(s, 0, 64)
 	switch {
 	case err == nil && n <= maxPID && n > 0:
 		return int(n), nil
-	case err == nil || errors.Is(err, strconv.ErrRange):
+	case err == nil || errors.Is(err, strconv.ErrRange) || negative == nil:
 		return 0, usagef("Pid out of range: %s", s)
 	case s != "" && s[0] >= '0' && s[0] <= '9':
 		return 0, usagef("Failed to parse pid: invalid trailing bytes: %s", s)

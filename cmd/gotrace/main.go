@@ -224,13 +224,14 @@ func readSource(r io.Reader) (string, error) {
 	return string(text), err
 }
 
-// bare returns the reason of a file error without the operation and the file name.
+// bare returns the reason of a file error without the operation and the file name, in the
+// words of the C library.
 //
 //go:noinline
 func bare(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
-		return pe.Err
+		return errors.New(builtins.OSReason(pe.Err))
 	}
 	return err
 }
@@ -258,7 +259,7 @@ func (a *app) trace(f *source.File) int {
 		if a.opt.cmd != "" {
 			var err error
 			if a.child, err = runtime.StartChild(a.opt.cmd, a.childStreams()); err != nil {
-				a.report.errorf("cannot start the command: %v", err)
+				a.report.errorf("Failed to fork child: %v", err)
 				return statusError
 			}
 			defer a.child.Release()

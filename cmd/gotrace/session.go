@@ -238,7 +238,7 @@ func (a *app) openOutput() (w *output.Writer, finish func() error, err error) {
 	if a.opt.output != "" {
 		f, err := os.Create(a.opt.output)
 		if err != nil {
-			return nil, nil, fmt.Errorf("failed to open output file '%s': %w", a.opt.output, bare(err))
+			return nil, nil, fmt.Errorf("Failed to open output file: \"%s\": %w", a.opt.output, bare(err))
 		}
 		dst, closeFile = f, f.Close
 	}

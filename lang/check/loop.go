@@ -106,7 +106,7 @@ func (c *checker) unroll(s *ast.Unroll) {
 	l := c.info.Lits[s.Count]
 	switch {
 	case invalid(t):
-	case l == nil || l.IsStr:
+	case l == nil || l.IsStr || l.Int < 0 && !l.Unsigned:
 		c.errorf(s.Span(), "invalid unroll value")
 	case l.Int < minUnroll && !l.Unsigned:
 		c.errorf(s.Span(), "unroll minimum value is %d", minUnroll)

@@ -350,19 +350,8 @@ func (x *expander) mismatch(e ast.Expr, name string, list []*macro, args []ast.E
 		d.Notes[0] = source.Note{Span: heading(closest.decl), Msg: fmt.Sprintf("The closest definition of %s() has a different number of arguments. Expected: %d but got %d", name, n, len(args))}
 	} else {
 		for i, p := range closest.decl.Params {
-			want := ""
-			switch p.(type) {
-			case *ast.Var:
-				if _, ok := args[i].(*ast.Var); !ok {
-					want = "variable"
-				}
-			case *ast.Map:
-				if _, ok := args[i].(*ast.Map); !ok {
-					want = "map"
-				}
-			}
-			if want != "" {
-				d.Notes[0] = source.Note{Span: args[i].Span(), Msg: fmt.Sprintf("Mismatched arg. %s() expects a %s for arg %s but got an expression.", name, want, paramName(p))}
+			if want := argKind(p); want != anyArg && want != argKind(args[i]) {
+				d.Notes[0] = source.Note{Span: args[i].Span(), Msg: fmt.Sprintf("Mismatched arg. %s() expects %s for arg %s but got %s.", name, want, paramName(p), argKind(args[i]))}
 				d.Notes[1] = source.Note{Span: p.Span(), Msg: "This is the argument in the closest definition."}
 				break
 			}

@@ -54,6 +54,20 @@ func (c *script) collect(decls []ast.Decl) {
 	}
 }
 
+// anyArg is the kind of an argument that a parameter without a sigil takes.
+const anyArg = "an expression"
+
+// argKind returns what a parameter takes, or what an argument is, in words.
+func argKind(e ast.Expr) string {
+	switch e.(type) {
+	case *ast.Var:
+		return "a variable"
+	case *ast.Map:
+		return "a map"
+	}
+	return anyArg
+}
+
 // heading returns the extent of the word macro and the name of the macro.
 func heading(d *ast.Macro) source.Span {
 	s := d.Span()
@@ -66,7 +80,14 @@ func (c *script) macroParams(d *ast.Macro) bool {
 	for _, p := range d.Params {
 		name := paramName(p)
 		if seen[name] {
-			c.diags.Errorf(p.Span(), "Ident for macro argument has already been used: %s", name)
+			kind := "Ident"
+			switch p.(type) {
+			case *ast.Var:
+				kind = "Variable"
+			case *ast.Map:
+				kind = "Map"
+			}
+			c.diags.Errorf(p.Span(), "%s for macro argument has already been used: %s", kind, name)
 			return false
 		}
 		seen[name] = true

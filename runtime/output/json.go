@@ -1,6 +1,7 @@
 package output
 
 import (
+	"cmp"
 	"io"
 	"strconv"
 	"strings"
@@ -357,7 +358,7 @@ func (j *JSONSink) Message(m Message) {
 	}
 	b := append(j.buf[:0], `{"type": `...)
 	b = append(appendString(b, m.Kind), `, "msg": `...)
-	b = appendString(b, m.Text)
+	b = appendString(b, cmp.Or(m.Reason, m.Text))
 	if m.Helper != "" {
 		b = appendString(append(b, `, "helper": `...), m.Helper)
 		b = strconv.AppendInt(append(b, `, "retcode": `...), int64(m.Code), 10)

@@ -154,6 +154,8 @@ type Message struct {
 	// returned, if known.
 	Helper string
 	Code   int
+	// Reason replaces Text in JSON, where the helper is a field of its own.
+	Reason string
 }
 
 // Alert is the message of an alert call.

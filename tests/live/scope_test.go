@@ -472,7 +472,7 @@ func TestChosenErrors(t *testing.T) {
 		{"--container " + id[:59], "2 running containers are called"},
 		{"--container nosuchname", `no container "nosuchname" runs`},
 		{"--container ../../etc", `no container "../../etc" runs`},
-		{"--follow -p 4194303", "cannot trace process 4194303: no such process"},
+		{"--follow -p 4194303", "Failed to attach to pid: 4194303: No such process"},
 	} {
 		flag, val, found := strings.Cut(c.args, " ")
 		args := []string{flag}
