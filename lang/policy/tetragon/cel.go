@@ -52,6 +52,8 @@ func (h *hook) celCondition(o *operands, s *selector, args []*arg, indices []*ya
 	})
 	if !strings.Contains(cond, "$") {
 		s.broad++
+	} else if to == &s.cheap {
+		s.numeric++
 	}
 	*to = append(*to, cond)
 }

@@ -22,6 +22,7 @@ type selector struct {
 	later   []*action // when the function returns, if the result matches
 	broad   int       // number of conditions that hold for nearly all processes of the machine
 	negated int       // number of conditions that hold for many, such as all programs but some
+	numeric int       // number of other conditions on numbers, such as descriptors and flags
 }
 
 // silent reports whether the selector sends no events.
@@ -30,7 +31,8 @@ func (s *selector) silent() bool {
 }
 
 // essential are system calls, and security hooks, without which no program works.
-var essential = strings.Fields("open openat openat2 read write mmap execve execveat clone clone3 fork vfork wait4 futex newfstatat " +
+var essential = strings.Fields("open openat openat2 read write close mmap munmap mprotect brk execve execveat clone clone3 fork vfork wait4 futex newfstat newfstatat " +
+	"exit exit_group rt_sigaction rt_sigprocmask rt_sigreturn arch_prctl set_robust_list fcntl poll ppoll epoll_wait epoll_pwait clock_nanosleep " +
 	"file_open file_permission inode_permission inode_getattr mmap_file task_alloc bprm_creds_for_exec bprm_check bprm_check_security bprm_creds_from_file")
 
 // isEssential reports whether no program works without a system call or security hook.
@@ -56,6 +58,9 @@ func (h *hook) checkLockout(s *selector) {
 	weak := s.broad
 	if everywhere {
 		weak += s.negated
+	}
+	if everywhere && h.event.Subsys != "raw_syscalls" { // which has the number of the call
+		weak += s.numeric
 	}
 	ofProgram := (h.kind == uprobeHook || h.kind == usdtHook) && !strings.Contains(h.event.Path, ".so")
 	if !p.unsafe() || p.within() != "" && !p.hostToo || ofProgram || len(s.cheap)+len(s.dear)+len(s.result) > weak || slices.Contains(p.opts.MayLockOut, p.name) {
@@ -231,6 +236,9 @@ func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
 	if args[i].late {
 		h.p.unsupported(o.at, "an argument that is read when the function returns cannot be matched")
 		return
+	}
+	if args[i].t.class == numberClass && negations[o.operator] == "" {
+		s.numeric++
 	}
 	h.compare(args[i], &o, &s.cheap, &s.dear)
 }
