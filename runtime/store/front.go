@@ -42,22 +42,35 @@ var frontKind = kind{
 	own:  1,
 	fits: func(l *layout, s *Spec) bool {
 		return s.Key != nil && (s.isAgg() || s.Value.Kind == types.Int && s.Value.Size == 8) && s.Uses&^(Add|Whole|Reset|Foreign) == 0 &&
-			hashable(s.Key) && !s.LRU && KeySize(s.Key) <= maxFrontKey && KeySize(s.Key) != 3 && l.AtomicFetch && !l.NoTables &&
-			l.frontSlots(s, maxFrontSize) >= minFrontSlots
+			hashable(s.Key) && !s.LRU && KeySize(s.Key) != 3 && l.frontSlots(KeySize(s.Key), s.valueSize(), maxFrontCPU, maxFrontSize) > 0
 	},
-	plan:   newFront,
+	plan:   func(l *layout, s *Spec, m *object.Map) Store { return newFront(l, newHash(l, s, m), m, maxFrontCPU) },
 	extras: []string{"Number", "Table"},
 	check: func(c *claims, m *object.Map) error {
-		t := m.Table
-		if t == nil || t.Slots <= 0 || t.Slots > maxFrontSlots || t.Slots&(t.Slots-1) != 0 || t.CPUs <= 0 || t.CPUs > maxFrontSizes || m.Key == nil {
-			return fmt.Errorf("it has no table")
+		if m.Key == nil {
+			return fmt.Errorf("it has no key")
 		}
-		if err := c.table(m, region(t.Slots, KeySize(m.Key), max(m.Value.Size, 1))*t.CPUs); err != nil {
+		if err := c.front(m, KeySize(m.Key), max(m.Value.Size, 1)); err != nil {
 			return err
 		}
 		return c.hash(m, m.Kernel, m.Key)
 	},
-	open: openFront,
+	open: func(k *Kernel, m *object.Map) (Reader, error) {
+		h, err := openHash(k, m)
+		if err != nil {
+			return nil, err
+		}
+		return openFront(k, h, KeySize(m.Key))
+	},
+}
+
+// front claims the front table of a map with keys and values of these sizes.
+func (c *claims) front(m *object.Map, key, value int) error {
+	t := m.Table
+	if t == nil || t.Slots <= 0 || t.Slots > maxFrontSlots || t.Slots&(t.Slots-1) != 0 || t.CPUs <= 0 || t.CPUs > maxFrontSizes {
+		return fmt.Errorf("it has no table")
+	}
+	return c.table(m, region(t.Slots, key, value)*t.CPUs)
 }
 
 // Limits of front tables.
@@ -65,6 +78,7 @@ const (
 	maxFrontKey   = 32       // bytes; hashing a longer key costs more than the kernel's hash map
 	maxFrontSlots = 1024     // per CPU
 	maxFrontCPU   = 32 << 10 // bytes per CPU
+	maxPartsCPU   = 1 << 19  // the same if values are in parts, of which a key has several
 	maxFrontSize  = 1 << 20  // bytes for all CPUs
 	minFrontSlots = 16
 
@@ -85,24 +99,26 @@ func frontSlot(key, value int) int { return frontValue(key) + word(value) }
 // so that no two CPUs write to the same line.
 func region(slots, key, value int) int { return (slots*frontSlot(key, value) + 63) &^ 63 }
 
-// frontSlots returns the number of slots per CPU if the slots of all CPUs may take room
-// bytes.
-func (l *layout) frontSlots(s *Spec, room int) int {
-	n := maxFrontSlots
-	for n >= minFrontSlots {
-		if size := region(n, KeySize(s.Key), s.valueSize()); size <= maxFrontCPU && size*l.CPUs <= room {
-			break
-		}
-		n /= 2
+// frontSlots returns the number of slots per CPU for keys and values of these sizes, if the
+// slots of a CPU may take perCPU bytes, and those of all CPUs room bytes. It is 0 if there
+// cannot be a front table.
+func (l *layout) frontSlots(key, value, perCPU, room int) int {
+	if key > maxFrontKey || !l.AtomicFetch || l.NoTables {
+		return 0
 	}
-	return n
+	for n := maxFrontSlots; n >= minFrontSlots; n /= 2 {
+		if size := region(n, key, value); size <= perCPU && size*l.CPUs <= room {
+			return n
+		}
+	}
+	return 0
 }
 
-func newFront(l *layout, s *Spec, m *object.Map) Store {
-	h := newHash(l, s, m)
-	slots := max(l.frontSlots(s, l.tableRoom), minFrontSlots)
+// newFront puts a front table before h, of at most perCPU bytes per CPU.
+func newFront(l *layout, h *hash, m *object.Map, perCPU int) *front {
+	slots := max(l.frontSlots(h.keySize, h.size, perCPU, l.tableRoom), minFrontSlots)
 	f := &front{hash: h, slotsPerCPU: slots, cpus: l.CPUs}
-	f.table = l.newTable(region(slots, h.keySize, s.valueSize()) * l.CPUs)
+	f.table = l.newTable(region(slots, h.keySize, h.size) * l.CPUs)
 	m.Table = &object.Table{Off: int(f.off), Slots: slots, CPUs: l.CPUs}
 	return f
 }
@@ -222,16 +238,13 @@ func (s *front) index(b *ir.Builder, words []*ir.Value) *ir.Value {
 // frontReader reads the hash map and its front table.
 type frontReader struct {
 	*hashReader
-	t *openTable
+	t   *openTable
+	key int // bytes of a key
 }
 
-func openFront(k *Kernel, m *object.Map) (Reader, error) {
-	h, err := openHash(k, m)
-	if err != nil {
-		return nil, err
-	}
-	t, err := k.openTable(m.Table.Off)
-	return &frontReader{h, &t}, err
+func openFront(k *Kernel, h *hashReader, key int) (*frontReader, error) {
+	t, err := k.openTable(h.m.Table.Off)
+	return &frontReader{h, &t, key}, err
 }
 
 // Read merges the values in the front table into those of the hash map. It reads the
@@ -247,10 +260,9 @@ func (r *frontReader) Read(stop func(entries int) bool) ([]Entry, error) {
 		return nil, err
 	}
 	// There are few slots, but there may be a million entries.
-	keySize := KeySize(r.m.Key)
 	vals := make(map[string][][]byte, len(slots))
 	for _, slot := range slots {
-		key, val := slot[frontKey:][:keySize], slot[frontValue(keySize):][:r.size]
+		key, val := slot[frontKey:][:r.key], slot[frontValue(r.key):][:r.size]
 		vals[string(key)] = append(vals[string(key)], val)
 	}
 	merge := r.k.merger(r.m.Value)
@@ -279,8 +291,8 @@ const busyWait = 20 * time.Millisecond
 
 // slots returns the slots that belong to a key.
 func (r *frontReader) slots() ([][]byte, error) {
-	t, key, value := r.m.Table, KeySize(r.m.Key), r.m.Value.Size
-	size, perCPU := frontSlot(key, value), region(t.Slots, key, value)
+	t := r.m.Table
+	size, perCPU := frontSlot(r.key, r.size), region(t.Slots, r.key, r.size)
 	for deadline := time.Now().Add(busyWait); ; time.Sleep(10 * time.Microsecond) {
 		gen, mem, err := r.t.read(t.CPUs * perCPU)
 		if err != nil {

@@ -63,8 +63,11 @@ func Plan(t Target, specs []*Spec) (*Layout, error) {
 			s.shared = true
 			ways[i] = l.choose(s)
 		}
-		if ways[i].name == frontKind.name {
-			if fronts++; fronts > maxFronts {
+		parted := ways[i].name == partedKind.name
+		if ways[i].name == frontKind.name || parted && l.frontsParts(s) {
+			if fronts++; fronts <= maxFronts {
+				s.fronted = true
+			} else if !parted {
 				ways[i] = hashKind
 			}
 		}

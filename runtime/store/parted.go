@@ -14,9 +14,12 @@ import (
 // words, followed by the number of the part. For a map without keys it is an array of the
 // parts, which is faster. In it, a part that was never used is zero. A program cannot do
 // anything that needs all parts of a value at once.
+//
+// The hash map can have a front table (front.go), whose slots have a part each.
 type parted struct {
 	hash
-	scriptKey int // bytes of the script's key, padded; 0: none
+	front     *front // nil: none
+	scriptKey int    // bytes of the script's key, padded; 0: none
 }
 
 // partIndex is the size of the number of a part in an array, in bytes.
@@ -30,7 +33,7 @@ var partedKind = kind{
 	own:    1,
 	fits:   func(_ *layout, s *Spec) bool { return s.isAgg() && s.Value.Size > MaxPerCPU },
 	plan:   newParted,
-	extras: []string{"Part"},
+	extras: []string{"Part", "Table"},
 	check: func(c *claims, m *object.Map) error {
 		var km *object.KernelMap
 		var err error
@@ -46,6 +49,14 @@ var partedKind = kind{
 		}
 		if m.Part <= 0 || km.ValueSize != m.Part || km.KeySize != size || !m.PerCPU {
 			return fmt.Errorf("parts of %d bytes are not what %s has", m.Part, m.Kernel)
+		}
+		if m.Table != nil {
+			if m.Key == nil {
+				return fmt.Errorf("it has no key")
+			}
+			if err := c.front(m, size, m.Part); err != nil {
+				return err
+			}
 		}
 		return c.own(m.Kernel, 0)
 	},
@@ -69,11 +80,16 @@ func newParted(l *layout, s *Spec, m *object.Map) Store {
 	}
 	m.PerCPU, m.Part, m.Kernel = true, s.ValueParts, kernelName(s.Name)
 	km := l.newMap(ir.Map{Name: m.Kernel, Type: kind, KeySize: keys, ValueSize: m.Part, MaxEntries: m.Max})
-	p := &parted{hash: hash{m: km, name: s.Name, span: s.Span, key: s.Key}, scriptKey: size}
-	if s.Key != nil {
-		p.keySize = KeySize(s.Key)
+	p := &parted{hash: hash{m: km, name: s.Name, span: s.Span, key: s.Key, keySize: keys, size: m.Part}, scriptKey: size}
+	if s.fronted {
+		p.front = newFront(l, &p.hash, m, maxPartsCPU)
 	}
 	return p
+}
+
+// frontsParts reports whether a map in parts should have a front table.
+func (l *layout) frontsParts(s *Spec) bool {
+	return s.Key != nil && hashable(s.Key) && l.frontSlots(word(KeySize(s.Key))+8, s.ValueParts, maxPartsCPU, maxFrontSize) > 0
 }
 
 // Key encodes the script's key. It leaves the number of the part unset.
@@ -93,28 +109,37 @@ func (s *parted) makePart(g Gen, k Key, n *ir.Value) *ir.Value {
 		return s.Find(g, k)
 	}
 	g.B().Store(k.Ptr, int64(s.scriptKey), 8, n)
+	if s.front != nil {
+		return s.front.Share(g, k)
+	}
 	return s.hash.Make(g, k)
 }
 
 // partedReader joins the parts of values.
 type partedReader struct {
-	*hashReader
+	Reader // of the parts
+	m      *object.Map
 	zeroed bool // the map has no keys, and its value was set to zero
 }
 
 func openParted(k *Kernel, m *object.Map) (Reader, error) {
 	r, err := openHash(k, m)
-	if err == nil {
-		r.size = m.Part
+	if err != nil {
+		return nil, err
 	}
-	return &partedReader{hashReader: r}, err
+	r.size = m.Part
+	p := &partedReader{Reader: r, m: m}
+	if m.Table != nil {
+		p.Reader, err = openFront(k, r, word(KeySize(m.Key))+8)
+	}
+	return p, err
 }
 
 // Read joins the parts of each value, in no particular order: in such aggregations,
 // each part contains its position. Parts that were never used are missing. It does not
 // stop early, as values would lack parts.
 func (r *partedReader) Read(func(entries int) bool) ([]Entry, error) {
-	all, err := r.hashReader.Read(nil)
+	all, err := r.Reader.Read(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -148,10 +173,10 @@ func (r *partedReader) Read(func(entries int) bool) ([]Entry, error) {
 // Clear sets the parts of a value without a key to zero, as an array keeps its elements.
 func (r *partedReader) Clear() error {
 	if r.m.Key != nil {
-		return r.hashReader.Clear()
+		return r.Reader.Clear()
 	}
 	r.zeroed = false
-	return r.hashReader.Zero()
+	return r.Reader.Zero()
 }
 
 func (r *partedReader) Zero() error {
@@ -162,5 +187,5 @@ func (r *partedReader) Zero() error {
 		}
 		r.zeroed = len(entries) > 0
 	}
-	return r.hashReader.Zero()
+	return r.Reader.Zero()
 }

@@ -7,7 +7,8 @@
 //	percpu.go   bytes of a shared per-CPU array map: aggregations without keys
 //	hash.go     a hash map, or a per-CPU hash map for aggregations
 //	split.go    two hash maps, one for short strings and one for long ones
-//	parted.go   a hash map, or without keys an array, of the parts of large aggregations
+//	parted.go   a hash map, or without keys an array, of the parts of large aggregations;
+//	            a front table as in front.go takes most additions
 //	sockets.go  the memory of the sockets that are the keys
 //	front.go    a hash map and a per-CPU front table, which takes most additions
 //	threads.go  a hash map and a table of entries keyed by the running thread
@@ -73,7 +74,8 @@ type Spec struct {
 	Sockets    bool  // the kernel knows all keys as sockets, in programs that may keep values with these
 	ValueParts int   // size of a part in bytes, if a value may be kept in parts; else 0
 
-	shared bool // it must share its hash map with others
+	shared  bool // it must share its hash map with others
+	fronted bool // it has a front table
 }
 
 func (s *Spec) isAgg() bool { return s.Value.Kind == types.Agg }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +57,8 @@ var ways = []struct {
 	{"threads", Spec{Key: types.NewInt(4, false), Value: types.TInt64, Uses: Add | Read | Assign | Delete}},
 	{"threads", Spec{Key: types.NewInt(4, false), Value: types.NewInt(2, false), Uses: Assign}},
 	{"parted", Spec{Key: types.TInt64, Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | Foreign}},
+	{"parted", Spec{Key: types.NewString(20), Value: &types.Type{Kind: types.Agg, Name: "large", Size: 60 << 10}, ValueParts: 520, Uses: Add | Reset | Foreign}},
+	{"parted", Spec{Key: types.NewString(32), Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | Foreign}},
 	{"parted", Spec{Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | Reset}},
 }
 
@@ -267,7 +270,7 @@ func (e *emitter) program(st Store, s *Spec, op int, in *ir.Map) {
 	switch op {
 	case opAdd:
 		if part := st.Traits().MakePart; part != nil {
-			add(part(e, k, b.Const(0)))
+			add(part(e, k, b.Op(ir.OpAnd, b.Op(ir.OpBarrier, x), b.Const(7))))
 			return
 		}
 		add(st.Share(e, k))
@@ -344,7 +347,14 @@ func (l *loaded) check(t *testing.T, s *Spec, when string, model map[string]uint
 		if _, twice := got[key]; twice {
 			t.Fatalf("%s: the key %q is there twice", when, key)
 		}
-		got[key] = native.Uint(e.Value[:min(len(e.Value), s.Value.Size, 8)])
+		size := s.Value.Size
+		if s.ValueParts > 0 {
+			size = s.ValueParts
+		}
+		got[key] = 0
+		for part := range slices.Chunk(e.Value, size) {
+			got[key] += native.Uint(part[:min(len(part), 8)])
+		}
 	}
 	if len(got) != len(model) {
 		t.Fatalf("%s: %d entries, want %d", when, len(got), len(model))
