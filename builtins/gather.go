@@ -7,7 +7,7 @@ import (
 )
 
 // maxVectors is the number of pieces that gather() reads at most.
-const maxVectors = 8
+const maxVectors = 64
 
 // iovecSize is the size of a struct iovec: the address and the length of a piece.
 const iovecSize = 16
@@ -18,7 +18,7 @@ func gather() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "iov"}, {Name: "pieces"}, {Name: "most", Kind: Literal}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary: "The first bytes of the pieces of memory that an array of struct iovec lists: at most 8 pieces, and as many bytes as the number most says. " +
+			Summary: "The first bytes of the pieces of memory that an array of struct iovec lists: at most 64 pieces, and as many bytes as the number most says. " +
 				"With a size, only that many bytes of the pieces are in use, as after readv().",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_writev { printf("%r\n", gather(args.vec, args.vlen, 64)); }`,

@@ -45,21 +45,29 @@ const (
 	endsWaiting  = 4 // the connection ends without an answer
 	ends         = 5
 	startsHTTP2  = 6 // a connection with HTTP/2
+	asksOn       = 8 // more of a request whose answer has started, or of those after it
 	asksAlone    = 7 // a datagram with a request
 )
 
 // conn is a connection, as one of its sides sees it.
 type conn struct {
 	key     uint64
+	local   bool // of a local socket
 	reader  reader
 	pending []*Request // waiting for their answers
 	current *Request   // whose answer is being read
 	last    time.Time  // of the last piece
 	now     time.Time  // of the piece being read
 	ignore  bool       // what is read belongs to no request
+	gap     bool       // the last piece had more bytes than are known
+	unsure  bool       // it is not known which answers belong to which requests
 	next    uint32     // the position after the last piece
+	asker   asker
 	old     *list.Element
 }
+
+// address returns what the key of a local socket's connection has of its address.
+func (c *conn) address() uint64 { return c.key & (1<<40 - 1) }
 
 // tracker follows connections. It passes each request to done when its answer is complete.
 type tracker struct {
@@ -67,14 +75,15 @@ type tracker struct {
 	opt    *Options
 	counts Counts
 	conns  map[uint64]*conn
-	order  list.List // connections, the one that was used last at the front
+	local  map[uint64]*conn // those of local sockets, by the address of the socket
+	order  list.List        // connections, the one that was used last at the front
 	done   func(*Request)
 	c      *conn // whose piece is being read
 	asked  datagrams
 }
 
 func newTracker(p *Protocol, o *Options, done func(*Request)) *tracker {
-	return &tracker{proto: p, opt: o, conns: map[uint64]*conn{}, done: done, asked: datagrams{}}
+	return &tracker{proto: p, opt: o, conns: map[uint64]*conn{}, local: map[uint64]*conn{}, done: done, asked: datagrams{}}
 }
 
 // piece handles a piece.
@@ -94,6 +103,13 @@ func (t *tracker) piece(p *piece) {
 	case answerGoesOn:
 		if c := t.conns[p.conn]; c != nil {
 			t.read(c, p)
+		}
+	case asksOn:
+		if c := t.conns[p.conn]; c != nil {
+			t.c, c.now = c, p.at
+			if t.asks(c, p.data, p.bytes, p.at); c.unsure {
+				t.giveUpAll(c)
+			}
 		}
 	case answerAlone:
 		t.counts.Unasked++
@@ -118,41 +134,56 @@ func (t *tracker) turn(p *piece) {
 			t.counts.Forgotten++
 			t.finish(last, last.last)
 		}
-		c = &conn{key: p.conn}
+		c = &conn{key: p.conn, local: !p.tls && !p.peer.IsValid()}
+		if old := t.local[c.address()]; c.local && old != nil {
+			t.finish(old, old.last) // its end is not seen, but this socket has its place
+		}
 		c.old = t.order.PushFront(c)
 		t.conns[p.conn] = c
+		if c.local {
+			t.local[c.address()] = c
+		}
 	}
 	t.c, c.now = c, p.at
-	if c.reader == nil || c.reader.lost() {
+	start := p.at.Add(-p.latency)
+	lost := c.reader == nil || c.reader.lost()
+	if lost && len(c.pending) > 0 || c.asker.lost {
+		t.giveUpAll(c)
+	}
+	if c.unsure = c.unsure && start.Sub(c.last) < quietTime; lost && !c.unsure {
 		// The next answer starts here, so the one before has ended.
 		t.end()
 		c.reader = t.proto.reader(t.opt)
 	}
-	list := t.proto.split(p.request, p.reqBytes, t.opt)
-	c.ignore = len(list) == 0
-	if c.ignore {
+	if last := c.asker.last; last != nil && last.Whole {
+		c.asker = asker{} // what goes on when the answer has ended is another request
+	}
+	c.asker.who = p
+	c.ignore = !t.asks(c, p.request, p.reqBytes, start)
+	if !c.ignore && c.current == nil && len(c.pending) == 0 && !c.unsure && c.asker.head != nil {
+		// It has an answer, although it is no request so far.
 		t.counts.Garbage++
-		return
+		c.ignore, c.asker = true, asker{}
 	}
-	rest := p.reqBytes
-	for i, r := range list {
-		p.describe(r)
-		r.ReqBytes = min(r.size, rest)
-		if i == len(list)-1 {
-			r.ReqBytes = rest
-		}
-		rest -= r.ReqBytes
-		if len(c.pending) < maxPending {
-			c.pending = append(c.pending, r)
-		} else {
-			t.counts.Forgotten++
-		}
+	if c.unsure {
+		t.giveUpAll(c)
 	}
+}
+
+// giveUpAll gives the requests up that wait for their answers, as it is not known which answers
+// are theirs, and those that follow until the connection has been quiet.
+func (t *tracker) giveUpAll(c *conn) {
+	t.counts.Unclear += uint64(len(c.pending))
+	if c.current != nil {
+		t.counts.Unclear++
+	}
+	c.pending, c.current, c.unsure = nil, nil, true
+	c.asker = asker{who: c.asker.who}
 }
 
 // describe sets what a piece tells about a request.
 func (p *piece) describe(r *Request) {
-	r.Start, r.Server, r.TLS = p.at.Add(-p.latency), p.server, p.tls
+	r.Server, r.TLS = p.server, p.tls
 	r.PID, r.Comm, r.Container, r.Unit, r.Local, r.Peer = p.pid, p.comm, p.container, p.unit, p.local, p.peer
 }
 
@@ -160,7 +191,8 @@ func (p *piece) describe(r *Request) {
 func (t *tracker) read(c *conn, p *piece) {
 	t.c, c.now = c, p.at
 	t.order.MoveToFront(c.old)
-	if c.ignore || c.reader == nil {
+	if c.ignore || c.unsure || c.reader == nil {
+		c.last = p.at
 		return
 	}
 	if gap := p.pos - c.next; p.pos != 0 && c.next != 0 && gap != 0 && gap < 1<<31 && c.current != nil {
@@ -172,7 +204,7 @@ func (t *tracker) read(c *conn, p *piece) {
 		c.next = p.pos + uint32(p.bytes)
 	}
 	c.reader.read(p.data, p.bytes, t)
-	c.last = p.at
+	c.last, c.gap = p.at, p.bytes > uint64(len(p.data))
 }
 
 // begin implements answers.
@@ -184,7 +216,7 @@ func (t *tracker) begin() *Request {
 		return nil
 	}
 	c.current, c.pending = c.pending[0], c.pending[1:]
-	c.current.Latency = c.now.Sub(c.current.Start)
+	c.current.Latency = max(c.now.Sub(c.current.Start), 0)
 	c.current.Total = c.current.Latency
 	return c.current
 }
@@ -218,6 +250,9 @@ func (t *tracker) deliver(r *Request) {
 // finish handles the end of a connection: requests that have no answer get none.
 func (t *tracker) finish(c *conn, at time.Time) {
 	t.c, c.now = c, at
+	if len(c.pending) > 0 && c.reader.lost() && (c.current != nil || c.gap) {
+		t.giveUpAll(c)
+	}
 	if r := c.current; r != nil {
 		r.Whole = c.reader.lost()
 		t.deliver(r)
@@ -230,6 +265,9 @@ func (t *tracker) finish(c *conn, at time.Time) {
 	}
 	t.order.Remove(c.old)
 	delete(t.conns, c.key)
+	if c.local {
+		delete(t.local, c.address())
+	}
 }
 
 // quiet completes the answers without a known end on connections that have been quiet for
@@ -252,6 +290,6 @@ func (t *tracker) close() {
 			t.deliver(r)
 		}
 	}
-	t.conns, t.asked = map[uint64]*conn{}, datagrams{}
+	t.conns, t.local, t.asked = map[uint64]*conn{}, map[uint64]*conn{}, datagrams{}
 	t.order.Init()
 }

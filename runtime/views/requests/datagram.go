@@ -87,6 +87,7 @@ func (t *tracker) giveUp(w *waiting, now time.Time) {
 	}
 	for _, r := range list {
 		w.describe(r)
+		r.Start = w.at.Add(-w.latency)
 		r.ReqBytes, r.Latency, r.Failed = w.reqBytes, now.Sub(w.at), true
 		r.Total = r.Latency
 		t.deliver(r)

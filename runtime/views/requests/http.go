@@ -34,17 +34,23 @@ func splitHTTP(data []byte, size uint64, o *Options) []*Request {
 		list = append(list, r)
 		w.skip(uint64(len(head)))
 		if !whole {
+			// If the rest of the header is not known, no other request is expected after it.
+			r.cut = w.n == 0
+			r.size = before
 			break
 		}
 		switch length, chunked := bodyLength(head); {
 		case chunked:
-			c := chunks{}
-			if done, _ := c.read(&w); !done {
+			r.chunks = &chunks{}
+			if done, ok := r.chunks.read(&w); done {
+				r.chunks = nil
+			} else if !ok {
 				w.skip(w.n)
+				r.chunks = nil
 			}
 		case length > 0:
 			o.body(r, w.data[:min(uint64(len(w.data)), uint64(length))])
-			w.skip(uint64(length))
+			r.left = uint64(length) - w.skip(uint64(length))
 		}
 		r.size = before - w.n
 	}

@@ -39,7 +39,7 @@ func splitMySQL(data []byte, size uint64, o *Options) []*Request {
 		}
 		body := w.data[5:min(uint64(len(w.data)), n+4)]
 		before := w.n
-		w.skip(n + 4)
+		left := n + 4 - w.skip(n+4)
 		if op == "" {
 			continue
 		}
@@ -56,7 +56,10 @@ func splitMySQL(data []byte, size uint64, o *Options) []*Request {
 		if op == "EXECUTE" {
 			r.Target = query
 		}
-		r.size = before - w.n
+		r.size, r.left = before-w.n, left
+		if uint64(len(body))+5 >= r.size {
+			r.cut, r.left = left > 0, 0 // the rest of the query is to be shown
+		}
 		list = append(list, r)
 	}
 	return list
@@ -100,6 +103,9 @@ func (m *mysqlReader) read(data []byte, n uint64, to answers) {
 			}
 			m.head = append(m.head, w.data[0])
 			w.skip(1)
+			if m.req != nil {
+				to.count(1)
+			}
 			if len(m.head) == 4 {
 				m.packet(to)
 			}
@@ -128,9 +134,9 @@ func (m *mysqlReader) packet(to answers) {
 		if m.req = to.begin(); m.req == nil {
 			m.req = &Request{} // it is not known
 		}
-		m.req.Status, m.rows = "OK", 0
+		m.rows = 0
+		to.count(4)
 	}
-	to.count(4)
 }
 
 // ended handles a packet whose first bytes are known.
@@ -141,6 +147,9 @@ func (m *mysqlReader) ended(to answers) {
 	if len(body) == 0 {
 		m.state = mysqlLost
 		return
+	}
+	if m.req.Status == "" {
+		m.req.Status = "OK"
 	}
 	switch kind := body[0]; {
 	case kind == 0xff:

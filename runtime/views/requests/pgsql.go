@@ -34,11 +34,12 @@ func splitPgsql(data []byte, size uint64, o *Options) []*Request {
 			break
 		}
 		body := w.data[5:min(uint64(len(w.data)), n+1)]
-		w.skip(n + 1)
+		part := n + 1 - w.skip(n+1)
 		switch kind {
 		case 'Q':
 			op, query = "QUERY", cString(body)
 			add()
+			list[len(list)-1].cut = part > 0
 		case 'P':
 			name, rest, _ := bytes.Cut(body, []byte{0})
 			op, query = "PARSE", cString(rest)
@@ -67,8 +68,11 @@ func splitPgsql(data []byte, size uint64, o *Options) []*Request {
 			add()
 		}
 	}
-	if op != "" && w.n == 0 || op != "" && len(w.data) == 0 {
-		add() // its end is among the bytes that are not known
+	if op != "" && len(w.data) < 5 {
+		// The rest comes later, or is among the bytes that are not known.
+		w.skip(w.n)
+		add()
+		list[len(list)-1].cut = true
 	}
 	return list
 }
@@ -108,6 +112,9 @@ func (p *pgsqlReader) read(data []byte, n uint64, to answers) {
 			}
 			p.head = append(p.head, w.data[0])
 			w.skip(1)
+			if p.open {
+				to.count(1)
+			}
 			if len(p.head) == 5 {
 				p.message(to)
 			}
@@ -135,13 +142,11 @@ func (p *pgsqlReader) message(to answers) {
 		return
 	}
 	if !p.open && !strings.ContainsRune("NSA", rune(kind)) {
-		if p.req = to.begin(); p.req != nil {
-			p.req.Status = "OK"
-		}
-		p.open = true
-	}
-	if p.open {
+		p.req, p.open = to.begin(), true
 		to.count(5)
+	}
+	if p.req != nil && p.req.Status == "" && strings.ContainsRune("TDCnIGHW", rune(kind)) {
+		p.req.Status = "OK"
 	}
 	if p.left = n - 4; p.left == 0 {
 		p.ended(to)
@@ -154,6 +159,9 @@ func (p *pgsqlReader) ended(to answers) {
 	p.head = p.head[:0]
 	switch {
 	case kind == 'Z':
+		if p.req != nil && p.req.Status == "" {
+			p.req.Status = "OK"
+		}
 		to.end()
 		p.open, p.req = false, nil
 	case p.req == nil:

@@ -18,6 +18,7 @@ func redisProtocol() *Protocol {
 func splitRedis(data []byte, size uint64, o *Options) []*Request {
 	var list []*Request
 	w := window{data, max(size, uint64(len(data)))}
+	whole := uint64(len(data)) >= size
 	for len(w.data) > 0 && len(list) < maxPending {
 		before := w.n
 		n, ok := redisLine(&w, '*')
@@ -25,18 +26,25 @@ func splitRedis(data []byte, size uint64, o *Options) []*Request {
 			break
 		}
 		var words []string
+		left := uint64(0)
 		for range n {
 			k, ok := redisLine(&w, '$')
 			if !ok || k < 0 {
 				break
 			}
 			words = append(words, string(w.data[:min(int64(len(w.data)), k)]))
-			w.skip(uint64(k) + 2)
+			left = uint64(k) + 2 - w.skip(uint64(k)+2)
 		}
 		if len(words) == 0 || !isCommand(words[0]) {
 			break
 		}
 		r := redisCommand(words, o)
+		if last := int64(len(words)) == n; left > 0 && last && (!whole || before > maxStart*maxStart) {
+			r.left = left
+		} else if !last || left > 0 {
+			r.cut = true
+			w.skip(w.n)
+		}
 		r.size = before - w.n
 		list = append(list, r)
 	}
@@ -115,7 +123,10 @@ func (r *redisReader) read(data []byte, n uint64, to answers) {
 				r.element(to)
 			}
 		default:
-			found, _ := r.line.until(w, "\r\n")
+			found, n := r.line.until(w, "\r\n")
+			if len(r.open) > 0 {
+				to.count(n)
+			}
 			if !found {
 				if w.n > 0 {
 					r.off = true
@@ -145,8 +156,8 @@ func (r *redisReader) value(line []byte, to answers) {
 				q.Failed = true
 			}
 		}
+		to.count(uint64(len(line)))
 	}
-	to.count(uint64(len(line)))
 	n, err := strconv.ParseInt(rest, 10, 64)
 	switch kind {
 	case '$', '!', '=':

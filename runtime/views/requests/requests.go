@@ -38,8 +38,13 @@ type Request struct {
 	Whole bool
 
 	route string // see route
-	size  uint64 // bytes of the request, if it says so
-	empty bool   // the answer has no body, whatever its header says
+	size  uint64 // bytes of the request among those that were split
+	// How it goes on after these: cut is set if it has to be split again together with what
+	// follows, left is the number of bytes that follow, and chunks reads them.
+	cut    bool
+	left   uint64
+	chunks *chunks
+	empty  bool // the answer has no body, whatever its header says
 }
 
 // Field is a value with its name.
@@ -114,6 +119,7 @@ type Counts struct {
 	Unasked   uint64 // answers to requests that were not seen
 	Garbage   uint64 // pieces that look like requests and are none
 	Forgotten uint64 // connections given up because there were too many
+	Unclear   uint64 // requests of which it is not known which answers are theirs
 	Late      uint64 // answers to requests that were shown without one
 	HTTP2     uint64 // sides of connections with HTTP/2, which is not decoded
 }

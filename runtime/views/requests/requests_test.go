@@ -253,3 +253,44 @@ func TestRoutes(t *testing.T) {
 		t.Error(duration(1500 * time.Microsecond))
 	}
 }
+
+// TestAsksInPieces checks that requests are the same however what the client sends is cut into
+// what came before an answer and what came after its start.
+func TestAsksInPieces(t *testing.T) {
+	streams := map[*Protocol]string{
+		httpProtocol(): "GET /a HTTP/1.1\r\nHost: h\r\n\r\nPOST /b HTTP/1.1\r\nContent-Length: 5\r\n\r\nGET /" +
+			"PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nDELETE /d HTTP/1.1\r\n\r\n",
+		redisProtocol(): "*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n*3\r\n$3\r\nSET\r\n$2\r\nk2\r\n$4\r\n*1\r\n\r\n*1\r\n$4\r\nPING\r\n",
+		pgsqlProtocol(): "Q\x00\x00\x00\x0dselect 1\x00P\x00\x00\x00\x10\x00select 2\x00\x00\x00S\x00\x00\x00\x04Q\x00\x00\x00\x0dselect 3\x00",
+		mysqlProtocol(): "\x09\x00\x00\x00\x03select 1\x09\x00\x00\x00\x03select 2\x01\x00\x00\x00\x0e",
+	}
+	for p, stream := range streams {
+		asked := func(parts ...string) string {
+			tr, c := newTracker(p, &Options{}, nil), &conn{}
+			c.asker.who = &piece{}
+			for _, data := range parts {
+				tr.asks(c, []byte(data), uint64(len(data)), time.Time{})
+			}
+			var b strings.Builder
+			for _, r := range c.pending {
+				fmt.Fprintf(&b, "%s %s %d\n", r.Op, r.Target, r.ReqBytes)
+			}
+			return b.String()
+		}
+		whole := asked(stream)
+		if n := strings.Count(whole, "\n"); n < 3 {
+			t.Errorf("%s: %d requests:\n%s", p.Name, n, whole)
+		}
+		for i := 1; i < len(stream); i++ {
+			for j := i; j < len(stream); j++ {
+				parts := []string{stream[:i], stream[i:j], stream[j:]}
+				if i == j {
+					parts = []string{stream[:i], stream[i:]}
+				}
+				if got := asked(parts...); got != whole {
+					t.Fatalf("%s cut at %d and %d:\n%s\nwant:\n%s", p.Name, i, j, got, whole)
+				}
+			}
+		}
+	}
+}

@@ -103,6 +103,7 @@ func (s *Sink) End() {
 	}{
 		{c.Unasked, "answers to requests that were not seen, most of them older than the trace"},
 		{c.Garbage, "pieces of data that begin like requests but are not"},
+		{c.Unclear, "requests that did not wait for the answers before, which could not be told apart"},
 		{c.HTTP2, "connections with HTTP/2, which is not decoded (both sides of a connection count)"},
 		{c.Late, "answers that came when the request had been shown without one"},
 		{c.Forgotten, "connections or requests given up because there were too many at once"},

@@ -1,0 +1,116 @@
+package requests
+
+import (
+	"bytes"
+	"time"
+)
+
+// asker follows what a client sends on a connection. The pieces are those that the kernel kept
+// until an answer started, and those that came after that.
+type asker struct {
+	who  *piece   // tells about the connection
+	last *Request // the request that came last
+	open bool     // last goes on
+	lost bool     // there were others, of which nothing is known
+	// head has the first bytes of last, or of a request that is not recognised yet, if they have
+	// to be split together with what follows.
+	head  []byte
+	start time.Time // of head
+}
+
+// maxHead is how many bytes of a request are kept until it can be split.
+const maxHead = 64 << 10
+
+// maxStart is the maximum number of bytes at the end of a piece that may be the beginning of a
+// request that cannot be recognised by them.
+const maxStart = 16
+
+// asks reads n bytes that a client sent, of which the first ones are data. It reports whether
+// they are requests, or a part of one.
+func (t *tracker) asks(c *conn, data []byte, n uint64, start time.Time) bool {
+	a := &c.asker
+	w := window{data, max(n, uint64(len(data)))}
+	if a.open && a.last != nil && a.head == nil {
+		a.body(&w)
+		if w.n == 0 {
+			return true
+		}
+	}
+	old := a.last
+	if a.head == nil {
+		old = nil
+	} else {
+		start = a.start
+		w = window{append(a.head, w.data...), uint64(len(a.head)) + w.n}
+	}
+	known, size := w.data, w.n
+	*a = asker{who: a.who, start: start, lost: a.lost}
+	list := t.proto.split(known, size, t.opt)
+	used := uint64(0)
+	for i, r := range list {
+		a.who.describe(r)
+		r.Start, r.ReqBytes = start, r.size
+		used += r.size
+		if i == 0 && old != nil {
+			old.update(r)
+			r = old
+		} else if len(c.pending) < maxPending {
+			c.pending = append(c.pending, r)
+		} else {
+			t.counts.Forgotten++
+		}
+		a.last, a.open = r, r.cut || r.left > 0 || r.chunks != nil
+	}
+	t.tail(a, known, size, used)
+	if len(list) == 0 && a.head == nil {
+		t.counts.Garbage++
+		return false
+	}
+	return true
+}
+
+// tail handles what is left when size bytes, of which the first ones are known, have been split
+// into requests of used bytes.
+func (t *tracker) tail(a *asker, known []byte, size, used uint64) {
+	from := used
+	if a.open && a.last.cut {
+		from -= a.last.size
+	}
+	whole := uint64(len(known)) == size
+	switch {
+	case a.open && a.last.cut && whole && size-from <= maxHead:
+		a.head = bytes.Clone(known[from:])
+	case used < size && whole && size-used <= maxStart:
+		a.head, a.last, a.open = bytes.Clone(known[used:]), nil, true
+	case used < size && !whole && used >= uint64(len(known)):
+		a.lost = len(known) > 0
+	case used < size && a.last != nil:
+		a.last.ReqBytes += size - used
+	}
+}
+
+// body reads the rest of the last request from w.
+func (a *asker) body(w *window) {
+	r := a.last
+	before := w.n
+	switch {
+	case r.cut: // its end is not known
+		w.skip(w.n)
+	case r.chunks != nil:
+		done, ok := r.chunks.read(w)
+		if a.open = !done; !ok && !done {
+			w.skip(w.n)
+			r.chunks, r.cut = nil, true
+		}
+	default:
+		r.left -= w.skip(r.left)
+		a.open = r.left > 0
+	}
+	r.ReqBytes += before - w.n
+}
+
+// update sets what is known of a request when more of it has come.
+func (r *Request) update(q *Request) {
+	r.Op, r.Target, r.Host, r.Asked, r.route, r.empty = q.Op, q.Target, q.Host, q.Asked, q.route, q.empty
+	r.ReqBytes, r.size, r.cut, r.left, r.chunks = q.ReqBytes, q.size, q.cut, q.left, q.chunks
+}

@@ -1,0 +1,435 @@
+package live
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialogue is a request and its answer, with what gotrace requests has to show of them.
+type dialogue struct {
+	ask, answer        []byte
+	op, target, status string
+	ends               bool // the end of the connection is that of the answer
+}
+
+// conversation is a connection of which this process has both ends. A single goroutine moves
+// all bytes, so the order of events is known.
+type conversation struct {
+	t              *testing.T
+	r              *rand.Rand
+	client, server int // descriptors
+	want           map[string]string
+	apart          bool     // no request is sent before the one before has its answer
+	plan           []string // what was done, for messages
+}
+
+// note adds a line to what was done.
+func (c *conversation) note(format string, args ...any) {
+	c.plan = append(c.plan, fmt.Sprintf(format, args...))
+}
+
+// pieces cuts data at random places: nowhere, at one, at several, or between all bytes.
+func pieces(r *rand.Rand, data []byte) [][]byte {
+	var list [][]byte
+	if len(data) == 0 {
+		return nil
+	}
+	most := []int{len(data), 1 + r.Intn(len(data)), 1 + r.Intn(40), 1}[r.Intn(4)]
+	if most == 1 && len(data) > 300 {
+		most = 100
+	}
+	if r.Intn(3) == 0 && len(data) > 1 {
+		at := 1 + r.Intn(len(data)-1)
+		return [][]byte{data[:at], data[at:]}
+	}
+	for len(data) > 0 {
+		n := min(most, len(data), 8000)
+		list, data = append(list, data[:n]), data[n:]
+	}
+	return list
+}
+
+// vectors cuts data for writev and the like; some of the pieces are empty.
+func vectors(r *rand.Rand, data []byte) [][]byte {
+	var list [][]byte
+	for most := 1 + r.Intn(12); len(data) > 0; {
+		n := min(r.Intn(len(data)+1), len(data))
+		if len(list) >= most-1 {
+			n = len(data)
+		}
+		list, data = append(list, data[:n]), data[n:]
+	}
+	return list
+}
+
+// send writes data by one of the system calls.
+func (c *conversation) send(fd int, data []byte) {
+	c.t.Helper()
+	n, err, how := 0, error(nil), c.r.Intn(4)
+	switch how {
+	case 0:
+		n, err = unix.Write(fd, data)
+	case 1:
+		n, err = unix.SendmsgN(fd, data, nil, nil, 0)
+	case 2:
+		n, err = unix.Writev(fd, vectors(c.r, data))
+	case 3:
+		n, err = unix.SendmsgBuffers(fd, vectors(c.r, data), nil, nil, 0)
+	}
+	c.note("%d: %s %d", fd, []string{"write", "sendto", "writev", "sendmsg"}[how], len(data))
+	if err != nil || n != len(data) {
+		c.t.Fatalf("%d of %d bytes sent: %v", n, len(data), err)
+	}
+}
+
+// receive reads n bytes by some of the system calls.
+func (c *conversation) receive(fd, n int) {
+	c.t.Helper()
+	most := []int{n, 1 + c.r.Intn(n), 1 + c.r.Intn(30), 1}[c.r.Intn(4)]
+	if most == 1 && n > 300 {
+		most = 100
+	}
+	for n > 0 {
+		buf := make([]byte, min(most, n))
+		k, err, how := 0, error(nil), c.r.Intn(5)
+		switch how {
+		case 0:
+			k, err = unix.Read(fd, buf)
+		case 1:
+			k, _, err = unix.Recvfrom(fd, buf, 0)
+		case 2:
+			k, err = unix.Readv(fd, vectors(c.r, buf))
+		case 3:
+			k, _, _, _, err = unix.RecvmsgBuffers(fd, vectors(c.r, buf), nil, 0)
+		case 4:
+			_, _, err = unix.Recvfrom(fd, buf, unix.MSG_PEEK)
+		}
+		c.note("%d: %s %d", fd, []string{"read", "recvfrom", "readv", "recvmsg", "peek"}[how], k)
+		if err != nil || k == 0 && how != 4 {
+			c.t.Fatalf("nothing to read: %v", err)
+		}
+		n -= k
+	}
+}
+
+// pass moves data from one side to the other: the pieces are read at random times.
+func (c *conversation) pass(from, to int, parts [][]byte) {
+	waiting := 0
+	for _, p := range parts {
+		if len(p) == 0 {
+			continue
+		}
+		c.send(from, p)
+		if waiting += len(p); c.r.Intn(2) == 0 || waiting > 20000 {
+			c.receive(to, waiting)
+			waiting = 0
+		}
+	}
+	if waiting > 0 {
+		c.receive(to, waiting)
+	}
+}
+
+// expect records what has to be shown of a request on both sides.
+func (c *conversation) expect(x *dialogue, asked, answered [2]int, status string, whole bool) {
+	for i, server := range []bool{false, true} {
+		c.want[fmt.Sprint(server, " ", x.target)] = fmt.Sprintf("%s %s asked %d answered %d whole %v", x.op, status, asked[i], answered[i], whole)
+	}
+}
+
+func both(n int) [2]int { return [2]int{n, n} }
+
+// exchange passes a request and then its answer.
+func (c *conversation) exchange(x *dialogue) {
+	c.pass(c.client, c.server, pieces(c.r, x.ask))
+	c.pass(c.server, c.client, pieces(c.r, x.answer))
+	c.expect(x, both(len(x.ask)), both(len(x.answer)), x.status, true)
+}
+
+// begin passes what comes before the first request: the greetings of the protocol, and on some
+// connections bytes of no protocol.
+func (c *conversation) begin(proto string, i int) {
+	n := 0
+	greet := map[string][][]byte{
+		"mysql": {
+			myPacket(&n, "\n5.5.5-10.11\x00\x01\x00\x00\x00abcdefgh\x00\xff\xf7\x08\x02\x00"),
+			myPacket(&n, "\x85\xa6\xff\x01\x00\x00\x00\x01\x08user\x00"),
+			myPacket(&n, "\x00\x00\x00\x02\x00\x00\x00"),
+		},
+		"pgsql": {
+			nil, append([]byte{0, 0, 0, 17, 0, 3, 0, 0}, "user\x00me\x00\x00"...),
+			append(pgMessage('R', "\x00\x00\x00\x00"), pgMessage('Z', "I")...),
+		},
+	}[proto]
+	if i%7 == 3 {
+		greet = append(greet, filler(c.r, 1+c.r.Intn(3000)), filler(c.r, 1+c.r.Intn(3000)))
+	}
+	for k, data := range greet {
+		from, to := c.server, c.client
+		if k%2 == 1 {
+			from, to = to, from
+		}
+		c.note("greeting of %d", len(data))
+		c.pass(from, to, pieces(c.r, data))
+	}
+}
+
+// pipeline passes several requests and then their answers.
+func (c *conversation) pipeline(list []*dialogue) {
+	var asked, answered []byte
+	for _, x := range list {
+		asked, answered = append(asked, x.ask...), append(answered, x.answer...)
+		c.expect(x, both(len(x.ask)), both(len(x.answer)), x.status, true)
+	}
+	c.note("pipeline of %d", len(list))
+	c.pass(c.client, c.server, pieces(c.r, asked))
+	c.pass(c.server, c.client, pieces(c.r, answered))
+}
+
+// overlap passes several requests before, between and after the answers to earlier ones.
+func (c *conversation) overlap(list []*dialogue) {
+	c.note("overlap of %d", len(list))
+	var rest []byte // of the request that comes next
+	for asked, answered := 0, 0; answered < len(list); {
+		if asked < len(list) && (asked == answered || c.r.Intn(2) == 0) {
+			if rest == nil {
+				rest = list[asked].ask
+			}
+			c.pass(c.client, c.server, pieces(c.r, rest))
+			if asked, rest = asked+1, nil; asked < len(list) && c.r.Intn(2) == 0 {
+				// Some bytes of the next one come before the answer.
+				rest = list[asked].ask
+				n := 1 + c.r.Intn(len(rest))
+				c.pass(c.client, c.server, pieces(c.r, rest[:n]))
+				rest = rest[n:]
+			}
+			continue
+		}
+		x := list[answered]
+		c.pass(c.server, c.client, pieces(c.r, x.answer))
+		c.expect(x, both(len(x.ask)), both(len(x.answer)), x.status, true)
+		answered++
+	}
+}
+
+// end ends the conversation in a random way after the beginning of a request or an answer.
+func (c *conversation) end(x *dialogue) {
+	switch c.r.Intn(4) {
+	case 0: // no answer
+		c.note("no answer")
+		c.pass(c.client, c.server, pieces(c.r, x.ask))
+		c.expect(x, both(len(x.ask)), both(0), "", false)
+	case 1: // a part of the answer
+		n := c.r.Intn(len(x.answer))
+		c.note("answer cut at %d", n)
+		c.pass(c.client, c.server, pieces(c.r, x.ask))
+		if n > 0 {
+			c.pass(c.server, c.client, pieces(c.r, x.answer[:n]))
+		}
+		c.want[fmt.Sprint("cut ", x.target)] = fmt.Sprintf("%s %s asked %d answered %d", x.op, x.status, len(x.ask), n)
+		if x.ends && bytes.Contains(x.answer[:n], []byte("\r\n\r\n")) {
+			c.want[fmt.Sprint("cut ", x.target)] += toEnd
+		}
+	case 2: // nothing
+	case 3:
+		if x.ends {
+			c.exchange(x)
+		}
+	}
+}
+
+// connect returns both ends of a connection.
+func connect(t *testing.T, ln net.Listener) (client, server int) {
+	t.Helper()
+	dial := func() (net.Conn, error) { return net.Dial(ln.Addr().Network(), ln.Addr().String()) }
+	a, err := dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := func(c net.Conn) int {
+		f, err := c.(interface{ File() (*os.File, error) }).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.Dup(int(f.Fd())) // Fd makes it blocking
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		c.Close()
+		return fd
+	}
+	return own(a), own(b)
+}
+
+// TestConversations makes random requests and answers, cut at random places, in pipelines and
+// on connections that end in the middle, and compares what gotrace requests shows with what
+// was sent: each request once on each side.
+func TestConversations(t *testing.T) {
+	if *peer {
+		t.Skip("it has no such command")
+	}
+	native(t) // TestEvents loads such programs on other kernels
+	needRoot(t)
+	for _, proto := range []string{"http", "redis", "pgsql", "mysql"} {
+		for _, network := range []string{"tcp4", "unix"} {
+			t.Run(proto+"/"+network, func(t *testing.T) { converse(t, proto, network) })
+		}
+	}
+}
+
+func converse(t *testing.T, proto, network string) {
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(t.TempDir(), "s")
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	args := []string{"requests", proto, "-f", "json", "-p", strconv.Itoa(os.Getpid())}
+	if a, ok := ln.Addr().(*net.TCPAddr); ok {
+		args = append(args, "--port", strconv.Itoa(a.Port))
+	}
+	s := start(t, args...)
+	s.attached()
+	r := rand.New(rand.NewSource(talkSeed))
+	want, plans, apart, n := map[string]string{}, map[string]string{}, map[string]bool{}, 0
+	for i := range 150 {
+		c := &conversation{t: t, r: r, want: map[string]string{}, apart: proto == "mysql" || i%3 == 0}
+		c.client, c.server = connect(t, ln)
+		c.begin(proto, i)
+		next := func() *dialogue { n++; return talks[proto](r, fmt.Sprintf("k%d", n)) }
+		for range 1 + r.Intn(5) {
+			switch x := next(); {
+			case x.ends:
+			case c.apart || r.Intn(3) > 0:
+				c.exchange(x)
+			case r.Intn(2) == 0:
+				c.pipeline(short(next, 1+r.Intn(5)))
+			default:
+				c.overlap(short(next, 2+r.Intn(5)))
+			}
+		}
+		c.end(next())
+		unix.Close([]int{c.client, c.server}[i%2])
+		unix.Close([]int{c.client, c.server}[1-i%2])
+		for k, v := range c.want {
+			want[k], plans[k], apart[k] = v, strings.Join(c.plan, "; "), c.apart
+		}
+	}
+	time.Sleep(time.Second)
+	s.signal(syscall.SIGINT)
+	res := s.wait()
+	if res.missed() > 0 || strings.Contains(res.stdout, "lost_events") {
+		t.Skipf("the kernel left out events: %s", res.stderr)
+	}
+	compareTalks(t, proto, network == "unix", res, want, plans, apart)
+}
+
+// toEnd marks an answer that is complete when the connection ends.
+const toEnd = " to the end"
+
+// talkSeed is the seed of the random requests.
+const talkSeed = 1
+
+// short returns requests that together have fewer bytes than are kept of them.
+func short(next func() *dialogue, n int) []*dialogue {
+	var list []*dialogue
+	for size := 0; len(list) < n; {
+		x := next()
+		if size += len(x.ask); size > 1000 {
+			break
+		}
+		if !x.ends {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// compareTalks compares what was shown with what is wanted.
+func compareTalks(t *testing.T, proto string, local bool, res result, want, plans map[string]string, apart map[string]bool) {
+	t.Helper()
+	errors, total := 0, len(want)
+	fail := func(format string, args ...any) {
+		if errors++; errors <= 5 {
+			t.Errorf(format, args...)
+		}
+	}
+	for _, line := range strings.Split(res.stdout, "\n") {
+		var q map[string]any
+		if !strings.Contains(line, `"`+proto+`"`) || json.Unmarshal([]byte(line), &q) != nil {
+			continue
+		}
+		op, target := q["command"], q[exchangeTarget(proto)]
+		if proto == "http" {
+			op, target = q["method"], q["path"]
+		}
+		key := fmt.Sprint(q["server"], " ", target)
+		status := ""
+		if q["status"] != nil {
+			status = fmt.Sprint(q["status"])
+		}
+		got := fmt.Sprintf("%v %s asked %v answered %v whole %v", op, status, q["req_bytes"], q["resp_bytes"], q["complete"])
+		if w, ok := want[fmt.Sprint("cut ", target)]; ok {
+			cut := fmt.Sprintf("%v %s asked %v answered %v", op, status, q["req_bytes"], q["resp_bytes"])
+			w, whole := strings.CutSuffix(w, toEnd)
+			n, _ := q["resp_bytes"].(float64)
+			big := n > 1024 // then the end may not be known
+			if cut != w && (status != "" || !strings.HasPrefix(w, fmt.Sprintf("%v ", op))) || q["complete"] != whole && !big {
+				fail("%s\n got %s\nwant %s whole false\n%s", key, got, w, plans["cut "+fmt.Sprint(target)])
+			}
+			continue
+		}
+		if w := want[key]; got != w {
+			fail("%s\n got %s\nwant %s\n%s", key, got, w, plans[key])
+		}
+		delete(want, key)
+	}
+	missing := 0
+	for k, w := range want {
+		switch {
+		case strings.HasPrefix(k, "cut "), local && strings.Contains(w, "answered 0"): // the end of a local socket is not seen
+		case apart[k]:
+			fail("%s is missing: %s\n%s", k, w, plans[k])
+		default:
+			missing++
+		}
+	}
+	said := 0
+	for _, line := range strings.Split(res.stderr, "\n") {
+		n := 0
+		fmt.Sscanf(line, "Not shown: %d", &n)
+		said += n
+	}
+	if missing > said {
+		fail("%d requests are missing", missing)
+	}
+	t.Logf("%d requests, %d missing, %d said to be", total, missing, said)
+	if errors > 0 {
+		t.Errorf("%d errors; %s", errors, res.stderr)
+	}
+}
+
+// filler returns n bytes that no protocol has at the start of a request or an answer.
+func filler(r *rand.Rand, n int) []byte {
+	return bytes.Repeat([]byte{"xyz\x00\xff"[r.Intn(5)]}, n)
+}

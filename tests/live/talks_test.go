@@ -1,0 +1,192 @@
+package live
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand"
+	"strings"
+)
+
+// talks makes random requests of each protocol, with their answers. The name is a part of the
+// target of the request.
+var talks = map[string]func(r *rand.Rand, name string) *dialogue{
+	"http": httpTalk, "redis": redisTalk, "pgsql": pgsqlTalk, "mysql": mysqlTalk,
+}
+
+// size returns a random size, most of them small.
+func size(r *rand.Rand) int { return []int{0, 1, r.Intn(30), r.Intn(300), r.Intn(9000)}[r.Intn(5)] }
+
+func httpTalk(r *rand.Rand, name string) *dialogue {
+	x := &dialogue{op: []string{"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}[r.Intn(7)], target: "/" + name}
+	var ask, answer bytes.Buffer
+	fmt.Fprintf(&ask, "%s %s HTTP/1.1\r\n", x.op, x.target)
+	for range r.Intn(4) {
+		fmt.Fprintf(&ask, "X-Random: %s\r\n", strings.Repeat("v", r.Intn(40)))
+	}
+	body := func(w *bytes.Buffer, n int, chunked bool) {
+		data := filler(r, n)
+		if !chunked {
+			fmt.Fprintf(w, "Content-Length: %d\r\n\r\n%s", n, data)
+			return
+		}
+		w.WriteString("Transfer-Encoding: chunked\r\n\r\n")
+		for len(data) > 0 {
+			k := 1 + r.Intn(len(data))
+			fmt.Fprintf(w, "%x\r\n%s\r\n", k, data[:k])
+			data = data[k:]
+		}
+		w.WriteString("0\r\n\r\n")
+	}
+	if n := size(r); x.op == "POST" || x.op == "PUT" || x.op == "PATCH" {
+		body(&ask, n, r.Intn(2) == 0)
+	} else {
+		ask.WriteString("\r\n")
+	}
+	status := []int{200, 201, 204, 301, 304, 400, 404, 500, 503, 999}[r.Intn(10)]
+	x.status = fmt.Sprint(status)
+	fmt.Fprintf(&answer, "HTTP/1.%d %d Some reason\r\n", r.Intn(2), status)
+	switch n := size(r); {
+	case status == 204 || status == 304:
+		answer.WriteString("\r\n")
+	case x.op == "HEAD":
+		fmt.Fprintf(&answer, "Content-Length: %d\r\n\r\n", n)
+	case r.Intn(12) == 0:
+		fmt.Fprintf(&answer, "Connection: close\r\n\r\n%s", filler(r, n))
+		x.ends = true
+	default:
+		body(&answer, n, r.Intn(2) == 0)
+	}
+	x.ask, x.answer = ask.Bytes(), answer.Bytes()
+	return x
+}
+
+func redisTalk(r *rand.Rand, name string) *dialogue {
+	x := &dialogue{op: []string{"GET", "SET", "HGETALL", "DEL"}[r.Intn(4)], target: name, status: "OK"}
+	words := []string{x.op, name}
+	for range r.Intn(3) * r.Intn(2) {
+		words = append(words, string(filler(r, size(r))))
+	}
+	var ask bytes.Buffer
+	fmt.Fprintf(&ask, "*%d\r\n", len(words))
+	for _, w := range words {
+		fmt.Fprintf(&ask, "$%d\r\n%s\r\n", len(w), w)
+	}
+	x.ask, x.answer = ask.Bytes(), redisValue(r, 3)
+	if r.Intn(5) == 0 {
+		x.status, x.answer = "WRONGTYPE", []byte("-WRONGTYPE Operation\r\n")
+	}
+	return x
+}
+
+// redisValue returns a random value of at most depth arrays in arrays.
+func redisValue(r *rand.Rand, depth int) []byte {
+	kinds := 9
+	if depth > 0 {
+		kinds = 12
+	}
+	many := func(kind string, n, each int) []byte {
+		b := fmt.Appendf(nil, "%s%d\r\n", kind, n)
+		for range n * each {
+			b = append(b, redisValue(r, depth-1)...)
+		}
+		return b
+	}
+	switch r.Intn(kinds) {
+	case 0:
+		return []byte("+OK\r\n")
+	case 1:
+		return fmt.Appendf(nil, ":%d\r\n", r.Int63())
+	case 2:
+		return []byte("$-1\r\n")
+	case 3:
+		return []byte("_\r\n")
+	case 4:
+		return []byte("#t\r\n")
+	case 5:
+		return []byte(",1.5\r\n")
+	case 6:
+		return []byte("(12345678901234567890\r\n")
+	case 7, 8:
+		data := filler(r, size(r))
+		return fmt.Appendf(nil, "$%d\r\n%s\r\n", len(data), data)
+	case 9:
+		return many("*", r.Intn(5), 1)
+	case 10:
+		return many("%", r.Intn(4), 2)
+	}
+	return many("~", r.Intn(4), 1)
+}
+
+// pgMessage returns a message of PostgreSQL.
+func pgMessage(kind byte, body string) []byte {
+	b := binary.BigEndian.AppendUint32([]byte{kind}, uint32(4+len(body)))
+	return append(b, body...)
+}
+
+func pgsqlTalk(r *rand.Rand, name string) *dialogue {
+	x := &dialogue{op: "QUERY", target: "select " + name, status: "OK"}
+	if r.Intn(2) == 0 {
+		x.ask = pgMessage('Q', x.target+"\x00")
+	} else {
+		x.ask = pgMessage('P', "\x00"+x.target+"\x00\x00\x00")
+		x.ask = append(x.ask, pgMessage('B', "\x00\x00\x00\x00\x00\x00\x00\x00")...)
+		x.ask = append(x.ask, pgMessage('D', "P\x00")...)
+		x.ask = append(x.ask, pgMessage('E', "\x00\x00\x00\x00\x00")...)
+		x.ask = append(x.ask, pgMessage('S', "")...)
+		x.answer = append(pgMessage('1', ""), pgMessage('2', "")...)
+	}
+	if r.Intn(4) == 0 {
+		x.status = "42P01"
+		x.answer = append(x.answer, pgMessage('E', "SERROR\x00C42P01\x00Mno\x00\x00")...)
+	} else {
+		x.answer = append(x.answer, pgMessage('T', "\x00\x01a\x00")...)
+		rows := r.Intn(4)
+		for range rows {
+			x.answer = append(x.answer, pgMessage('D', string(filler(r, size(r))))...)
+		}
+		x.answer = append(x.answer, pgMessage('C', fmt.Sprintf("SELECT %d\x00", rows))...)
+	}
+	x.answer = append(x.answer, pgMessage('Z', "I")...)
+	return x
+}
+
+// myPacket returns a packet of MySQL.
+func myPacket(n *int, body string) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, uint32(len(body)|*n<<24))
+	*n = (*n + 1) & 255
+	return append(b, body...)
+}
+
+func mysqlTalk(r *rand.Rand, name string) *dialogue {
+	x := &dialogue{op: "QUERY", target: "select " + name, status: "OK"}
+	n := 0
+	x.ask = myPacket(&n, "\x03"+x.target)
+	switch r.Intn(4) {
+	case 0:
+		x.status = "1146"
+		x.answer = myPacket(&n, "\xff\x7a\x04#42S02no such table")
+	case 1:
+		x.answer = myPacket(&n, "\x00\x02\x00\x02\x00\x00\x00")
+	default:
+		eof := r.Intn(2) == 0
+		cols := 1 + r.Intn(3)
+		x.answer = myPacket(&n, string(rune(cols)))
+		for range cols {
+			x.answer = append(x.answer, myPacket(&n, "\x03def\x00\x00\x00\x01a\x00\x0c\x3f\x00\x01\x00\x00\x00\x08\x81\x00\x00\x00\x00")...)
+		}
+		if eof {
+			x.answer = append(x.answer, myPacket(&n, "\xfe\x00\x00\x02\x00")...)
+		}
+		for range r.Intn(4) {
+			data := filler(r, r.Intn(250))
+			x.answer = append(x.answer, myPacket(&n, string(append([]byte{byte(len(data))}, data...)))...)
+		}
+		if eof {
+			x.answer = append(x.answer, myPacket(&n, "\xfe\x00\x00\x02\x00")...)
+		} else {
+			x.answer = append(x.answer, myPacket(&n, "\xfe\x00\x00\x02\x00\x00\x00")...)
+		}
+	}
+	return x
+}
