@@ -250,23 +250,6 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 	return source.DiagError{d}
 }
 
-// Limits of the ring buffer if the script does not set its size.
-const (
-	minRing = 256 << 10
-	maxRing = 16 << 20
-)
-
-// ringSize returns the ring buffer's size in bytes. If the script does not set it,
-// it is a thousandth of the memory.
-func (s *Session) ringSize() int {
-	usual := 0
-	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) == nil {
-		usual = int(uint64(info.Totalram) * uint64(info.Unit) / 1000)
-	}
-	return s.obj.Settings.RingSize(min(max(usual, minRing), maxRing))
-}
-
 // loadPrograms loads all programs, several at a time. Most of the time is spent in
 // the verifier, which checks programs independently.
 func (s *Session) loadPrograms() error {
