@@ -3,7 +3,6 @@ package parse
 import (
 	"fmt"
 
-	"github.com/alecthomas/participle/v2/lexer"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 )
@@ -55,20 +54,10 @@ func fragment(text string, at source.Span, names Names, parse func(*parser)) err
 func (p *parser) whole(expected string, parse func()) {
 	p.scanner.reset(p.file)
 	p.scanner.code()
-	var err error
-	p.lex, err = lexer.Upgrade(&p.scanner)
-	if err != nil {
-		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // the scanner never returns an error
-	}
-	defer func() {
-		switch r := recover(); r.(type) {
-		case nil, stop:
-		default:
-			panic(r)
+	p.run(func() {
+		parse()
+		if t := p.peek(); t.Type != tEOF {
+			p.fail(t, "%s", expected)
 		}
-	}()
-	parse()
-	if t := p.peek(); t.Type != tEOF {
-		p.fail(t, "%s", expected)
-	}
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/alecthomas/participle/v2"
-	"github.com/alecthomas/participle/v2/lexer"
 
 	"github.com/gotrace/gotrace/lang/ast"
 )
@@ -12,20 +11,9 @@ import (
 // The declarations, as participle matches them. Each production that becomes a node
 // records its tokens, which determine its extent.
 type (
-	// program is the start of all grammars: of that of a file, whose items are of type
-	// item, and of those of declarations of one kind.
+	// program is the start of all grammars, each for declarations of one kind.
 	program struct {
-		Shebang string     `parser:"@Shebang?"`
-		Items   []itemNode `parser:"@@*"`
-	}
-	item struct {
-		C     *cItem    `parser:"( @@"`
-		Decls declNodes `parser:"| @@"`
-		Probe *probe    `parser:"| @@ )"`
-	}
-	cItem struct {
-		Tokens []token
-		Text   string `parser:"@CItem"`
+		Items []itemNode `parser:"@@*"`
 	}
 	config struct {
 		Tokens []token
@@ -93,12 +81,6 @@ type (
 		Type   typeNode `parser:"( ':' @@ )?"`
 		Value  exprNode `parser:"( '=' @@ )? ';'"`
 	}
-	probe struct {
-		Tokens []token
-		Points []*point  `parser:"@@ ( ',':Punct @@ )* LastComma?"`
-		Pred   exprNode  `parser:"( PredOpen @@ PredClose )?"`
-		Body   plainBody `parser:"@@"`
-	}
 	point struct {
 		Tokens []token
 		Text   string `parser:"@Attach"`
@@ -113,7 +95,6 @@ type (
 // each has its own type.
 type (
 	itemNode  any
-	declNodes any                   // declarations of one kind that start with a keyword, a []itemNode
 	exprNode  interface{ ast.Expr } // an expression
 	valueNode interface{ ast.Expr } // the value of a setting
 	mapNode   interface{ ast.Expr } // @name
@@ -125,37 +106,48 @@ type (
 	valueBody interface{ ast.Expr } // the body of a macro, which may have a value
 )
 
-// build builds the participle parser of whole files. Its custom productions work on m.
-func (m *machine) build() *participle.Parser[program] { return m.grammarOf(&item{}, m.declarations()) }
-
-// grammarOf builds the grammar of any number of n. All grammars have the same type in Go,
-// as each instance of participle.Parser takes 30 kB in the binary.
-func (m *machine) grammarOf(n itemNode, more ...participle.Option) *participle.Parser[program] {
-	options := append(m.options(), participle.Union(n))
-	return participle.MustBuild[program](append(options, more...)...)
+// declarations parses declarations of one kind, which start with the keyword t. It returns
+// none if there is no such kind.
+func (m *machine) declarations(t token) []itemNode {
+	g := m.grammars[t.Value]
+	if g == nil {
+		var n itemNode
+		switch t.Value {
+		case "config":
+			n = &config{}
+		case "import":
+			n = &importDecl{}
+		case "let":
+			n = &mapDecl{}
+		case "macro":
+			n = &macro{}
+		case "fn":
+			n = &function{}
+		case "probe":
+			n = &event{}
+		default:
+			return nil
+		}
+		g = m.grammarOf(n)
+		m.grammars[t.Value] = g
+	}
+	lex := m.lex
+	tree, err := g.ParseFromLexer(lex, participle.AllowTrailing(true))
+	m.lex = lex // the custom productions have set it to a copy
+	if err != nil {
+		if m.fatal == nil {
+			m.fatal = m.explain(err)
+		}
+		panic(stop{})
+	}
+	return tree.Items
 }
 
-// declarations returns the production of declarations that start with a keyword. The
-// grammar of each kind is built when the first one is parsed: most scripts have probes
-// only, and building all grammars takes longer than parsing such a script.
-func (m *machine) declarations() participle.Option {
-	kinds := map[string]itemNode{
-		"config": &config{}, "import": &importDecl{}, "let": &mapDecl{}, "macro": &macro{}, "fn": &function{}, "probe": &event{},
-	}
-	grammars := map[string]*participle.Parser[program]{}
-	return participle.ParseTypeWith(func(lex *lexer.PeekingLexer) (declNodes, error) {
-		t := lex.Peek()
-		if t.Type != tKeyword || kinds[t.Value] == nil {
-			return nil, participle.NextMatch
-		}
-		g := grammars[t.Value]
-		if g == nil {
-			g = m.grammarOf(kinds[t.Value])
-			grammars[t.Value] = g
-		}
-		tree, err := g.ParseFromLexer(lex, participle.AllowTrailing(true))
-		return tree.Items, err
-	})
+// grammarOf builds the grammar of any number of n. All grammars have the same type in Go,
+// as each instance of participle.Parser takes 30 kB in the binary. The custom productions
+// work on m.
+func (m *machine) grammarOf(n itemNode) *participle.Parser[program] {
+	return participle.MustBuild[program](append(m.options(), participle.Union(n))...)
 }
 
 // options returns the options of all grammars.
@@ -176,13 +168,16 @@ func (m *machine) options() []participle.Option {
 	}
 }
 
+// anItem describes what a file consists of.
+const anItem = "a probe, a macro or another declaration"
+
 // expectation converts an error message of participle to a description of the expected
 // token. The message ends with the rest of the production in EBNF. Its first term is
 // the expected one.
 func expectation(msg string) string {
 	_, rest, ok := strings.Cut(msg, "(expected ")
 	if !ok {
-		return "a probe, a macro or another declaration"
+		return anItem
 	}
 	term, _, _ := strings.Cut(strings.TrimSuffix(rest, ")"), " ")
 	term = strings.TrimLeft(term, "(")
@@ -281,25 +276,4 @@ func (p *parser) macroBody() ast.Expr {
 	b := p.block()
 	p.params = nil
 	return b
-}
-
-// angledBody is a < … > body. The production of the program moves it into its probe.
-type angledBody struct{ *ast.Block }
-
-func (p *parser) probeBody() ast.Expr {
-	t := p.peek()
-	if t.Type != tAngleOpen {
-		if !p.at("{") {
-			p.fail(t, "expected '{'")
-		}
-		return p.body()
-	}
-	start := p.start()
-	p.next()
-	b := &ast.Block{}
-	p.stmts(b, ">")
-	p.next() // stmts stops only at this token
-	b.At = p.from(start)
-	dropValue(b)
-	return angledBody{b}
 }

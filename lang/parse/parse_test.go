@@ -2,6 +2,7 @@ package parse
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"syscall"
@@ -417,11 +418,27 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// TestLazyGrammars checks which grammars are built for a script.
+func TestLazyGrammars(t *testing.T) {
+	for text, want := range map[string]string{
+		"#!/bin/gotrace\nstruct s { int x; };\nbegin, kprobe:f /pid == 1/ { @ = count(); }": "",
+		"macro m(x) { x }\nbegin { }":                                         "macro",
+		"import \"a\";\nimport \"b\";\nfn f($x: int64): int64 { return $x; }": "fn,import",
+	} {
+		m := machines.New().(*machine)
+		var diags source.Diags
+		m.parse(source.NewFile("test", text), names, &diags)
+		if got := strings.Join(slices.Sorted(maps.Keys(m.grammars)), ","); got != want || diags.HasErrors() {
+			t.Errorf("%q builds the grammars of %q, want %q: %v", text, got, want, diags.Err())
+		}
+	}
+}
+
 func BenchmarkBuild(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		m := &machine{}
-		m.build()
+		m.grammarOf(&macro{})
 	}
 }
 

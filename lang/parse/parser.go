@@ -2,11 +2,12 @@
 //
 // The scanner (lexer.go) splits the text into tokens. Only the scanner depends on the
 // different lexical rules of attach points, C definitions and code, and on where
-// predicates end. The grammar (grammar.go) describes the declarations as participle
-// productions. Statements, expressions and types (stmt.go, expr.go, types.go) are
-// custom productions parsed by recursive descent and precedence climbing. That is
-// several times faster than matching them by reflection, and they need more context
-// than struct tags can express.
+// predicates end. The grammars (grammar.go) describe the declarations that begin with a
+// keyword as participle productions. Statements, expressions and types (stmt.go, expr.go,
+// types.go) are custom productions parsed by recursive descent and precedence climbing.
+// That is several times faster than matching them by reflection, and they need more
+// context than struct tags can express. Probes (probe.go) are parsed in the same way, so
+// that no grammar has to be built for a script that has only probes.
 //
 // A syntax error stops the parser, since later errors would be guesses. It collects
 // errors in a token, or in the operand of an operator, and continues.
@@ -39,17 +40,15 @@ type (
 	span  = source.Span
 )
 
-// machine is a participle parser with the state of the current parse. Machines
-// are reused, since building one takes longer than parsing a short script.
+// machine is a parser with its grammars. Machines are reused, since building a grammar
+// takes longer than parsing a short script.
 type machine struct {
 	parser
-	grammar *participle.Parser[program]
+	grammars map[string]*participle.Parser[program] // by the keyword of the declarations, built when needed
 }
 
 var machines = sync.Pool{New: func() any {
-	m := &machine{}
-	m.grammar = m.build()
-	return m
+	return &machine{grammars: map[string]*participle.Parser[program]{}}
 }}
 
 // Names provides the facts about names of builtins that the parser needs.
@@ -82,24 +81,34 @@ func File(f *source.File, names Names, diags *source.Diags) *ast.Program {
 func (m *machine) parse(f *source.File, names Names, diags *source.Diags) *ast.Program {
 	m.parser = parser{file: f, names: names}
 	m.scanner.reset(f)
-	tokens, err := lexer.Upgrade(&m.scanner)
-	if err != nil {
-		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // the scanner never returns an error
-	}
-	tree, err := m.grammar.ParseFromLexer(tokens)
-	var prog *ast.Program
-	if err == nil {
-		prog = m.program(tree)
-	} else if m.fatal == nil {
-		m.fatal = m.explain(err)
-	}
+	prog := &ast.Program{At: ast.At{Pos: span{File: f, End: len(f.Text)}}, File: f}
+	m.run(func() { m.items(prog) })
+	prog.Comments = m.scanner.comments
 	for _, d := range m.errors {
 		diags.Add(d)
 	}
 	if m.fatal != nil {
 		diags.Add(*m.fatal)
+		return nil
 	}
 	return prog
+}
+
+// run splits the text into tokens and runs parse, which fail may stop.
+func (p *parser) run(parse func()) {
+	var err error
+	p.lex, err = lexer.Upgrade(&p.scanner)
+	if err != nil {
+		panic(fmt.Sprintf("parse: the scanner failed: %v", err)) // the scanner never returns an error
+	}
+	defer func() {
+		switch r := recover(); r.(type) {
+		case nil, stop:
+		default:
+			panic(r)
+		}
+	}()
+	parse()
 }
 
 // parser is the state of one parse.

@@ -1,39 +1,48 @@
 package parse
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// program builds the tree from the productions that participle matched. It
-// checks the order of the sections: C, then config and imports, then the rest.
-func (p *parser) program(in *program) *ast.Program {
-	out := &ast.Program{
-		At:       ast.At{Pos: span{File: p.file, End: len(p.file.Text)}},
-		File:     p.file,
-		Shebang:  in.Shebang,
-		Comments: p.scanner.comments,
+// items parses a file into out. It checks the order of the sections: C, then config and
+// imports, then the rest.
+func (m *machine) items(out *ast.Program) {
+	if t := m.peek(); t.Type == tShebang {
+		out.Shebang = m.next().Value
 	}
-	for _, n := range in.Items {
-		switch i := n.(*item); {
-		case i.C != nil:
-			n := &ast.CItem{At: p.extent(i.C.Tokens), Text: i.C.Text}
-			if out.Config != nil || len(out.Imports) > 0 || len(out.Decls) > 0 {
-				p.errorHint(n.Pos, notDirective(n.Text), "C definitions must come before everything else")
+	for {
+		switch t := m.peek(); t.Type {
+		case tEOF:
+			return
+		case tCItem:
+			m.next()
+			m.definition(out, t)
+		case tKeyword:
+			nodes := m.declarations(t)
+			if len(nodes) == 0 {
+				m.fail(t, "expected "+anItem)
 			}
-			out.C = append(out.C, n)
-		case i.Probe != nil:
-			out.Decls = append(out.Decls, p.probe(i.Probe))
+			for _, n := range nodes {
+				m.declaration(out, n)
+			}
+		case tAttach:
+			out.Decls = append(out.Decls, m.probe())
 		default:
-			for _, d := range i.Decls.([]itemNode) {
-				p.declaration(out, d)
-			}
+			m.fail(t, "expected "+anItem)
 		}
 	}
-	return out
+}
+
+// definition adds the C definition t to out.
+func (p *parser) definition(out *ast.Program, t token) {
+	n := &ast.CItem{At: ast.At{Pos: p.span(t)}, Text: t.Value}
+	if out.Config != nil || len(out.Imports) > 0 || len(out.Decls) > 0 {
+		p.errorHint(n.Pos, notDirective(n.Text), "C definitions must come before everything else")
+	}
+	out.C = append(out.C, n)
 }
 
 // declaration adds a declaration that starts with a keyword to out.
@@ -90,50 +99,6 @@ func (p *parser) macro(in *macro) *ast.Macro {
 	for _, a := range in.Params {
 		n.Params = append(n.Params, a)
 	}
-	return n
-}
-
-func (p *parser) probe(in *probe) *ast.Probe {
-	n := &ast.Probe{At: p.extent(in.Tokens)}
-	n.Points = p.points(in.Points)
-	if in.Pred != nil {
-		n.Pred = in.Pred
-	}
-	switch b := in.Body.(type) {
-	case angledBody:
-		n.Body, n.Angled = b.Block, true
-	case *ast.Block:
-		n.Body = b
-	}
-	return n
-}
-
-// attachPoint splits the text of an attach point into its parts.
-func attachPoint(at ast.At, text string) *ast.AttachPoint {
-	n := &ast.AttachPoint{At: at, Text: text}
-	rest := text
-	s := scanner{text: text}
-	if word := s.identAt(0); word != "" && s.byteAt(len(word)) == '=' {
-		n.Name = word
-		rest = text[len(word)+1:]
-	}
-	var part bytes.Buffer
-	quoted := false
-	for i := 0; i < len(rest); i++ {
-		switch c := rest[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted && c == '\\' && i+1 < len(rest):
-			i++
-			part.WriteByte(rest[i])
-		case c == ':' && !quoted:
-			n.Parts = append(n.Parts, part.String())
-			part.Reset()
-		default:
-			part.WriteByte(c)
-		}
-	}
-	n.Parts = append(n.Parts, part.String())
 	return n
 }
 
