@@ -76,9 +76,14 @@ func xdpPacket(ethernet bool) *Packet {
 	p := &Packet{Ethernet: ethernet, Dir: "ingress", Ifindex: contextWord(xdpIfindex)}
 	data, end := contextWord(xdpData), contextWord(xdpDataEnd)
 	p.Len = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.Op(ir.OpSub, end(b, ctx), data(b, ctx)) }
+	// The verifier tells apart all numbers that a program adds to a pointer to the packet,
+	// so it would follow each turn of a loop that goes through one. The address is
+	// therefore read as a number: it is the first member of what ctx points to.
 	p.Load = func(b *ir.Builder, ctx, off, dst, n *ir.Value) *ir.Value {
-		at := b.Op(ir.OpAdd, data(b, ctx), b.Op(ir.OpAnd, off, b.Const(0xffff)))
-		return b.Call(ir.ReadKernel, dst, n, at)
+		start := b.Slot(8)
+		b.Store(start, 0, 8, b.Const(0))
+		b.Call(ir.ReadKernel, start, b.Const(8), ctx)
+		return b.Call(ir.ReadKernel, dst, n, b.Op(ir.OpAdd, b.Load(start, 0, 8, false), off))
 	}
 	// An interface without Ethernet headers has packets of the Internet protocol, whose
 	// first four bits are the version.
