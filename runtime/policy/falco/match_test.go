@@ -192,7 +192,7 @@ func TestFailed(t *testing.T) {
 `, Text)
 	e.Value(openat(e, "/etc/./gone", "", 0, -2))
 	_, text, _ := strings.Cut(out.String(), " ")
-	if want := "Informational ENOENT -1 <NA> fd=-2(ENOENT) dirfd=7 name=/etc/./gone flags=0(O_RDONLY) mode=644 dev=800001 ino=99\n"; text != want {
+	if want := "Informational ENOENT -1 <NA> fd=-2(ENOENT) dirfd=7 name=/etc/./gone(/etc/gone) flags=0(O_RDONLY) mode=644 dev=800001 ino=99\n"; text != want {
 		t.Errorf("got %q, want %q", text, want)
 	}
 }
