@@ -48,8 +48,8 @@ func (b *Budget) enable() (err error) {
 // A governor keeps the programs of a session within Setup.Budget. It measures them
 // with the kernel's statistics. If they and those of other sessions take more, it lets
 // programs run at one of several events, if what they do allows it, and then detaches the
-// dearest ones. If they take much less, it lets sampled ones run at more events again. It
-// works in a goroutine of its own, as that of the session may be waiting for its output.
+// most expensive ones. If they take much less, it lets sampled ones run at more events
+// again. It runs in its own goroutine, since that of the session may wait for its output.
 type governor struct {
 	s      *Session
 	budget *Budget
@@ -90,7 +90,7 @@ type governed struct {
 // there have been ten.
 const governPeriod = 100 * time.Millisecond
 
-// maxLog limits the sampling. A program that is dear even at so few events is so because
+// maxLog limits the sampling. A program that is expensive even at so few events is so because
 // of what it costs to find out that it need not run.
 const maxLog = 12
 
@@ -263,8 +263,8 @@ type action struct {
 	saved  float64
 }
 
-// decide returns what keeps programs within a budget. It samples the dearest ones that can
-// be sampled. Where that is not enough, it detaches the dearest ones.
+// decide returns actions that keep programs within a budget. It samples the most expensive
+// ones that can be sampled. If that is not enough, it detaches the most expensive ones.
 func decide(progs []*governed, budget float64) (list []action) {
 	total := totalShare(progs)
 	if total <= budget {
