@@ -110,7 +110,8 @@ func TestFalcoContainers(t *testing.T) {
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { os.Remove(dir) })
+			made := dir
+			t.Cleanup(func() { os.Remove(made) })
 		}
 		dirs = append(dirs, dir)
 		c.want.name = c.id[:2]
