@@ -107,24 +107,37 @@ func TestTracingContext(t *testing.T) {
 	}
 }
 
-// TestListedTarget checks that with a process, the binary can be omitted in a pattern.
+// TestListedTarget checks that with a process, the binary can be omitted in a pattern, and
+// that without one a pattern for all kinds lists only files that it names.
 func TestListedTarget(t *testing.T) {
 	for _, c := range []struct {
 		pid        int
 		in         string
 		want, rest string
+		ok         bool
 	}{
-		{0, "uprobe", "*", "*"},
-		{0, "uprobe:libc", "libc", "*"},
-		{0, "uprobe:/bin/x:main", "/bin/x", "main"},
-		{7, "uprobe:*main", "*", "*main"},
-		{7, "uprobe:/bin/x", "/bin/x", "*"},
-		{7, "uprobe::main", "*", "main"},
-		{7, "usdt:libc:a:b", "libc", "a:b"},
+		{0, "uprobe", "*", "*", true},
+		{0, "uprobe:*", "*", "*", true},
+		{0, "usdt:*:*:*", "*", "*:*", true},
+		{0, "uprobe:libc", "libc", "*", true},
+		{0, "uprobe:/bin/x:main", "/bin/x", "main", true},
+		{7, "uprobe:*main", "*", "*main", true},
+		{7, "uprobe:/bin/x", "/bin/x", "*", true},
+		{7, "uprobe::main", "*", "main", true},
+		{7, "usdt:libc:a:b", "libc", "a:b", true},
+		{7, "*:*", "*", "*", true},
+		{0, "*", "*", "*", false},
+		{0, "*:*", "*", "*", false},
+		{0, "u*:*:*", "*", "*", false},
+		{0, "*:u*", "u*", "*", false},
+		{0, "*::main", "*", "main", false},
+		{0, "*:/bin/x:main", "/bin/x", "main", true},
+		{0, "u*:/bin/x*:*", "/bin/x*", "*", true},
+		{0, "*:libc:malloc", "libc", "malloc", true},
 	} {
-		target, rest := listedTarget(&Env{PID: c.pid}, strings.Split(c.in, ":"))
-		if got := strings.Join(rest, ":"); target != c.want || got != c.rest {
-			t.Errorf("%s of %d: %s and %s, want %s and %s", c.in, c.pid, target, got, c.want, c.rest)
+		target, rest, ok := listedTarget(&Env{PID: c.pid}, strings.Split(c.in, ":"))
+		if got := strings.Join(rest, ":"); target != c.want || got != c.rest || ok != c.ok {
+			t.Errorf("%s of %d: %s and %s, %v, want %s and %s, %v", c.in, c.pid, target, got, ok, c.want, c.rest, c.ok)
 		}
 	}
 }

@@ -56,7 +56,7 @@ type Kind struct {
 	// Multi set. If it is nil, each program is attached itself.
 	Dispatchers func(e *Env, progs []*object.Program) []object.Dispatcher
 	// List yields the names of all attach points that match a search pattern. parts
-	// is as in Parse, and may have wildcards.
+	// is as in Parse, and may have wildcards, the provider too.
 	List func(e *Env, parts []string, yield func(name string) bool) error
 	// Reverse is set if the kernel runs the programs at one location in the reverse
 	// order of their attachment.

@@ -3,9 +3,16 @@ package probes
 import "strings"
 
 // listedTarget splits a search pattern into the binary and the rest. With -p the binary
-// may be omitted, and denotes every file that the process has mapped.
-func listedTarget(e *Env, parts []string) (target string, rest []string) {
-	parts = scoped(parts)[1:]
+// may be omitted, and denotes every file that the process has mapped. Without it, ok is
+// false if neither the provider nor the binary is named: a pattern such as * does not list
+// the functions of all files.
+func listedTarget(e *Env, parts []string) (target string, rest []string, ok bool) {
+	anyKind := isWild(parts[0])
+	target, rest = splitListed(e, scoped(parts)[1:])
+	return target, rest, e.PID != 0 || !anyKind || !isWild(target) || strings.Contains(target, "/")
+}
+
+func splitListed(e *Env, parts []string) (target string, rest []string) {
 	switch {
 	case len(parts) == 0:
 		return "*", []string{"*"}
@@ -20,7 +27,10 @@ func listedTarget(e *Env, parts []string) (target string, rest []string) {
 }
 
 func listUprobes(e *Env, k *Kind, parts []string, yield func(string) bool) error {
-	target, rest := listedTarget(e, parts)
+	target, rest, ok := listedTarget(e, parts)
+	if !ok {
+		return nil
+	}
 	paths, err := resolveBinaries(e, k.Name, target)
 	if err != nil {
 		return err

@@ -96,7 +96,10 @@ func usdtKind() *Kind {
 		return c, uprobeError(p, err)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
-		target, rest := listedTarget(e, parts)
+		target, rest, ok := listedTarget(e, parts)
+		if !ok {
+			return nil
+		}
 		p := &Point{Kind: k, Target: target, NS: "*", Func: rest[len(rest)-1]}
 		if len(rest) == 2 {
 			p.NS = rest[0]

@@ -124,7 +124,7 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 		if k.List == nil {
 			continue
 		}
-		err := k.List(env, attachParts(k.Name+":"+rest), func(name string) bool {
+		err := k.List(env, attachParts(provider+":"+rest), func(name string) bool {
 			found = true
 			a.showPoint(w, env, k, name)
 			return true
