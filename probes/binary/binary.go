@@ -72,6 +72,16 @@ var ErrNotELF = errors.New("not an ELF file")
 // Open maps a file, or a member of a zip archive: archive!/member. The file stays
 // mapped until Close.
 func Open(path string) (*File, error) {
+	x, err := OpenNames(path)
+	if err == nil && x.narrow() {
+		x.Close()
+		return nil, fmt.Errorf("%s programs are not supported", elf.ELFCLASS32)
+	}
+	return x, err
+}
+
+// OpenNames is like Open, but also opens 32-bit files. Of these only the symbols are read.
+func OpenNames(path string) (*File, error) {
 	label := path
 	path, member, archived := SplitArchive(path)
 	f, err := os.Open(path)
@@ -112,12 +122,18 @@ func Open(path string) (*File, error) {
 // FromMemory returns a File for the content of an ELF file.
 func FromMemory(data []byte, label string) (*File, error) {
 	x, err := newFile(data)
+	if err == nil && x.narrow() {
+		return nil, fmt.Errorf("%s programs are not supported", elf.ELFCLASS32)
+	}
 	if err != nil {
 		return nil, err
 	}
 	x.Label = label
 	return x, nil
 }
+
+// narrow reports whether the file is a 32-bit one.
+func (x *File) narrow() bool { return x.elf.Class != elf.ELFCLASS64 }
 
 // mapKind is how files are mapped. The kernel puts the breakpoints of uprobes, also those of other
 // sessions, into private mappings, even if they are not executable.
@@ -127,9 +143,6 @@ func newFile(data []byte) (*File, error) {
 	ef, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotELF, err)
-	}
-	if ef.Class != elf.ELFCLASS64 {
-		return nil, fmt.Errorf("%s programs are not supported", ef.Class)
 	}
 	x := &File{elf: ef, data: data}
 	x.tables.New = x.readTables
@@ -201,7 +214,7 @@ func (x *File) bytesOf(s *elf.Section) []byte {
 // stripped, that of its debug file, of its MiniDebugInfo or of Go's runtime.
 func (x *File) readTables() []symbolTable {
 	list := x.ownTables()
-	if x.elf.SectionByType(elf.SHT_SYMTAB) != nil {
+	if x.narrow() || x.elf.SectionByType(elf.SHT_SYMTAB) != nil {
 		return list
 	}
 	if d := x.debugFile.Get(); d != nil {
@@ -224,7 +237,11 @@ func (x *File) ownTables() []symbolTable {
 			if s.Type != typ || int(s.Link) >= len(x.elf.Sections) {
 				continue
 			}
-			t := symbolTable{entries: x.bytesOf(s), names: x.bytesOf(x.elf.Sections[s.Link]), order: x.elf.ByteOrder}
+			entries := x.bytesOf(s)
+			if x.narrow() {
+				entries = widen(entries, x.elf.ByteOrder)
+			}
+			t := symbolTable{entries: entries, names: x.bytesOf(x.elf.Sections[s.Link]), order: x.elf.ByteOrder}
 			if len(t.entries) >= 24 && len(t.names) > 0 && t.names[len(t.names)-1] == 0 {
 				list = append(list, t)
 			}
@@ -234,6 +251,18 @@ func (x *File) ownTables() []symbolTable {
 }
 
 const symSize = 24 // of Elf64_Sym
+
+// widen converts symbols of a 32-bit file to Elf64_Sym.
+func widen(narrow []byte, order binary.ByteOrder) []byte {
+	wide := make([]byte, len(narrow)/elf.Sym32Size*symSize)
+	for to := wide; len(to) >= symSize; to, narrow = to[symSize:], narrow[elf.Sym32Size:] {
+		copy(to, narrow[:4])                                       // name
+		copy(to[4:], narrow[12:16])                                // info, other, section
+		order.PutUint64(to[8:], uint64(order.Uint32(narrow[4:])))  // value
+		order.PutUint64(to[16:], uint64(order.Uint32(narrow[8:]))) // size
+	}
+	return wide
+}
 
 // each calls f for every defined function until f returns false. The name is passed
 // separately and s.Name is empty.

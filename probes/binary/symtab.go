@@ -188,6 +188,9 @@ type Frame struct {
 // Frames returns the functions at an address according to the debug information, the
 // innermost first. The last one is the function that contains the code.
 func (x *File) Frames(addr uint64) []Frame {
+	if x.elf != nil && x.narrow() {
+		return nil
+	}
 	if g := x.goTable.Get(); g != nil {
 		if f := g.frames(addr); f != nil {
 			return f

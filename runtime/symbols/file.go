@@ -102,6 +102,10 @@ func (u *User) fileOf(p *process, m *mapping) *file {
 func (u *User) findFile(p *process, m *mapping) {
 	known := u.files[*m.file]
 	if m.file.path == vdso {
+		if m.end <= 1<<32 { // that of 32-bit processes is another one
+			m.of = &file{}
+			return
+		}
 		if known == nil {
 			known = vdsoFile(u.opt.ProcRoot)
 			u.files[*m.file] = known
@@ -180,7 +184,7 @@ func (u *User) add(f *file) {
 func (u *User) open(p *process, m *mapping, name string) *file {
 	f := &file{}
 	f.guard(func() {
-		if x, err := binary.Open(name); err == nil {
+		if x, err := binary.OpenNames(name); err == nil {
 			f.x, f.buildID = x, x.BuildID()
 		}
 	})
