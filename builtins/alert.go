@@ -38,13 +38,15 @@ func alert() *Def {
 			g.Send(call, args, ts, []any{m.Message, m.priority})
 			return nil
 		},
-		Shows: true,
-		Sends: []Sent{{Args: []int{8}, Lits: []any{(*object.Message)(nil), ""}}},
-		Handle: func(env Env, rec *object.Record) error {
-			env.Out().Alert(output.Alert{
-				Time: env.BootToWall(word(rec.Arg(0), 0)), Priority: rec.Lits[1].(string), Text: renderRecord(env, rec),
-			})
-			return nil
+		Records: Records{
+			Shows: true,
+			Sends: []Sent{{Args: []int{8}, Lits: []any{(*object.Message)(nil), ""}}},
+			Handle: func(env Env, rec *object.Record) error {
+				env.Out().Alert(output.Alert{
+					Time: env.BootToWall(word(rec.Arg(0), 0)), Priority: rec.Lits[1].(string), Text: renderRecord(env, rec),
+				})
+				return nil
+			},
 		},
 	}
 }

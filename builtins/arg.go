@@ -29,9 +29,8 @@ func ArgIndex(name string) (int, bool) {
 
 func argN() *Def {
 	return &Def{
-		Name:      argFamily,
-		Args:      true,
-		NotInLoop: true,
+		Name:   argFamily,
+		Traits: Traits{Args: true, NotInLoop: true},
 		Doc: Doc{
 			Summary:  "arg0, arg1, …: argument N of the traced function as a 64-bit integer, for kprobes, uprobes, USDT and raw tracepoints.",
 			Examples: []string{`kprobe:vfs_read { @bytes = hist(arg2); }`},

@@ -12,10 +12,8 @@ import (
 
 func args() *Def {
 	return &Def{
-		Name:      "args",
-		Args:      true,
-		AllArgs:   true,
-		NotInLoop: true,
+		Name:   "args",
+		Traits: Traits{Args: true, AllArgs: true, NotInLoop: true},
 		Doc: Doc{
 			Summary:  "The probe's arguments by name: args.filename.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%s %s\n", comm, str(args.filename)); }`},

@@ -16,30 +16,34 @@ const (
 
 func avg() *Def {
 	return &Def{
-		Name:         "avg",
-		Kind:         Aggregation,
-		Weighs:       true,
-		Metric:       value.Gauge,
-		TypeName:     "avg_t",
-		TypeSize:     avgSize,
-		UnsignedType: "uavg_t",
-		Params:       []Param{{Name: "n"}},
+		Name: "avg",
+		Kind: Aggregation,
+		Aggregator: Aggregator{
+			Weighs: true,
+			Update: updateAverage,
+			Accum:  avgSize,
+			Scalar: copyAverage,
+			Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
+				return divideWide(g, acc, t.Signed, g.B().Load(acc, 8*avgCount, 8, false))
+			},
+		},
+		TypeDef: TypeDef{
+			Metric:       value.Gauge,
+			TypeName:     "avg_t",
+			TypeSize:     avgSize,
+			UnsignedType: "uavg_t",
+			Merge:        mergeAverage,
+			Format: func(_ Env, t *types.Type, data []byte) value.Value {
+				return value.Avg{V: decode.Number(t.Signed, average(t, data))}
+			},
+			Rank: rankAverage,
+		},
+		Params: []Param{{Name: "n"}},
 		Doc: Doc{
 			Summary:  "The average of all values, rounded towards zero.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = avg(args.ret); }`},
 		},
-		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, avgSize) },
-		Update: updateAverage,
-		Accum:  avgSize,
-		Scalar: copyAverage,
-		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
-			return divideWide(g, acc, t.Signed, g.B().Load(acc, 8*avgCount, 8, false))
-		},
-		Merge: mergeAverage,
-		Format: func(_ Env, t *types.Type, data []byte) value.Value {
-			return value.Avg{V: decode.Number(t.Signed, average(t, data))}
-		},
-		Rank: rankAverage,
+		Check: func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, avgSize) },
 	}
 }
 

@@ -19,10 +19,9 @@ const captureName = "capture"
 
 func capturePacket() *Def {
 	return &Def{
-		Name:      captureName,
-		Kind:      Action,
-		NotInLoop: true,
-		Captures:  true,
+		Name:   captureName,
+		Kind:   Action,
+		Traits: Traits{NotInLoop: true, Captures: true},
 		Doc: Doc{
 			Summary: "Writes the packet of the probe to the file of --pcap, up to its first 16320 bytes. In a script without such a call, --pcap writes the packets for which a probe prints something, or, of a probe that prints nothing, those for which its block runs. " +
 				"In tracepoint, rawtracepoint, kprobe and fentry probes, only the first piece of the buffer is written.",
@@ -68,20 +67,22 @@ func capturePacket() *Def {
 			g.Send(call, args, []*types.Type{types.TUint64, types.TUint32, types.TUint32, types.TUint16, types.TUint32, types.NewBuffer(MaxCaptured)}, []any{p.Dir, ethernet})
 			return nil
 		},
-		Sends: []Sent{{Args: []int{8, 4, 4, 2, 4, 0}, Lits: []any{"", int64(0)}}},
-		Handle: func(env Env, rec *object.Record) error {
-			word := func(n int) uint32 { return binary.NativeEndian.Uint32(rec.Arg(n)) }
-			env.Packet(output.Packet{
-				Time:     env.BootToWall(binary.NativeEndian.Uint64(rec.Arg(0))),
-				Len:      int(word(1)),
-				Iface:    int(word(2)),
-				Protocol: binary.NativeEndian.Uint16(rec.Arg(3)),
-				Tag:      word(4),
-				Data:     decode.Buffer(rec.Arg(5)),
-				Dir:      rec.Lits[0].(string),
-				Ethernet: rec.Lits[1].(int64) != 0,
-			})
-			return nil
+		Records: Records{
+			Sends: []Sent{{Args: []int{8, 4, 4, 2, 4, 0}, Lits: []any{"", int64(0)}}},
+			Handle: func(env Env, rec *object.Record) error {
+				word := func(n int) uint32 { return binary.NativeEndian.Uint32(rec.Arg(n)) }
+				env.Packet(output.Packet{
+					Time:     env.BootToWall(binary.NativeEndian.Uint64(rec.Arg(0))),
+					Len:      int(word(1)),
+					Iface:    int(word(2)),
+					Protocol: binary.NativeEndian.Uint16(rec.Arg(3)),
+					Tag:      word(4),
+					Data:     decode.Buffer(rec.Arg(5)),
+					Dir:      rec.Lits[0].(string),
+					Ethernet: rec.Lits[1].(int64) != 0,
+				})
+				return nil
+			},
 		},
 	}
 }

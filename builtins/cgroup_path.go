@@ -11,10 +11,20 @@ import (
 func cgroupPath() *Def {
 	const name = "cgroup_path_t"
 	return &Def{
-		Name:     "cgroup_path",
-		Kind:     Function,
-		TypeName: name,
-		Params:   []Param{{Name: "id"}, {Name: "filter", Optional: true}},
+		Name: "cgroup_path",
+		Kind: Function,
+		TypeDef: TypeDef{
+			TypeName:   name,
+			AcceptType: func(t *types.Type) bool { return len(t.Params) == 0 || isText(t.Params) },
+			Format: func(env Env, t *types.Type, data []byte) value.Value {
+				filter := ""
+				if len(t.Params) > 0 {
+					filter = unpackText(t.Params)
+				}
+				return value.Str{S: env.Names().Cgroup(word(data, 0), filter)}
+			},
+		},
+		Params: []Param{{Name: "id"}, {Name: "filter", Optional: true}},
 		Doc: Doc{
 			Summary:  "The path of the cgroup with an ID. A filter limits the hierarchies by name.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_execve { printf("%s\n", cgroup_path(cgroup)); }`},
@@ -33,14 +43,6 @@ func cgroupPath() *Def {
 			}
 			return &types.Type{Kind: types.Opaque, Name: name, Size: 8, Params: packText(filter)}
 		},
-		Emit:       func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[0]) },
-		AcceptType: func(t *types.Type) bool { return len(t.Params) == 0 || isText(t.Params) },
-		Format: func(env Env, t *types.Type, data []byte) value.Value {
-			filter := ""
-			if len(t.Params) > 0 {
-				filter = unpackText(t.Params)
-			}
-			return value.Str{S: env.Names().Cgroup(word(data, 0), filter)}
-		},
+		Emit: func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[0]) },
 	}
 }

@@ -33,7 +33,9 @@ func wholeMap(name string, doc Doc, do func(env Env, name string) error) *Def {
 			g.Event(call, nil, []any{call.Args[0].Map.Name}, nil)
 			return nil
 		},
-		Sends:  []Sent{{Lits: []any{""}}},
-		Handle: func(env Env, rec *object.Record) error { return do(env, rec.Lits[0].(string)) },
+		Records: Records{
+			Sends:  []Sent{{Lits: []any{""}}},
+			Handle: func(env Env, rec *object.Record) error { return do(env, rec.Lits[0].(string)) },
+		},
 	}
 }

@@ -54,11 +54,13 @@ func comm() *Def {
 			b.Call(ir.CurrentComm, b.AddImm(dst.Ptr, dst.Off), b.Const(commLen))
 			padTail(g, dst, commLen)
 		},
-		Shows: true,
-		Sends: []Sent{{Args: []int{4}}},
-		Handle: func(env Env, rec *object.Record) error {
-			env.Warn(rec.Span, "No such process (pid=%d)", int32(binary.NativeEndian.Uint32(rec.Arg(0))))
-			return nil
+		Records: Records{
+			Shows: true,
+			Sends: []Sent{{Args: []int{4}}},
+			Handle: func(env Env, rec *object.Record) error {
+				env.Warn(rec.Span, "No such process (pid=%d)", int32(binary.NativeEndian.Uint32(rec.Arg(0))))
+				return nil
+			},
 		},
 	}
 }

@@ -11,11 +11,17 @@ import (
 func commandLine() *Def {
 	t := &types.Type{Kind: types.Opaque, Name: "command_line_t", Size: 8}
 	return &Def{
-		Name:      "command_line",
-		Kind:      Function,
-		TypeName:  t.Name,
-		OfProcess: true,
-		Params:    []Param{{Name: "process"}, {Name: "start"}},
+		Name: "command_line",
+		Kind: Function,
+		TypeDef: TypeDef{
+			TypeName:  t.Name,
+			OfProcess: true,
+			Format: func(env Env, _ *types.Type, data []byte) value.Value {
+				n := word(data, 0)
+				return value.Str{S: env.Names().CommandLine(uint32(n), uint32(n>>32))}
+			},
+		},
+		Params: []Param{{Name: "process"}, {Name: "start"}},
 		Doc: Doc{
 			Summary: "The command line of any process with an ID, which started at a time in nanoseconds since boot. It is read from /proc: when the script starts, four times a second, and when it is printed. " +
 				"It is empty for a process that existed at none of these times. A predicate can compare it, if the block only sends events. task.parent.cmdline and the like use it.",
@@ -32,10 +38,6 @@ func commandLine() *Def {
 			b := g.B()
 			start = b.Op(ir.OpShl, b.Op(ir.OpUDiv, start, b.Const(startUnit)), b.Const(32))
 			return b.Op(ir.OpOr, start, b.Extend(pid, 4, false))
-		},
-		Format: func(env Env, _ *types.Type, data []byte) value.Value {
-			n := word(data, 0)
-			return value.Str{S: env.Names().CommandLine(uint32(n), uint32(n>>32))}
 		},
 	}
 }

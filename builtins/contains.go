@@ -11,10 +11,10 @@ import (
 
 func contains() *Def {
 	return &Def{
-		Name:     "contains",
-		Kind:     Function,
-		Operator: "contains",
-		Params:   matchParams("part"),
+		Name:   "contains",
+		Kind:   Function,
+		Syntax: Syntax{Operator: "contains"},
+		Params: matchParams("part"),
 		Doc: Doc{
 			Summary:  "Whether a string contains a text, or one of several: x contains \"a\", x contains (\"a\", \"b\"). The texts are literals; strcontains() takes any string.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat /str(args.filename) contains ("passwd", "shadow")/ { print(comm); }`},

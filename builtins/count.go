@@ -11,26 +11,30 @@ import (
 
 func count() *Def {
 	return &Def{
-		Name:     "count",
-		Kind:     Aggregation,
-		Weighs:   true,
-		Metric:   value.Counter,
-		TypeName: "count_t",
-		Unsigned: true,
+		Name: "count",
+		Kind: Aggregation,
+		Aggregator: Aggregator{
+			Weighs: true,
+			Update: func(g Gen, _ *Call, p *ir.Value) {
+				tally(g, p, 0, weight(g))
+			},
+			Accum:  8,
+			Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) { bump(g.B(), acc, 0, g.B().Load(p, 0, 8, false)) },
+			Result: func(g Gen, _ *types.Type, acc *ir.Value) *ir.Value { return g.B().Load(acc, 0, 8, false) },
+		},
+		TypeDef: TypeDef{
+			Metric:   value.Counter,
+			TypeName: "count_t",
+			Unsigned: true,
+			Merge:    mergeSums,
+			Format:   func(_ Env, _ *types.Type, data []byte) value.Value { return value.Uint(word(data, 0)) },
+			Rank:     func(_ *types.Type, data []byte) Rank { return Rank{word(data, 0)} },
+		},
 		Doc: Doc{
 			Summary:  "The number of calls.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[comm] = count(); }`},
 		},
 		Check: func(_ Checker, call *Call) *types.Type { return call.Def.AggType(8, false) },
-		Update: func(g Gen, _ *Call, p *ir.Value) {
-			tally(g, p, 0, weight(g))
-		},
-		Accum:  8,
-		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) { bump(g.B(), acc, 0, g.B().Load(p, 0, 8, false)) },
-		Result: func(g Gen, _ *types.Type, acc *ir.Value) *ir.Value { return g.B().Load(acc, 0, 8, false) },
-		Merge:  mergeSums,
-		Format: func(_ Env, _ *types.Type, data []byte) value.Value { return value.Uint(word(data, 0)) },
-		Rank:   func(_ *types.Type, data []byte) Rank { return Rank{word(data, 0)} },
 	}
 }
 

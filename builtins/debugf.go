@@ -14,7 +14,7 @@ func debugf() *Def {
 	return &Def{
 		Name:   "debugf",
 		Kind:   Action,
-		AtOnce: true,
+		Traits: Traits{AtOnce: true},
 		Params: formatParams,
 		Doc: Doc{
 			Summary:  "Writes to the kernel's trace pipe, with at most 3 arguments. Use it only for debugging: it is slow and all users share the pipe.",

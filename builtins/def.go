@@ -72,21 +72,47 @@ type Doc struct {
 //	Aggregation          Check; Update; Merge; Format; Scalar if an expression can read it
 //	Action               Check; Handle; Emit if it does more than send all arguments
 //	any with an Opaque result type named after it: Format
+//
+// The fields that only some builtins have are in groups.
 type Def struct {
 	Name   string
 	Kind   Kind
 	Params []Param
+	Doc    Doc
+	// Check is the type rule. Argument types are known. It reports errors to the
+	// checker and then returns TInvalid. If there is no value, it returns TVoid.
+	Check func(c Checker, call *Call) *types.Type
+	// Emit emits code for a scalar, or for an action and returns nil.
+	Emit func(g Gen, call *Call) *ir.Value
+	// Store emits code that writes a value that is not a scalar to dst.
+	Store func(g Gen, call *Call, dst Dest)
+	// Source returns the address from which Store copies its string, and at most the
+	// result type's size of it. ok is false if Store does anything else.
+	Source func(g Gen, call *Call) (src *ir.Value, space types.Space, ok bool)
+
+	Syntax
+	Traits
+	Aggregator
+	TypeDef
+	Records
+}
+
+// Syntax is how scripts write a builtin, if not as NAME or NAME(…).
+type Syntax struct {
 	// Written returns the expression, as text, that replaces a call with a literal text. Such
 	// a builtin has no other functions.
 	Written func(text string) (string, error)
 	// Prefix is set if the parentheses around a literal argument may be omitted.
 	Prefix bool
+	// Operator is a word or sign by which a script can call a function of two or more
+	// arguments: x op y, or x op (y, z). NotOperator is the same for the opposite result.
+	Operator, NotOperator string
+}
 
+// Traits is what the compiler has to know about calls.
+type Traits struct {
 	Unsafe bool // needs --unsafe
 	Ends   bool // the program ends here, as with exit()
-	// Weighs is set if Update counts an event as often as Gen.Sampling tells. A program
-	// with only such effects can be run at a part of the events.
-	Weighs bool
 	// Acts is set if a call has an effect besides its result. A script may ignore the
 	// result of such a call.
 	Acts bool
@@ -98,9 +124,6 @@ type Def struct {
 	Thread bool
 	// Varies is set if the value may change between two reads in one run of a program.
 	Varies bool
-	// Operator is a word or sign by which a script can call a function of two or more
-	// arguments: x op y, or x op (y, z). NotOperator is the same for the opposite result.
-	Operator, NotOperator string
 	// Args is set if the builtin reads the probe's arguments. Attach points with
 	// different arguments then need separate programs.
 	Args bool
@@ -125,36 +148,16 @@ type Def struct {
 	// Captures is set for the builtin that writes a packet to a file. With --pcap, a probe
 	// calls it without being told to, see check.Prog.
 	Captures bool
-	// InPinned is set for an action that also has its effect in a pinned iterator, where
-	// no session handles records.
-	InPinned bool
-	// Shows is set if all that Handle does is to show the record. With --recorder, such a
-	// record is kept and shown later. ShowsNow, if it is not nil, reports whether Handle
-	// shows something else, as it is at that time. Such a call cannot be recorded.
-	Shows    bool
-	ShowsNow func(call *Call) bool
 	// StopsRecording is set for the builtin that ends the recording of --recorder: no
 	// event after it is recorded.
 	StopsRecording bool
-	// Outside is set if Handle acts outside of the session and may take any time. If
-	// the user ends the session, its pending records are dropped.
-	Outside bool
 	// Refusals explain in terms of the script why a kernel may refuse a program that
 	// calls the builtin.
 	Refusals []Refusal
-	Doc      Doc
+}
 
-	// Check is the type rule. Argument types are known. It reports errors to the
-	// checker and then returns TInvalid. If there is no value, it returns TVoid.
-	Check func(c Checker, call *Call) *types.Type
-
-	// Emit emits code for a scalar, or for an action and returns nil.
-	Emit func(g Gen, call *Call) *ir.Value
-	// Store emits code that writes a value that is not a scalar to dst.
-	Store func(g Gen, call *Call, dst Dest)
-	// Source returns the address from which Store copies its string, and at most the
-	// result type's size of it. ok is false if Store does anything else.
-	Source func(g Gen, call *Call) (src *ir.Value, space types.Space, ok bool)
+// Aggregator is how an aggregation adds a value and how an expression reads it.
+type Aggregator struct {
 	// Update adds call's arguments to the aggregation at p, a value of call.Type that
 	// starts as zeros. It is this CPU's value, so Update needs no atomic operations.
 	Update func(g Gen, call *Call, p *ir.Value)
@@ -170,13 +173,17 @@ type Def struct {
 	Accum  int
 	Scalar func(g Gen, t *types.Type, acc, p *ir.Value)
 	Result func(g Gen, t *types.Type, acc *ir.Value) *ir.Value
-
-	// ShowType returns the text of a type with its parameters. It is set if the name
-	// alone does not distinguish two types of the builtin.
-	ShowType func(t *types.Type) string
+	// Weighs is set if Update counts an event as often as Gen.Sampling tells. A program
+	// with only such effects can be run at a part of the events.
+	Weighs bool
 	// Disagree is the error for several uses on one map with different literal
 	// parameters; "" selects a general one.
 	Disagree string
+}
+
+// TypeDef is the Opaque or Agg type that a builtin defines, and what user space does with
+// its values.
+type TypeDef struct {
 	// TypeName is the name of the Opaque or Agg type that Check returns, if any.
 	// UnsignedType is the name for an aggregation of unsigned integers, if it differs.
 	// Unsigned is set if all values of an aggregation are unsigned.
@@ -185,6 +192,9 @@ type Def struct {
 	Unsigned     bool
 	// TypeSize is the minimum size in bytes of a type named TypeName; 0 means 8.
 	TypeSize int
+	// ShowType returns the text of a type with its parameters. It is set if the name
+	// alone does not distinguish two types of the builtin.
+	ShowType func(t *types.Type) string
 	// AcceptType reports whether Merge, Format and Rank support a type with its
 	// parameters. It is nil if they use no parameters.
 	AcceptType func(t *types.Type) bool
@@ -220,10 +230,25 @@ type Def struct {
 	// Rank returns numbers by which maps of aggregations are sorted. data is a merged
 	// value.
 	Rank func(t *types.Type, data []byte) Rank
+}
+
+// Records is what an action sends to user space, and what happens to it there.
+type Records struct {
 	// Handle handles a record in user space. Sends describes the events that it
 	// handles.
 	Handle func(env Env, rec *object.Record) error
 	Sends  []Sent
+	// Outside is set if Handle acts outside of the session and may take any time. If
+	// the user ends the session, its pending records are dropped.
+	Outside bool
+	// InPinned is set for an action that also has its effect in a pinned iterator, where
+	// no session handles records.
+	InPinned bool
+	// Shows is set if all that Handle does is to show the record. With --recorder, such a
+	// record is kept and shown later. ShowsNow, if it is not nil, reports whether Handle
+	// shows something else, as it is at that time. Such a call cannot be recorded.
+	Shows    bool
+	ShowsNow func(call *Call) bool
 }
 
 // Call is one use of a builtin in the script, in one program.

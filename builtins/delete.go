@@ -11,7 +11,7 @@ func deleteEntry() *Def {
 	return &Def{
 		Name:   "delete",
 		Kind:   Function,
-		Acts:   true,
+		Traits: Traits{Acts: true},
 		Params: []Param{{Name: "map", Kind: MapOrEntry, Map: store.Delete, Entry: store.Delete}, {Name: "key", Optional: true}},
 		Doc: Doc{
 			Summary:  "Removes an entry of a map at once: delete(@m, key), or delete(@m) for a map without keys. The result is true if there was one.",

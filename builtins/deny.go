@@ -13,8 +13,7 @@ func deny() *Def {
 	return &Def{
 		Name:   "deny",
 		Kind:   Action,
-		AtOnce: true,
-		Ends:   true,
+		Traits: Traits{AtOnce: true, Ends: true},
 		Params: []Param{{Name: "errno", Optional: true}},
 		Doc: Doc{
 			Summary:  "Makes the call fail with an error, by number or name: EPERM if none is given. The probe ends here. Without --unsafe, the call goes on, and the number of calls that would have failed is reported at the end.",

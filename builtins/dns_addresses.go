@@ -18,10 +18,9 @@ var dnsAddress = types.NewRecord([]string{"addr", "ttl"}, []*types.Type{inetType
 
 func dnsAddresses() *Def {
 	return &Def{
-		Name:      "dns_addresses",
-		Kind:      Variable,
-		NotInLoop: true,
-		Branches:  60,
+		Name:   "dns_addresses",
+		Kind:   Variable,
+		Traits: Traits{NotInLoop: true, Branches: 60},
 		Doc: Doc{
 			Summary: "The addresses in the first 16 records of an answer of DNS, in probes that have pkt: an array of records with the members addr and ttl, the number of seconds for which the address may be used. " +
 				"The ttl is -1 where there is no address. Messages are those that dns_name() accepts.",

@@ -15,10 +15,9 @@ const (
 
 func dnsName() *Def {
 	return &Def{
-		Name:      "dns_name",
-		Kind:      Variable,
-		NotInLoop: true,
-		Branches:  60,
+		Name:   "dns_name",
+		Kind:   Variable,
+		Traits: Traits{NotInLoop: true, Branches: 60},
 		Doc: Doc{
 			Summary: "The name that a message of DNS asks about, or answers to, in lower case and without a dot at its end, in probes that have pkt. " +
 				"It is empty if the packet's data is not such a message with one question: UDP, or TCP if the message starts with the packet.",

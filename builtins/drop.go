@@ -10,8 +10,7 @@ func drop() *Def {
 	return &Def{
 		Name:   "drop",
 		Kind:   Action,
-		AtOnce: true,
-		Ends:   true,
+		Traits: Traits{AtOnce: true, Ends: true},
 		Doc: Doc{
 			Summary:  "Drops the packet. The probe ends here. Without --unsafe, the packet passes, and the number of packets that would have been dropped is reported at the end.",
 			Examples: []string{`xdp:eth0 /pkt.tcp.dport == 23/ { @[pkt.saddr] = count(); drop(); }`},

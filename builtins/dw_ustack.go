@@ -7,9 +7,9 @@ import (
 
 func dwUstack() *Def {
 	return &Def{
-		Name:        "dw_ustack",
-		Params:      stackParams,
-		UserSymbols: true,
+		Name:    "dw_ustack",
+		Params:  stackParams,
+		TypeDef: TypeDef{UserSymbols: true},
 		Doc: Doc{
 			Summary:  "The user stack of the current process by DWARF: ustack(dwarf), as bpftrace spells it. It covers all processes.",
 			Examples: []string{`profile:hz:99 { @[dw_ustack] = count(); }`, `profile:hz:99 { @[dw_ustack(perf, 5)] = count(); }`},

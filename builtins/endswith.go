@@ -10,10 +10,10 @@ import (
 
 func endswith() *Def {
 	return &Def{
-		Name:     "endswith",
-		Kind:     Function,
-		Operator: "endswith",
-		Params:   matchParams("ending"),
+		Name:   "endswith",
+		Kind:   Function,
+		Syntax: Syntax{Operator: "endswith"},
+		Params: matchParams("ending"),
 		Doc: Doc{
 			Summary:  "Whether a string ends with a text, or with one of several: x endswith \"a\", x endswith (\"a\", \"b\"). The texts are literals.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat /str(args.filename) endswith (".so", ".ko")/ { print(comm); }`},

@@ -25,11 +25,13 @@ func located(name string, level output.Level, summary, example string) *Def {
 		Doc:    Doc{Summary: summary, Examples: []string{example}},
 		Check:  checkMessage,
 		Emit:   sendMessage,
-		Shows:  true,
-		Sends:  []Sent{{Lits: []any{(*object.Message)(nil)}}},
-		Handle: func(env Env, rec *object.Record) error {
-			env.Out().Message(output.Message{Kind: name, Level: level, Text: renderRecord(env, rec), At: rec.Span, From: rec.From})
-			return nil
+		Records: Records{
+			Shows: true,
+			Sends: []Sent{{Lits: []any{(*object.Message)(nil)}}},
+			Handle: func(env Env, rec *object.Record) error {
+				env.Out().Message(output.Message{Kind: name, Level: level, Text: renderRecord(env, rec), At: rec.Span, From: rec.From})
+				return nil
+			},
 		},
 	}
 }

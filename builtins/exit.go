@@ -10,11 +10,10 @@ import (
 
 func exit() *Def {
 	return &Def{
-		Name:      "exit",
-		Kind:      Action,
-		Ends:      true,
-		NotInLoop: true,
-		Params:    []Param{{Name: "code", Optional: true}},
+		Name:   "exit",
+		Kind:   Action,
+		Traits: Traits{Ends: true, NotInLoop: true},
+		Params: []Param{{Name: "code", Optional: true}},
 		Doc: Doc{
 			Summary:  "Ends the session, with an exit status if one is given. The probe ends here; end probes still run and maps are printed.",
 			Examples: []string{`interval:s:10 { exit(); }`, `begin { exit(3); }`},
@@ -36,10 +35,12 @@ func exit() *Def {
 			g.ReturnNow()
 			return nil
 		},
-		Sends: []Sent{{Args: []int{4}}},
-		Handle: func(env Env, rec *object.Record) error {
-			env.Exit(int(int32(binary.NativeEndian.Uint32(rec.Arg(0)))))
-			return nil
+		Records: Records{
+			Sends: []Sent{{Args: []int{4}}},
+			Handle: func(env Env, rec *object.Record) error {
+				env.Exit(int(int32(binary.NativeEndian.Uint32(rec.Arg(0)))))
+				return nil
+			},
 		},
 	}
 }

@@ -11,7 +11,7 @@ func fail() *Def {
 	return &Def{
 		Name:   "fail",
 		Kind:   Action,
-		AtOnce: true,
+		Traits: Traits{AtOnce: true},
 		Params: formatParams,
 		Doc: Doc{
 			Summary:  "Stops the compilation with a message, unless a condition that is known at compile time excludes the call. The arguments are literals.",

@@ -10,7 +10,7 @@ func find() *Def {
 	return &Def{
 		Name:   "find",
 		Kind:   Function,
-		Acts:   true,
+		Traits: Traits{Acts: true},
 		Params: []Param{{Name: "map", Kind: MapArg, Map: store.Read}, {Name: "key"}, {Name: "var", Kind: VarArg}},
 		Doc: Doc{
 			Summary:  "Looks up a key once. If there is an entry, the result is true and the variable is set to its value.",

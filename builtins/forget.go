@@ -12,7 +12,7 @@ func forgotten() *Def {
 	return &Def{
 		Name:   "__forget",
 		Kind:   Function,
-		Varies: true,
+		Traits: Traits{Varies: true},
 		Params: []Param{{Name: "n"}},
 		Doc: Doc{
 			Summary:  "A number, of which the kernel's verifier does not know what the program has found out about it. It need not follow the rest of the program for each possibility. For generated scripts.",

@@ -8,10 +8,10 @@ import (
 
 func glob() *Def {
 	return &Def{
-		Name:     "glob",
-		Kind:     Function,
-		Operator: "glob",
-		Params:   matchParams("pattern"),
+		Name:   "glob",
+		Kind:   Function,
+		Syntax: Syntax{Operator: "glob"},
+		Params: matchParams("pattern"),
 		Doc: Doc{
 			Summary: "Whether a whole string has the form of a pattern, or of one of several: x glob \"a*\", x glob (\"a*\", \"b?\"). * stands for any text, also one with slashes, ? for any character, [a-z] for one of a set, [!a-z] for one that is not in it; \\ makes a character stand for itself, which a string literal writes as \\\\. " +
 				"The patterns are literals.",

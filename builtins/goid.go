@@ -7,8 +7,8 @@ import (
 
 func goid() *Def {
 	return &Def{
-		Name:      "goid",
-		NotInLoop: true,
+		Name:   "goid",
+		Traits: Traits{NotInLoop: true},
 		Doc: Doc{
 			Summary:  "Number of the running goroutine, as in Go's stack traces; for uprobes and uretprobes of Go functions.",
 			Examples: []string{`uprobe:/proc/self/exe:main.main { printf("goroutine %d\n", goid); }`},

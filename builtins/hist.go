@@ -26,13 +26,31 @@ func histBuckets(k int) int { return 65<<k + 1 }
 
 func hist() *Def {
 	return &Def{
-		Name:     "hist",
-		Kind:     Aggregation,
-		Weighs:   true,
-		Metric:   value.Histogram,
-		Disagree: "Different bits in a single hist unsupported",
-		TypeName: "hist_t",
-		Params:   []Param{{Name: "n"}, {Name: "bits", Optional: true}},
+		Name: "hist",
+		Kind: Aggregation,
+		Aggregator: Aggregator{
+			Weighs:   true,
+			Disagree: "Different bits in a single hist unsupported",
+			Update: func(g Gen, call *Call, p *ir.Value) {
+				n := g.Value(&call.Args[0])
+				b := g.B()
+				at := histIndex(b, n, call.typeOf(0).Decay(), int(call.Type.Params[0]))
+				tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, weight(g))
+			},
+		},
+		TypeDef: TypeDef{
+			Metric:   value.Histogram,
+			TypeName: "hist_t",
+			AcceptType: func(t *types.Type) bool {
+				return len(t.Params) == 1 && t.Params[0] >= 0 && t.Params[0] <= maxHistBits && t.Size == 8*histBuckets(int(t.Params[0]))
+			},
+			Merge: mergeSums,
+			Format: func(_ Env, t *types.Type, data []byte) value.Value {
+				return histogram(data, func(i int) value.Bucket { return histBucket(int(t.Params[0]), i) })
+			},
+			Rank: rankTotal,
+		},
+		Params: []Param{{Name: "n"}, {Name: "bits", Optional: true}},
 		Doc: Doc{
 			Summary:  "A histogram with a bucket for each power of two, or with 2^bits buckets for each (bits 0 to 5).",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read { @bytes = hist(args.ret); }`, `tracepoint:syscalls:sys_exit_read { @bytes = hist(args.ret, 3); }`},
@@ -55,20 +73,6 @@ func hist() *Def {
 			}
 			return call.Def.AggType(8*histBuckets(k), true, int64(k))
 		},
-		Update: func(g Gen, call *Call, p *ir.Value) {
-			n := g.Value(&call.Args[0])
-			b := g.B()
-			at := histIndex(b, n, call.typeOf(0).Decay(), int(call.Type.Params[0]))
-			tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, weight(g))
-		},
-		AcceptType: func(t *types.Type) bool {
-			return len(t.Params) == 1 && t.Params[0] >= 0 && t.Params[0] <= maxHistBits && t.Size == 8*histBuckets(int(t.Params[0]))
-		},
-		Merge: mergeSums,
-		Format: func(_ Env, t *types.Type, data []byte) value.Value {
-			return histogram(data, func(i int) value.Bucket { return histBucket(int(t.Params[0]), i) })
-		},
-		Rank: rankTotal,
 	}
 }
 

@@ -8,10 +8,10 @@ import (
 
 func icontains() *Def {
 	return &Def{
-		Name:     "icontains",
-		Kind:     Function,
-		Operator: "icontains",
-		Params:   matchParams("part"),
+		Name:   "icontains",
+		Kind:   Function,
+		Syntax: Syntax{Operator: "icontains"},
+		Params: matchParams("part"),
 		Doc: Doc{
 			Summary:  "Whether a string contains a text, or one of several, whatever the case of their ASCII letters: x icontains \"a\", x icontains (\"a\", \"b\"). The texts are literals.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat /str(args.filename) icontains "password"/ { print(comm); }`},

@@ -9,10 +9,10 @@ import (
 
 func isIn() *Def {
 	return &Def{
-		Name:     "in",
-		Kind:     Function,
-		Operator: "in",
-		Params:   []Param{{Name: "x", Chars: true, Keep: holdsAddress}, {Name: "value", Variadic: true, Ranges: true}},
+		Name:   "in",
+		Kind:   Function,
+		Syntax: Syntax{Operator: "in"},
+		Params: []Param{{Name: "x", Chars: true, Keep: holdsAddress}, {Name: "value", Variadic: true, Ranges: true}},
 		Doc: Doc{
 			Summary: "Whether a value is one of a list: x in (1, 2, 5..9), comm in (\"sh\", \"bash\"), address in 10.0.0.0/8, address in (10.0.0.0/8, fd00::/8). A range includes both its ends. " +
 				"Addresses and prefixes are written as they are or as strings; what they are compared with is a result of ntop(), an array of 4 or 16 bytes, or a 32-bit integer as it is in packets and in the kernel (__be32). " +

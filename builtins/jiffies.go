@@ -8,7 +8,7 @@ import (
 func jiffies() *Def {
 	return &Def{
 		Name:   "jiffies",
-		Varies: true,
+		Traits: Traits{Varies: true},
 		Doc: Doc{
 			Summary:  "The kernel's count of timer ticks.",
 			Examples: []string{`interval:s:1 { print(jiffies); exit(); }`},

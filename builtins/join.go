@@ -62,16 +62,18 @@ func join() *Def {
 			})
 			return nil
 		},
-		Shows: true,
-		Sends: []Sent{{Args: []int{4, list.Size}, Lits: []any{""}}},
-		Handle: func(env Env, rec *object.Record) error {
-			n := int(min(binary.NativeEndian.Uint32(rec.Arg(0)), joinArgs))
-			words := make([]string, n)
-			for i := range words {
-				words[i] = string(decode.Text(rec.Arg(1)[i*joinSize : (i+1)*joinSize]))
-			}
-			env.Out().Line("join", strings.Join(words, rec.Lits[0].(string)))
-			return nil
+		Records: Records{
+			Shows: true,
+			Sends: []Sent{{Args: []int{4, list.Size}, Lits: []any{""}}},
+			Handle: func(env Env, rec *object.Record) error {
+				n := int(min(binary.NativeEndian.Uint32(rec.Arg(0)), joinArgs))
+				words := make([]string, n)
+				for i := range words {
+					words[i] = string(decode.Text(rec.Arg(1)[i*joinSize : (i+1)*joinSize]))
+				}
+				env.Out().Line("join", strings.Join(words, rec.Lits[0].(string)))
+				return nil
+			},
 		},
 	}
 }

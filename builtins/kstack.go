@@ -43,26 +43,28 @@ var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: 
 
 func kstack() *Def {
 	return &Def{
-		Name:          "kstack",
-		TypeName:      kstackName,
-		Params:        stackParams,
-		AcceptType:    acceptStack,
-		KeptStack:     keptStack,
-		KernelSymbols: true,
-		KernelStack:   true,
+		Name: "kstack",
+		TypeDef: TypeDef{
+			TypeName:      kstackName,
+			AcceptType:    acceptStack,
+			KeptStack:     keptStack,
+			KernelSymbols: true,
+			ShowType:      showStackType,
+			Format:        func(env Env, t *types.Type, data []byte) value.Value { return formatStack(env, t, data, 0) },
+		},
+		Params: stackParams,
+		Traits: Traits{KernelStack: true},
 		Doc: Doc{
 			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them in a mode: bpftrace, perf or raw. kstack(task) is the stack of the task that a pointer points to (needs Linux 6.2).",
 			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},
 		},
-		Check:    checkStack,
-		ShowType: showStackType,
+		Check: checkStack,
 		Emit: func(g Gen, call *Call) *ir.Value {
 			if o := call.Data.(stackCall).task; o != nil {
 				return takeTaskStack(g, call, o)
 			}
 			return takeStack(g, call, 0)
 		},
-		Format: func(env Env, t *types.Type, data []byte) value.Value { return formatStack(env, t, data, 0) },
 	}
 }
 

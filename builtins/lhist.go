@@ -17,44 +17,48 @@ const maxLinear = 1000
 
 func lhist() *Def {
 	return &Def{
-		Name:     "lhist",
-		Kind:     Aggregation,
-		Weighs:   true,
-		Metric:   value.Histogram,
-		Disagree: "Different lhist bounds in a single map unsupported",
-		TypeName: "lhist_t",
-		Params:   []Param{{Name: "n"}, {Name: "min"}, {Name: "max"}, {Name: "step"}},
+		Name: "lhist",
+		Kind: Aggregation,
+		Aggregator: Aggregator{
+			Weighs:   true,
+			Disagree: "Different lhist bounds in a single map unsupported",
+			Update: func(g Gen, call *Call, p *ir.Value) {
+				n := g.Value(&call.Args[0])
+				at := lhistIndex(g, n, call.typeOf(0).Decay(), call.Type.Params)
+				b := g.B()
+				// The verifier cannot track a division. The barrier makes it use the
+				// comparison instead.
+				at = b.Op(ir.OpBarrier, at)
+				g.B().If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
+					b := g.B()
+					tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, weight(g))
+				})
+			},
+		},
+		TypeDef: TypeDef{
+			Metric:   value.Histogram,
+			TypeName: "lhist_t",
+			AcceptType: func(t *types.Type) bool {
+				if len(t.Params) != 3 {
+					return false
+				}
+				low, high, step := t.Params[0], t.Params[1], t.Params[2]
+				return low >= 0 && high >= low && step > 0 && (high-low)/step <= maxLinear && t.Size == lhistSize(low, high, step)
+			},
+			Merge: mergeSums,
+			Format: func(_ Env, t *types.Type, data []byte) value.Value {
+				h := histogram(data, func(i int) value.Bucket { return lhistBucket(t.Params, i) })
+				h.Linear = true
+				return h
+			},
+			Rank: rankTotal,
+		},
+		Params: []Param{{Name: "n"}, {Name: "min"}, {Name: "max"}, {Name: "step"}},
 		Doc: Doc{
 			Summary:  "A histogram with buckets of equal width from min to max, and one more on either side.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read { @bytes = lhist(args.ret, 0, 4096, 256); }`},
 		},
 		Check: checkLhist,
-		Update: func(g Gen, call *Call, p *ir.Value) {
-			n := g.Value(&call.Args[0])
-			at := lhistIndex(g, n, call.typeOf(0).Decay(), call.Type.Params)
-			b := g.B()
-			// The verifier cannot track a division. The barrier makes it use the
-			// comparison instead.
-			at = b.Op(ir.OpBarrier, at)
-			g.B().If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
-				b := g.B()
-				tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, weight(g))
-			})
-		},
-		AcceptType: func(t *types.Type) bool {
-			if len(t.Params) != 3 {
-				return false
-			}
-			low, high, step := t.Params[0], t.Params[1], t.Params[2]
-			return low >= 0 && high >= low && step > 0 && (high-low)/step <= maxLinear && t.Size == lhistSize(low, high, step)
-		},
-		Merge: mergeSums,
-		Format: func(_ Env, t *types.Type, data []byte) value.Value {
-			h := histogram(data, func(i int) value.Bucket { return lhistBucket(t.Params, i) })
-			h.Linear = true
-			return h
-		},
-		Rank: rankTotal,
 	}
 }
 

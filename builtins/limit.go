@@ -14,8 +14,7 @@ func limit() *Def {
 	return &Def{
 		Name:   "limit",
 		Kind:   Function,
-		AtOnce: true,
-		Varies: true,
+		Traits: Traits{AtOnce: true, Varies: true},
 		Params: []Param{{Name: "key, …, interval", Variadic: true, Counted: true}},
 		Doc: Doc{
 			Summary: "True at most once in an interval for each key, to act on the first of many events: limit(comm, 5m), limit(tid, 1s), limit(1s). " +

@@ -13,10 +13,15 @@ var macType = &types.Type{Kind: types.Opaque, Name: "macaddr_t", Size: 8}
 
 func macaddr() *Def {
 	return &Def{
-		Name:     "macaddr",
-		Kind:     Function,
-		TypeName: macType.Name,
-		Params:   []Param{{Name: "bytes"}},
+		Name: "macaddr",
+		Kind: Function,
+		TypeDef: TypeDef{
+			TypeName: macType.Name,
+			Format: func(_ Env, _ *types.Type, data []byte) value.Value {
+				return value.Str{S: fmt.Sprintf("%02X:%02X:%02X:%02X:%02X:%02X", data[0], data[1], data[2], data[3], data[4], data[5])}
+			},
+		},
+		Params: []Param{{Name: "bytes"}},
 		Doc: Doc{
 			Summary:  "A MAC address, of an array of 6 bytes.",
 			Examples: []string{`fentry:arp_create { printf("%s\n", macaddr(args.dest_hw)); }`},
@@ -47,9 +52,6 @@ func macaddr() *Def {
 				copyObject(g, a, p, 0, 6)
 			}
 			return g.B().Load(p, 0, 8, false)
-		},
-		Format: func(_ Env, _ *types.Type, data []byte) value.Value {
-			return value.Str{S: fmt.Sprintf("%02X:%02X:%02X:%02X:%02X:%02X", data[0], data[1], data[2], data[3], data[4], data[5])}
 		},
 	}
 }

@@ -11,8 +11,10 @@ func matched() *Def {
 		Name:   "matched",
 		Kind:   Function,
 		Params: matchParams("expression"),
-		// Each group of bytes can be the last one.
-		Branches: 60,
+		Traits: Traits{
+			// Each group of bytes can be the last one.
+			Branches: 60,
+		},
 		Doc: Doc{
 			Summary: "Which of up to 64 regular expressions match somewhere in a string: a number with bit 0 set if the first one does, bit 1 for the second, and so on. " +
 				"The expressions are literals, as those of =~. Together they are one automaton, which reads each byte once.",

@@ -8,11 +8,10 @@ import (
 
 func matches() *Def {
 	return &Def{
-		Name:        "matches",
-		Kind:        Function,
-		Operator:    "=~",
-		NotOperator: "!~",
-		Params:      matchParams("expression"),
+		Name:   "matches",
+		Kind:   Function,
+		Syntax: Syntax{Operator: "=~", NotOperator: "!~"},
+		Params: matchParams("expression"),
 		Doc: Doc{
 			Summary: "Whether a regular expression, or one of several, matches somewhere in a string: x =~ \"a+\", x =~ (\"a+\", \"b$\"); x !~ \"a+\" is the opposite. " +
 				"The expressions are literals in the syntax of Go's package regexp (RE2): ^ and $ are the ends of the string, (?i) ignores case, \\d is written \"\\\\d\". Text is UTF-8. Each byte of the string is read once, whatever the expression.",

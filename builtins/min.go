@@ -35,40 +35,44 @@ func extreme(name, summary, example string, flip int64) *Def {
 		return word(data, extremeWord) ^ uint64(turnMask(t, flip))
 	}
 	return &Def{
-		Name:         name,
-		Kind:         Aggregation,
-		Metric:       value.Gauge,
-		TypeName:     name + "_t",
-		TypeSize:     extremeSize,
-		UnsignedType: "u" + name + "_t",
-		Params:       []Param{{Name: "n"}},
-		Doc:          Doc{Summary: summary, Examples: []string{example}},
-		Check:        func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, extremeSize) },
-		Update: func(g Gen, call *Call, p *ir.Value) {
-			x := g.Value(&call.Args[0])
-			growWord(g, p, 8*extremeWord, turn(g.B(), call.Type, flip, x))
-			b := g.B()
-			b.Store(p, 8*extremeSet, 8, b.Const(1))
+		Name: name,
+		Kind: Aggregation,
+		TypeDef: TypeDef{
+			Metric:       value.Gauge,
+			TypeName:     name + "_t",
+			TypeSize:     extremeSize,
+			UnsignedType: "u" + name + "_t",
+			Merge: func(_ *types.Type, dst, src []byte) {
+				setWord(dst, extremeWord, max(word(dst, extremeWord), word(src, extremeWord)))
+				setWord(dst, extremeSet, word(dst, extremeSet)|word(src, extremeSet))
+			},
+			Format: func(_ Env, t *types.Type, data []byte) value.Value { return decode.Number(t.Signed, read(t, data)) },
+			Rank:   func(t *types.Type, data []byte) Rank { return Rank{rankWord(t.Signed, read(t, data))} },
 		},
-		Accum: extremeSize,
-		Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) {
-			b := g.B()
-			set := b.Op(ir.OpOr, b.Load(acc, 8*extremeSet, 8, false), b.Load(p, 8*extremeSet, 8, false))
-			b.Store(acc, 8*extremeSet, 8, set)
-			growWord(g, acc, 8*extremeWord, b.Load(p, 8*extremeWord, 8, false))
+		Params: []Param{{Name: "n"}},
+		Doc:    Doc{Summary: summary, Examples: []string{example}},
+		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, extremeSize) },
+		Aggregator: Aggregator{
+			Update: func(g Gen, call *Call, p *ir.Value) {
+				x := g.Value(&call.Args[0])
+				growWord(g, p, 8*extremeWord, turn(g.B(), call.Type, flip, x))
+				b := g.B()
+				b.Store(p, 8*extremeSet, 8, b.Const(1))
+			},
+			Accum: extremeSize,
+			Scalar: func(g Gen, _ *types.Type, acc, p *ir.Value) {
+				b := g.B()
+				set := b.Op(ir.OpOr, b.Load(acc, 8*extremeSet, 8, false), b.Load(p, 8*extremeSet, 8, false))
+				b.Store(acc, 8*extremeSet, 8, set)
+				growWord(g, acc, 8*extremeWord, b.Load(p, 8*extremeWord, 8, false))
+			},
+			Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
+				b := g.B()
+				// All ones if there was a value, else zero.
+				set := b.Op(ir.OpNeg, b.Load(acc, 8*extremeSet, 8, false))
+				return b.Op(ir.OpAnd, turn(b, t, flip, b.Load(acc, 8*extremeWord, 8, false)), set)
+			},
 		},
-		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
-			b := g.B()
-			// All ones if there was a value, else zero.
-			set := b.Op(ir.OpNeg, b.Load(acc, 8*extremeSet, 8, false))
-			return b.Op(ir.OpAnd, turn(b, t, flip, b.Load(acc, 8*extremeWord, 8, false)), set)
-		},
-		Merge: func(_ *types.Type, dst, src []byte) {
-			setWord(dst, extremeWord, max(word(dst, extremeWord), word(src, extremeWord)))
-			setWord(dst, extremeSet, word(dst, extremeSet)|word(src, extremeSet))
-		},
-		Format: func(_ Env, t *types.Type, data []byte) value.Value { return decode.Number(t.Signed, read(t, data)) },
-		Rank:   func(t *types.Type, data []byte) Rank { return Rank{rankWord(t.Signed, read(t, data))} },
 	}
 }
 

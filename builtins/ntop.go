@@ -20,11 +20,22 @@ var inetType = &types.Type{Kind: types.Opaque, Name: "inet", Size: inetSize}
 
 func ntop() *Def {
 	return &Def{
-		Name:     "ntop",
-		Kind:     Function,
-		TypeName: inetType.Name,
-		TypeSize: inetType.Size,
-		Params:   []Param{{Name: "family or address"}, {Name: "address", Optional: true}},
+		Name: "ntop",
+		Kind: Function,
+		TypeDef: TypeDef{
+			TypeName: inetType.Name,
+			TypeSize: inetType.Size,
+			Format: func(_ Env, _ *types.Type, data []byte) value.Value {
+				switch word(data, 0) {
+				case afInet:
+					return value.Str{S: netip.AddrFrom4([4]byte(data[8:12])).String()}
+				case afInet6:
+					return value.Str{S: netip.AddrFrom16([16]byte(data[8:24])).String()}
+				}
+				return value.Str{}
+			},
+		},
+		Params: []Param{{Name: "family or address"}, {Name: "address", Optional: true}},
 		Doc: Doc{
 			Summary:  "An internet address from a 32-bit integer or 4 bytes (IPv4), or from 16 bytes (IPv6), printed in the usual form. If the size does not determine the family, pass AF_INET or AF_INET6.",
 			Examples: []string{`begin { printf("%s %s\n", ntop(0x0100007f), ntop(pton("::1"))); }`},
@@ -70,15 +81,6 @@ func ntop() *Def {
 			b := g.B()
 			b.Store(dst.Ptr, dst.Off, 8, family)
 			b.Zero(dst.Ptr, dst.Off+8+int64(size), 16-size)
-		},
-		Format: func(_ Env, _ *types.Type, data []byte) value.Value {
-			switch word(data, 0) {
-			case afInet:
-				return value.Str{S: netip.AddrFrom4([4]byte(data[8:12])).String()}
-			case afInet6:
-				return value.Str{S: netip.AddrFrom16([16]byte(data[8:24])).String()}
-			}
-			return value.Str{}
 		},
 	}
 }

@@ -32,10 +32,37 @@ type ownerKind struct {
 func ownerDef(k ownerKind) *Def {
 	t := &types.Type{Kind: types.Opaque, Name: k.name + "_t", Size: 8}
 	return &Def{
-		Name:     k.name,
-		TypeName: t.Name,
-		OfCgroup: true,
-		Doc:      k.doc,
+		Name: k.name,
+		TypeDef: TypeDef{
+			TypeName: t.Name,
+			OfCgroup: true,
+			Format: func(env Env, _ *types.Type, data []byte) value.Value {
+				return value.Str{S: k.text(env.Names(), word(data, 0))}
+			},
+			CheckIs: func(c Checker, call *Call, text string, s source.Span) bool {
+				if !c.Final() {
+					return true
+				}
+				inv := c.Invocation()
+				var system Containers = &cgroups.System{}
+				if inv.Containers != nil {
+					system = inv.Containers
+				}
+				dir, err := k.find(system, text)
+				if err != nil {
+					hint := ""
+					if missing := (*cgroups.NotFoundError)(nil); errors.As(err, &missing) {
+						hint = source.DidYouMean(missing.Name, missing.Names)
+					}
+					c.ErrorHint(s, hint, "%s == %q: %v", k.name, text, err)
+					return false
+				}
+				call.Data = inv.Cgroup(dir)
+				return true
+			},
+			Is: func(g Gen, call *Call) *ir.Value { return InCgroup(g, call.Data.(int)) },
+		},
+		Doc: k.doc,
 		Check: func(c Checker, call *Call) *types.Type {
 			if !needsTask(c, call) {
 				return types.TInvalid
@@ -43,31 +70,6 @@ func ownerDef(k ownerKind) *Def {
 			return t
 		},
 		Emit: func(g Gen, _ *Call) *ir.Value { return g.B().Call(ir.CurrentCgroupID) },
-		Format: func(env Env, _ *types.Type, data []byte) value.Value {
-			return value.Str{S: k.text(env.Names(), word(data, 0))}
-		},
-		CheckIs: func(c Checker, call *Call, text string, s source.Span) bool {
-			if !c.Final() {
-				return true
-			}
-			inv := c.Invocation()
-			var system Containers = &cgroups.System{}
-			if inv.Containers != nil {
-				system = inv.Containers
-			}
-			dir, err := k.find(system, text)
-			if err != nil {
-				hint := ""
-				if missing := (*cgroups.NotFoundError)(nil); errors.As(err, &missing) {
-					hint = source.DidYouMean(missing.Name, missing.Names)
-				}
-				c.ErrorHint(s, hint, "%s == %q: %v", k.name, text, err)
-				return false
-			}
-			call.Data = inv.Cgroup(dir)
-			return true
-		},
-		Is: func(g Gen, call *Call) *ir.Value { return InCgroup(g, call.Data.(int)) },
 	}
 }
 

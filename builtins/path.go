@@ -27,15 +27,17 @@ func path() *Def {
 				`lsm:bprm_check_security { printf("%s\n", path(args.bprm)); }`,
 			},
 		},
-		Refusals: []Refusal{{
-			Helper: "bpf_d_path", Why: []string{"helper call is not allowed in probe"},
-			Msg:  "the kernel does not allow path() in this function",
-			Hint: "assign the struct path to a variable first: $p = …; path($p)",
-		}, {
-			Helper: "bpf_d_path", Why: []string{"R1 type=", "R1 must"},
-			Msg:  "the kernel does not trust this pointer",
-			Hint: "assign the struct path to a variable first: $p = …; path($p)",
-		}},
+		Traits: Traits{
+			Refusals: []Refusal{{
+				Helper: "bpf_d_path", Why: []string{"helper call is not allowed in probe"},
+				Msg:  "the kernel does not allow path() in this function",
+				Hint: "assign the struct path to a variable first: $p = …; path($p)",
+			}, {
+				Helper: "bpf_d_path", Why: []string{"R1 type=", "R1 must"},
+				Msg:  "the kernel does not trust this pointer",
+				Hint: "assign the struct path to a variable first: $p = …; path($p)",
+			}},
+		},
 		Check: checkPath,
 		Store: storePath,
 	}

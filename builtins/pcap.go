@@ -9,7 +9,7 @@ func pcapFilter() *Def {
 		Name:   "pcap",
 		Kind:   Function,
 		Params: []Param{{Name: "filter", Kind: Literal}},
-		Prefix: true,
+		Syntax: Syntax{Prefix: true, Written: pcap.Translate},
 		Doc: Doc{
 			Summary: "Whether the packet of the probe matches a filter as of tcpdump: protocols, host, net, port, portrange, src, dst, vlan, less, greater, len, tcp[tcpflags], icmp[icmptype], and, or, not. The parentheses may be omitted. Addresses and ports are numbers.",
 			Examples: []string{
@@ -17,6 +17,5 @@ func pcapFilter() *Def {
 				`cgroup_skb:/sys/fs/cgroup:egress { if (pcap("udp and not port 53")) { @ = count(); } }`,
 			},
 		},
-		Written: pcap.Translate,
 	}
 }

@@ -7,10 +7,10 @@ import (
 
 func peerCgroup() *Def {
 	return &Def{
-		Name:      "peer_cgroup",
-		NotInLoop: true,
-		Kind:      Function,
-		Params:    []Param{{Name: "level", Kind: Literal}},
+		Name:   "peer_cgroup",
+		Traits: Traits{NotInLoop: true},
+		Kind:   Function,
+		Params: []Param{{Name: "level", Kind: Literal}},
 		Doc: Doc{
 			Summary: "The ID of the cgroup of the socket at the other end of a packet, if it is on this machine and in the same network namespace, in cgroup_skb probes; 0 if there is none. " +
 				"level selects the cgroup or the one above it at that level below the root, which has level 0.",

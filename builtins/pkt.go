@@ -127,11 +127,19 @@ var packetType = lazy.Value[*types.Type]{New: func() *types.Type {
 
 func packet() *Def {
 	return &Def{
-		Name:        "pkt",
-		NotInLoop:   true,
-		OnlyMembers: true,
-		TypeName:    ifaceType.Name,
-		TypeSize:    ifaceType.Size,
+		Name:   "pkt",
+		Traits: Traits{NotInLoop: true, OnlyMembers: true},
+		TypeDef: TypeDef{
+			TypeName: ifaceType.Name,
+			TypeSize: ifaceType.Size,
+			Format: func(_ Env, _ *types.Type, data []byte) value.Value {
+				n := int(word(data, 0))
+				if ifc, err := net.InterfaceByIndex(n); err == nil {
+					return value.Str{S: ifc.Name}
+				}
+				return value.Str{S: fmt.Sprint(n)}
+			},
+		},
 		Doc: Doc{
 			Summary: "The packet that an xdp, tc, netfilter or cgroup_skb probe runs for, or that an argument of the type struct sk_buff * leads to, in tracepoint, rawtracepoint, kprobe and fentry probes: there it begins with the header of the network layer. pkt.len is its length in bytes, pkt.iface its interface, pkt.dir ingress or egress. " +
 				"The headers pkt.eth, pkt.ip, pkt.ip6, pkt.tcp, pkt.udp and pkt.icmp (of both ICMP and ICMPv6) have the members of the kernel's headers, with integers in host byte order; addresses are arrays, for ntop(), macaddr() and comparisons with pton(). " +
@@ -149,13 +157,6 @@ func packet() *Def {
 			return types.NewPointer(packetType.Get(), types.NoSpace)
 		},
 		Emit: parsedPacket,
-		Format: func(_ Env, _ *types.Type, data []byte) value.Value {
-			n := int(word(data, 0))
-			if ifc, err := net.InterfaceByIndex(n); err == nil {
-				return value.Str{S: ifc.Name}
-			}
-			return value.Str{S: fmt.Sprint(n)}
-		},
 	}
 }
 

@@ -30,14 +30,16 @@ func printValue() *Def {
 			g.Send(call, []*Arg{a}, []*types.Type{t}, nil)
 			return nil
 		},
-		Shows: true, ShowsNow: func(call *Call) bool { return len(call.Args) > 0 && wholeMapArg(&call.Args[0]) },
-		Sends: []Sent{{Lits: []any{"", int64(0), int64(0)}}, {Args: []int{0}}},
-		Handle: func(env Env, rec *object.Record) error {
-			if len(rec.Lits) > 0 {
-				return env.Maps().Print(rec.Lits[0].(string), rec.Lits[1].(int64), rec.Lits[2].(int64))
-			}
-			env.Out().Value(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)))
-			return nil
+		Records: Records{
+			Shows: true, ShowsNow: func(call *Call) bool { return len(call.Args) > 0 && wholeMapArg(&call.Args[0]) },
+			Sends: []Sent{{Lits: []any{"", int64(0), int64(0)}}, {Args: []int{0}}},
+			Handle: func(env Env, rec *object.Record) error {
+				if len(rec.Lits) > 0 {
+					return env.Maps().Print(rec.Lits[0].(string), rec.Lits[1].(int64), rec.Lits[2].(int64))
+				}
+				env.Out().Value(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)))
+				return nil
+			},
 		},
 	}
 }

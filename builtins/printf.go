@@ -34,12 +34,14 @@ func printf() *Def {
 			}
 			return sendMessage(g, call)
 		},
-		InPinned: true,
-		Shows:    true,
-		Sends:    []Sent{{Lits: []any{(*object.Message)(nil)}}},
-		Handle: func(env Env, rec *object.Record) error {
-			env.Out().Printf("printf", renderRecord(env, rec))
-			return nil
+		Records: Records{
+			InPinned: true,
+			Shows:    true,
+			Sends:    []Sent{{Lits: []any{(*object.Message)(nil)}}},
+			Handle: func(env Env, rec *object.Record) error {
+				env.Out().Printf("printf", renderRecord(env, rec))
+				return nil
+			},
 		},
 	}
 }

@@ -33,13 +33,46 @@ const (
 
 func quantile() *Def {
 	return &Def{
-		Name:     "quantile",
-		Kind:     Aggregation,
-		Metric:   value.Quantiles,
-		Disagree: "Different percentages in a single quantile map unsupported",
-		TypeName: "quantile_t",
-		TypeSize: quantileParts * quantilePart,
-		Params:   []Param{{Name: "n"}, {Name: "percent", Variadic: true}},
+		Name: "quantile",
+		Kind: Aggregation,
+		TypeDef: TypeDef{
+			Metric:   value.Quantiles,
+			TypeName: "quantile_t",
+			TypeSize: quantileParts * quantilePart,
+			AcceptType: func(t *types.Type) bool {
+				return len(t.Params) > 0 && len(t.Params) <= maxQuantiles && t.Size == quantileParts*quantilePart &&
+					!slices.ContainsFunc(t.Params, func(p int64) bool { return p < 0 || p > wholePercent })
+			},
+			Merge: mergeQuantiles,
+			Format: func(_ Env, t *types.Type, data []byte) value.Value {
+				q := quantilesOf(data)
+				var r value.Record
+				for _, p := range t.Params {
+					r = append(r, value.Field{Name: "p" + percentText(p), V: q.at(p)})
+				}
+				return append(r, value.Field{Name: "count", V: decode.Number(false, q.total)})
+			},
+			Rank: func(t *types.Type, data []byte) Rank {
+				// By the last percentage, then by the number of all.
+				q := quantilesOf(data)
+				r := q.bucket(t.Params[len(t.Params)-1]).rank()
+				r[2] = q.total
+				return r
+			},
+		},
+		Aggregator: Aggregator{
+			Disagree: "Different percentages in a single quantile map unsupported",
+			Update: func(g Gen, call *Call, p *ir.Value) {
+				countQuantile(g, call, func(n *ir.Value, use func(p *ir.Value)) {
+					b := g.B()
+					n = b.Op(ir.OpAnd, b.Op(ir.OpBarrier, n), b.Const(quantileParts-1))
+					use(b.Op(ir.OpAdd, p, b.Op(ir.OpMul, n, b.Const(quantilePart))))
+				})
+			},
+			UpdatePart: countQuantile,
+			PartSize:   quantilePart,
+		},
+		Params: []Param{{Name: "n"}, {Name: "percent", Variadic: true}},
 		Doc: Doc{
 			Summary: "The values below which the given percentages of all numbers lie, and the number of all: quantile(x, 50, 99, \"99.9\"). Each is wrong by at most 1 % (numbers from -128 to 127 are exact). " +
 				"It is kept in parts of 520 bytes a CPU, one for each power of two: without keys there is room for all of them, with keys for max_map_keys parts that occur.",
@@ -49,35 +82,6 @@ tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns[comm] = quantile(nsecs - @
 			},
 		},
 		Check: checkQuantile,
-		Update: func(g Gen, call *Call, p *ir.Value) {
-			countQuantile(g, call, func(n *ir.Value, use func(p *ir.Value)) {
-				b := g.B()
-				n = b.Op(ir.OpAnd, b.Op(ir.OpBarrier, n), b.Const(quantileParts-1))
-				use(b.Op(ir.OpAdd, p, b.Op(ir.OpMul, n, b.Const(quantilePart))))
-			})
-		},
-		UpdatePart: countQuantile,
-		PartSize:   quantilePart,
-		AcceptType: func(t *types.Type) bool {
-			return len(t.Params) > 0 && len(t.Params) <= maxQuantiles && t.Size == quantileParts*quantilePart &&
-				!slices.ContainsFunc(t.Params, func(p int64) bool { return p < 0 || p > wholePercent })
-		},
-		Merge: mergeQuantiles,
-		Format: func(_ Env, t *types.Type, data []byte) value.Value {
-			q := quantilesOf(data)
-			var r value.Record
-			for _, p := range t.Params {
-				r = append(r, value.Field{Name: "p" + percentText(p), V: q.at(p)})
-			}
-			return append(r, value.Field{Name: "count", V: decode.Number(false, q.total)})
-		},
-		Rank: func(t *types.Type, data []byte) Rank {
-			// By the last percentage, then by the number of all.
-			q := quantilesOf(data)
-			r := q.bucket(t.Params[len(t.Params)-1]).rank()
-			r[2] = q.total
-			return r
-		},
 	}
 }
 

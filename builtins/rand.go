@@ -8,7 +8,7 @@ import (
 func random() *Def {
 	return &Def{
 		Name:   "rand",
-		Varies: true,
+		Traits: Traits{Varies: true},
 		Doc: Doc{
 			Summary:  "A random 32-bit number, a new one for each use.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /rand % 100 == 0/ { @sampled = count(); }`},

@@ -35,15 +35,17 @@ func report() *Def {
 			g.Send(call, args, ts, nil)
 			return nil
 		},
-		Shows: true,
-		Sends: []Sent{{Args: []int{0}}},
-		Handle: func(env Env, rec *object.Record) error {
-			t := make(value.Tuple, len(rec.Args))
-			for i := range rec.Args {
-				t[i] = env.Decoder().Value(rec.Args[i].Type, rec.Arg(i))
-			}
-			env.Out().Value(t)
-			return nil
+		Records: Records{
+			Shows: true,
+			Sends: []Sent{{Args: []int{0}}},
+			Handle: func(env Env, rec *object.Record) error {
+				t := make(value.Tuple, len(rec.Args))
+				for i := range rec.Args {
+					t[i] = env.Decoder().Value(rec.Args[i].Type, rec.Arg(i))
+				}
+				env.Out().Value(t)
+				return nil
+			},
 		},
 	}
 }

@@ -7,9 +7,8 @@ import (
 
 func retval() *Def {
 	return &Def{
-		Name:      "retval",
-		Ret:       true,
-		NotInLoop: true,
+		Name:   "retval",
+		Traits: Traits{Ret: true, NotInLoop: true},
 		Doc: Doc{
 			Summary:  "The return value of the traced function. If that is a struct, retval.member is a member of it; retval alone is the first register.",
 			Examples: []string{`kretprobe:vfs_read { @bytes = hist(retval); }`, `kretprobe:make_kuid { @[retval.val] = count(); }`},

@@ -64,8 +64,7 @@ func sendSignal(name, summary, example string, helper func(*Call) *ir.Helper) *D
 	return &Def{
 		Name:   name,
 		Kind:   Action,
-		AtOnce: true,
-		Unsafe: true,
+		Traits: Traits{AtOnce: true, Unsafe: true},
 		Params: []Param{{Name: "signal"}},
 		Doc:    Doc{Summary: summary, Examples: []string{example}},
 		Check: func(c Checker, call *Call) *types.Type {

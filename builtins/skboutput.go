@@ -22,7 +22,7 @@ func skbOutput() *Def {
 	return &Def{
 		Name:   "skboutput",
 		Kind:   Function,
-		Acts:   true,
+		Traits: Traits{Acts: true},
 		Params: []Param{{Name: "path"}, {Name: "skb"}, {Name: "size"}, {Name: "offset"}},
 		Doc: Doc{
 			Summary:  "Appends the packet in a struct sk_buff, from an offset on, to a pcap file of raw IP packets: at most size bytes, and at most 2048, of its linear part. The result is 0 if the packet was sent, else negative.",
@@ -88,14 +88,16 @@ func skbOutput() *Def {
 				return g.B().Const(0)
 			}, func() *ir.Value { return g.B().Const(-22) }) // EINVAL
 		},
-		Sends: []Sent{{Args: []int{8, 4, 0}, Lits: []any{""}}},
-		Handle: func(env Env, rec *object.Record) error {
-			when := env.BootToWall(binary.NativeEndian.Uint64(rec.Arg(0)))
-			length := binary.NativeEndian.Uint32(rec.Arg(1))
-			if err := appendPacket(rec.Lits[0].(string), when, length, decode.Buffer(rec.Arg(2))); err != nil {
-				env.Fail("skboutput: %v", err)
-			}
-			return nil
+		Records: Records{
+			Sends: []Sent{{Args: []int{8, 4, 0}, Lits: []any{""}}},
+			Handle: func(env Env, rec *object.Record) error {
+				when := env.BootToWall(binary.NativeEndian.Uint64(rec.Arg(0)))
+				length := binary.NativeEndian.Uint32(rec.Arg(1))
+				if err := appendPacket(rec.Lits[0].(string), when, length, decode.Buffer(rec.Arg(2))); err != nil {
+					env.Fail("skboutput: %v", err)
+				}
+				return nil
+			},
 		},
 	}
 }

@@ -10,10 +10,10 @@ import (
 
 func startswith() *Def {
 	return &Def{
-		Name:     "startswith",
-		Kind:     Function,
-		Operator: "startswith",
-		Params:   matchParams("start"),
+		Name:   "startswith",
+		Kind:   Function,
+		Syntax: Syntax{Operator: "startswith"},
+		Params: matchParams("start"),
 		Doc: Doc{
 			Summary: "Whether a string starts with a text, or with one of several: x startswith \"a\", x startswith (\"a\", \"b\"). The texts are literals.",
 			Examples: []string{

@@ -8,31 +8,30 @@ import (
 
 func stats() *Def {
 	return &Def{
-		Name:         "stats",
-		Kind:         Aggregation,
-		Weighs:       true,
-		Metric:       value.Summary,
-		TypeName:     "stats_t",
-		TypeSize:     avgSize,
-		UnsignedType: "ustats_t",
-		Whole:        true,
-		Params:       []Param{{Name: "n"}},
+		Name:       "stats",
+		Kind:       Aggregation,
+		Aggregator: Aggregator{Weighs: true, Update: updateAverage, Accum: avgSize, Scalar: copyAverage},
+		TypeDef: TypeDef{
+			Metric:       value.Summary,
+			TypeName:     "stats_t",
+			TypeSize:     avgSize,
+			UnsignedType: "ustats_t",
+			Whole:        true,
+			Merge:        mergeAverage,
+			Format: func(_ Env, t *types.Type, data []byte) value.Value {
+				return value.Stats{
+					Count: int64(word(data, avgCount)),
+					Avg:   decode.Number(t.Signed, average(t, data)),
+					Total: wideValue(t.Signed, wideSum(t.Signed, data, avgTotal)),
+				}
+			},
+			Rank: rankAverage,
+		},
+		Params: []Param{{Name: "n"}},
 		Doc: Doc{
 			Summary:  "Number, average and sum of all values.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = stats(args.ret); }`},
 		},
-		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, avgSize) },
-		Update: updateAverage,
-		Accum:  avgSize,
-		Scalar: copyAverage,
-		Merge:  mergeAverage,
-		Format: func(_ Env, t *types.Type, data []byte) value.Value {
-			return value.Stats{
-				Count: int64(word(data, avgCount)),
-				Avg:   decode.Number(t.Signed, average(t, data)),
-				Total: wideValue(t.Signed, wideSum(t.Signed, data, avgTotal)),
-			}
-		},
-		Rank: rankAverage,
+		Check: func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, avgSize) },
 	}
 }

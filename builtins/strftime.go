@@ -255,10 +255,36 @@ var clocks = []string{clockBoot, clockMonotonic, clockTAI, clockSoftTAI}
 
 func strftime() *Def {
 	return &Def{
-		Name:     "strftime",
-		Kind:     Function,
-		TypeName: "timestamp",
-		Params:   []Param{{Name: "format"}, {Name: "ns"}},
+		Name: "strftime",
+		Kind: Function,
+		TypeDef: TypeDef{
+			TypeName: "timestamp",
+			// A type that was declared but never assigned has no parameters.
+			AcceptType: func(t *types.Type) bool {
+				p := t.Params
+				return len(p) == 0 || p[0] >= 0 && p[0] < int64(len(clocks)) && isText(p[1:])
+			},
+			ShowType: func(t *types.Type) string { return fmt.Sprintf("timestamp(%q)", unpackText(t.Params[1:])) },
+			Format: func(env Env, t *types.Type, data []byte) value.Value {
+				ns := binary.NativeEndian.Uint64(data)
+				if len(t.Params) < 2 { // declared, but never assigned
+					return value.Str{S: noTime}
+				}
+				var when time.Time
+				switch clocks[t.Params[0]] {
+				case clockTAI, clockSoftTAI:
+					when = time.Unix(0, int64(ns)-taiMinusWall())
+				default:
+					when = env.BootToWall(ns)
+				}
+				text := appendTime(nil, withFractions(unpackText(t.Params[1:]), when), when)
+				if len(text) == 0 {
+					return value.Str{S: noTime}
+				}
+				return value.Str{S: string(text)}
+			},
+		},
+		Params: []Param{{Name: "format"}, {Name: "ns"}},
 		Doc: Doc{
 			Summary:  "A timestamp of nsecs that is printed in local time, as strftime(3) formats it. %f is the microseconds.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { printf("%s %s\n", strftime("%H:%M:%S.%f", nsecs), comm); }`},
@@ -288,31 +314,7 @@ func strftime() *Def {
 			}
 			return &types.Type{Kind: types.Opaque, Name: "timestamp", Size: 8, Params: append([]int64{clock}, packText(format)...)}
 		},
-		// A type that was declared but never assigned has no parameters.
-		AcceptType: func(t *types.Type) bool {
-			p := t.Params
-			return len(p) == 0 || p[0] >= 0 && p[0] < int64(len(clocks)) && isText(p[1:])
-		},
-		ShowType: func(t *types.Type) string { return fmt.Sprintf("timestamp(%q)", unpackText(t.Params[1:])) },
-		Emit:     func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[1]) },
-		Format: func(env Env, t *types.Type, data []byte) value.Value {
-			ns := binary.NativeEndian.Uint64(data)
-			if len(t.Params) < 2 { // declared, but never assigned
-				return value.Str{S: noTime}
-			}
-			var when time.Time
-			switch clocks[t.Params[0]] {
-			case clockTAI, clockSoftTAI:
-				when = time.Unix(0, int64(ns)-taiMinusWall())
-			default:
-				when = env.BootToWall(ns)
-			}
-			text := appendTime(nil, withFractions(unpackText(t.Params[1:]), when), when)
-			if len(text) == 0 {
-				return value.Str{S: noTime}
-			}
-			return value.Str{S: string(text)}
-		},
+		Emit: func(g Gen, call *Call) *ir.Value { return g.Value(&call.Args[1]) },
 	}
 }
 

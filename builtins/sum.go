@@ -8,31 +8,35 @@ import (
 
 func sum() *Def {
 	return &Def{
-		Name:         "sum",
-		Kind:         Aggregation,
-		Weighs:       true,
-		Metric:       value.Counter,
-		TypeName:     "sum_t",
-		TypeSize:     wideSize,
-		UnsignedType: "usum_t",
-		Params:       []Param{{Name: "n"}},
+		Name: "sum",
+		Kind: Aggregation,
+		Aggregator: Aggregator{
+			Weighs: true,
+			Update: func(g Gen, call *Call, p *ir.Value) { weighWide(g, p, 0, call.Type.Signed, g.Value(&call.Args[0])) },
+			Accum:  wideSize,
+			Scalar: func(g Gen, t *types.Type, acc, p *ir.Value) { copyWide(g, acc, p, 0, t.Signed) },
+			Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value { return clampWide(g, acc, t.Signed) },
+		},
+		TypeDef: TypeDef{
+			Metric:       value.Counter,
+			TypeName:     "sum_t",
+			TypeSize:     wideSize,
+			UnsignedType: "usum_t",
+			Merge:        mergeSum,
+			Format: func(_ Env, t *types.Type, data []byte) value.Value {
+				return wideValue(t.Signed, wideSum(t.Signed, data, 0))
+			},
+			Rank: func(t *types.Type, data []byte) Rank {
+				w := wideSum(t.Signed, data, 0)
+				return Rank{rankWord(true, uint64(w.Hi)), w.Lo}
+			},
+		},
+		Params: []Param{{Name: "n"}},
 		Doc: Doc{
 			Summary:  "The sum of all values, signed if the argument is. It is exact, even if it exceeds 64 bits; in an expression it is the nearest 64-bit number.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = sum(args.ret); }`},
 		},
-		Check:  func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, wideSize) },
-		Update: func(g Gen, call *Call, p *ir.Value) { weighWide(g, p, 0, call.Type.Signed, g.Value(&call.Args[0])) },
-		Accum:  wideSize,
-		Scalar: func(g Gen, t *types.Type, acc, p *ir.Value) { copyWide(g, acc, p, 0, t.Signed) },
-		Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value { return clampWide(g, acc, t.Signed) },
-		Merge:  mergeSum,
-		Format: func(_ Env, t *types.Type, data []byte) value.Value {
-			return wideValue(t.Signed, wideSum(t.Signed, data, 0))
-		},
-		Rank: func(t *types.Type, data []byte) Rank {
-			w := wideSum(t.Signed, data, 0)
-			return Rank{rankWord(true, uint64(w.Hi)), w.Lo}
-		},
+		Check: func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, wideSize) },
 	}
 }
 

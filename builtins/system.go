@@ -20,7 +20,29 @@ func system() *Def {
 	return &Def{
 		Name:   "system",
 		Kind:   Action,
-		Unsafe: true, Outside: true,
+		Traits: Traits{Unsafe: true},
+		Records: Records{Outside: true,
+			Sends: []Sent{{Lits: []any{(*object.Message)(nil)}}},
+			Handle: func(env Env, rec *object.Record) error {
+				out, err := runCommand(env.Outside(), renderRecord(env, rec), env.Err())
+				env.Out().Printf("syscall", string(out))
+				switch exit := (*exec.ExitError)(nil); {
+				case err == nil:
+				case errors.As(err, &exit) && !exit.Exited() && env.Outside().Err() != nil:
+					if len(out) > 0 {
+						return nil // its output is incomplete
+					}
+					return ErrGivenUp
+				case !errors.As(err, &exit):
+					env.Fail("system: %v", err)
+				case exit.Exited():
+					env.Fail("command exited with code %d", exit.ExitCode())
+				default:
+					env.Fail("command ended by %s", exit)
+				}
+				return nil
+			},
+		},
 		Params: formatParams,
 		Doc: Doc{
 			Summary:  "Runs a shell command and prints its output. The command is a format with arguments, as for printf. Needs --unsafe.",
@@ -28,26 +50,6 @@ func system() *Def {
 		},
 		Check: checkMessage,
 		Emit:  sendMessage,
-		Sends: []Sent{{Lits: []any{(*object.Message)(nil)}}},
-		Handle: func(env Env, rec *object.Record) error {
-			out, err := runCommand(env.Outside(), renderRecord(env, rec), env.Err())
-			env.Out().Printf("syscall", string(out))
-			switch exit := (*exec.ExitError)(nil); {
-			case err == nil:
-			case errors.As(err, &exit) && !exit.Exited() && env.Outside().Err() != nil:
-				if len(out) > 0 {
-					return nil // its output is incomplete
-				}
-				return ErrGivenUp
-			case !errors.As(err, &exit):
-				env.Fail("system: %v", err)
-			case exit.Exited():
-				env.Fail("command exited with code %d", exit.ExitCode())
-			default:
-				env.Fail("command ended by %s", exit)
-			}
-			return nil
-		},
 	}
 }
 

@@ -37,15 +37,17 @@ func wallTime() *Def {
 			})
 			return nil
 		},
-		Shows: true,
-		Sends: []Sent{{Lits: []any{""}}},
-		Handle: func(env Env, rec *object.Record) error {
-			now := time.Now()
-			if len(rec.Args) > 0 {
-				now = env.BootToWall(word(rec.Arg(0), 0))
-			}
-			env.Out().Printf("time", string(appendTime(nil, rec.Lits[0].(string), now)))
-			return nil
+		Records: Records{
+			Shows: true,
+			Sends: []Sent{{Lits: []any{""}}},
+			Handle: func(env Env, rec *object.Record) error {
+				now := time.Now()
+				if len(rec.Args) > 0 {
+					now = env.BootToWall(word(rec.Arg(0), 0))
+				}
+				env.Out().Printf("time", string(appendTime(nil, rec.Lits[0].(string), now)))
+				return nil
+			},
 		},
 	}
 }

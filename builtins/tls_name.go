@@ -10,10 +10,9 @@ const tlsExtensions = 32
 
 func tlsName() *Def {
 	return &Def{
-		Name:      "tls_name",
-		Kind:      Variable,
-		NotInLoop: true,
-		Branches:  60,
+		Name:   "tls_name",
+		Kind:   Variable,
+		Traits: Traits{NotInLoop: true, Branches: 60},
 		Doc: Doc{
 			Summary: "The name of the server that a client of TLS asks for (SNI), in probes that have pkt. " +
 				"It is \"-\" if the client gives none, and empty if the packet's data does not start with a client's greeting.",

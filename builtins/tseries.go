@@ -32,28 +32,32 @@ var seriesFuncs = []string{"last", "avg", "max", "min", "sum"}
 
 func tseries() *Def {
 	return &Def{
-		Name:     "tseries",
-		Disagree: "Different tseries bounds in a single map unsupported",
-		Kind:     Aggregation,
-		Metric:   value.TimeLine,
-		TypeName: "tseries_t",
-		Params:   []Param{{Name: "n"}, {Name: "interval_ns"}, {Name: "num_intervals"}, {Name: "function", Optional: true}},
+		Name: "tseries",
+		Aggregator: Aggregator{
+			Disagree:   "Different tseries bounds in a single map unsupported",
+			Update:     updateSeries,
+			UpdatePart: updateSeriesPart,
+			PartSize:   partSlots * slotWords * 8,
+		},
+		Kind: Aggregation,
+		TypeDef: TypeDef{
+			Metric:   value.TimeLine,
+			TypeName: "tseries_t",
+			AcceptType: func(t *types.Type) bool {
+				p := t.Params
+				return len(p) == 3 && p[0] > 0 && p[1] > 0 && p[1] <= maxIntervals && p[2] >= 0 && p[2] < int64(len(seriesFuncs)) &&
+					t.Size == int(p[1])*slotWords*8
+			},
+			Merge:  mergeSeries,
+			Format: formatSeries,
+			Rank:   func(_ *types.Type, data []byte) Rank { return Rank{latest(data)} },
+		},
+		Params: []Param{{Name: "n"}, {Name: "interval_ns"}, {Name: "num_intervals"}, {Name: "function", Optional: true}},
 		Doc: Doc{
 			Summary:  `A value for each of the latest num_intervals intervals: the last one set, or the "avg", "max", "min" or "sum" of all. More than 1024 intervals are kept in parts of 64, which take 2 KiB a CPU: without keys there is room for all of them (32 MB a CPU for the most, 1,000,000), with keys for max_map_keys parts.`,
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes = tseries(args.ret, 100ms, 20, "sum"); }`},
 		},
-		Check:      checkSeries,
-		Update:     updateSeries,
-		UpdatePart: updateSeriesPart,
-		PartSize:   partSlots * slotWords * 8,
-		AcceptType: func(t *types.Type) bool {
-			p := t.Params
-			return len(p) == 3 && p[0] > 0 && p[1] > 0 && p[1] <= maxIntervals && p[2] >= 0 && p[2] < int64(len(seriesFuncs)) &&
-				t.Size == int(p[1])*slotWords*8
-		},
-		Merge:  mergeSeries,
-		Format: formatSeries,
-		Rank:   func(_ *types.Type, data []byte) Rank { return Rank{latest(data)} },
+		Check: checkSeries,
 	}
 }
 

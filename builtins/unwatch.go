@@ -30,9 +30,11 @@ func unwatch() *Def {
 			})
 			return nil
 		},
-		Sends: []Sent{{Args: []int{8}}},
-		Handle: func(env Env, rec *object.Record) error {
-			return env.Unwatch(binary.NativeEndian.Uint64(rec.Arg(0)))
+		Records: Records{
+			Sends: []Sent{{Args: []int{8}}},
+			Handle: func(env Env, rec *object.Record) error {
+				return env.Unwatch(binary.NativeEndian.Uint64(rec.Arg(0)))
+			},
 		},
 	}
 }

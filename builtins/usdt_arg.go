@@ -7,11 +7,10 @@ import (
 
 func usdtArg() *Def {
 	return &Def{
-		Name:      "usdt_arg",
-		Kind:      Function,
-		Params:    []Param{{Name: "n"}},
-		Args:      true,
-		NotInLoop: true,
+		Name:   "usdt_arg",
+		Kind:   Function,
+		Params: []Param{{Name: "n"}},
+		Traits: Traits{Args: true, NotInLoop: true},
 		Doc: Doc{
 			Summary:  "Argument n of a USDT probe as a pointer into user memory; 0 if there is none. Unlike argN, n need not be known at compile time.",
 			Examples: []string{`usdt:/usr/sbin/mysqld:mysql:query__start { print(str(usdt_arg(0))); }`},

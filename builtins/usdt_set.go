@@ -9,15 +9,12 @@ func usdtSet() *Def {
 	return &Def{
 		Name:   "usdt_set",
 		Kind:   Function,
-		Acts:   true,
-		Unsafe: true,
-		Args:   true,
+		Traits: Traits{Acts: true, Unsafe: true, Args: true, Refusals: overwriteRefused},
 		Params: []Param{{Name: "n"}, {Name: "value"}},
 		Doc: Doc{
 			Summary:  "Overwrites argument n of a USDT probe, which must be in memory. n is a literal. The program sees the change if it reads the argument again. The result is true if that succeeds. Needs --unsafe.",
 			Examples: []string{`usdt:./server:server:limit { $ok = usdt_set(0, 100); }`},
 		},
-		Refusals: overwriteRefused,
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			if ctx == nil || ctx.Args.Place == nil {

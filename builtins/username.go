@@ -9,8 +9,13 @@ import (
 func username() *Def {
 	t := &types.Type{Kind: types.Opaque, Name: "username_t", Size: 8}
 	return &Def{
-		Name:     "username",
-		TypeName: t.Name,
+		Name: "username",
+		TypeDef: TypeDef{
+			TypeName: t.Name,
+			Format: func(env Env, _ *types.Type, data []byte) value.Value {
+				return value.Str{S: env.Names().User(uint32(word(data, 0)))}
+			},
+		},
 		Doc: Doc{
 			Summary: "Name of the current task's user. A predicate can compare it, if the block only sends events.",
 			Examples: []string{
@@ -22,9 +27,6 @@ func username() *Def {
 		Emit: func(g Gen, _ *Call) *ir.Value {
 			b := g.B()
 			return b.Extend(b.Call(ir.CurrentUidGid), 4, false)
-		},
-		Format: func(env Env, _ *types.Type, data []byte) value.Value {
-			return value.Str{S: env.Names().User(uint32(word(data, 0)))}
 		},
 	}
 }

@@ -129,26 +129,28 @@ func emitUserStack(g Gen, call *Call) *ir.Value {
 
 func ustack() *Def {
 	return &Def{
-		Name:        "ustack",
-		TypeName:    ustackName,
-		Params:      ustackParams,
-		AcceptType:  acceptStack,
-		KeptStack:   keptStack,
-		UserSymbols: true,
+		Name: "ustack",
+		TypeDef: TypeDef{
+			TypeName:    ustackName,
+			AcceptType:  acceptStack,
+			KeptStack:   keptStack,
+			UserSymbols: true,
+			ShowType:    showStackType,
+			Format: func(env Env, t *types.Type, data []byte) value.Value {
+				if storesFrames(t) {
+					return formatBuildIDs(data)
+				}
+				return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32&(1<<stackPidBits-1)))
+			},
+		},
+		Params: ustackParams,
 		Doc: Doc{
 			Summary: "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them in a mode: bpftrace, perf, raw or build_id (the file's build ID and the offset in it). " +
 				"ustack(dwarf) unwinds with the tables that compilers write for exceptions, in all processes; ustack(fp) follows frame pointers; ustack(auto) chooses by the code. Without such a word, the setting user_stack applies. In iterators, ustack(task) is the stack of the task that a pointer points to, by tables or frame pointers (needs Linux 6.2).",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`, `profile:hz:99 { @[ustack(dwarf)] = count(); }`},
 		},
-		Check:    checkStack,
-		ShowType: showStackType,
-		Emit:     emitUserStack,
-		Store:    storeBuildIDs,
-		Format: func(env Env, t *types.Type, data []byte) value.Value {
-			if storesFrames(t) {
-				return formatBuildIDs(data)
-			}
-			return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32&(1<<stackPidBits-1)))
-		},
+		Check: checkStack,
+		Emit:  emitUserStack,
+		Store: storeBuildIDs,
 	}
 }

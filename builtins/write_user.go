@@ -9,14 +9,12 @@ func writeUser() *Def {
 	return &Def{
 		Name:   "write_user",
 		Kind:   Function,
-		Acts:   true,
-		Unsafe: true,
+		Traits: Traits{Acts: true, Unsafe: true, Refusals: overwriteRefused},
 		Params: []Param{{Name: "dst"}, {Name: "src"}, {Name: "size"}},
 		Doc: Doc{
 			Summary:  "Overwrites memory of the current process with the first size bytes of a variable. size is a literal. The result is true if that succeeds. Needs --unsafe.",
 			Examples: []string{`uprobe:/bin/bash:readline { $x = (uint64)1; $ok = write_user(arg0, $x, 8); }`},
 		},
-		Refusals: overwriteRefused,
 		Check: func(c Checker, call *Call) *types.Type {
 			if !needsTask(c, call) || len(call.Args) < 3 || !wantAddress(c, call, 0) {
 				return types.TInvalid

@@ -157,21 +157,27 @@ func onlyFor(pid int) []asm.Instruction {
 func code(parts ...[]asm.Instruction) []asm.Instruction { return slices.Concat(parts...) }
 
 var (
-	exitDef = &builtins.Def{Name: "exit", Handle: func(env builtins.Env, rec *object.Record) error {
-		env.Exit(int(binary.NativeEndian.Uint32(rec.Arg(0))))
-		return nil
-	}}
-	sayDef = &builtins.Def{Name: "say", Handle: func(env builtins.Env, rec *object.Record) error {
-		env.Out().Printf("printf", value.Text(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)), "")+"\n")
-		return nil
-	}}
-	sumDef = &builtins.Def{
-		Name: "sum", Kind: builtins.Aggregation, TypeName: "sum_t",
-		Merge: func(_ *types.Type, dst, src []byte) {
-			binary.NativeEndian.PutUint64(dst, binary.NativeEndian.Uint64(dst)+binary.NativeEndian.Uint64(src))
+	exitDef = &builtins.Def{Name: "exit",
+		Records: builtins.Records{Handle: func(env builtins.Env, rec *object.Record) error {
+			env.Exit(int(binary.NativeEndian.Uint32(rec.Arg(0))))
+			return nil
 		},
-		Format: func(_ builtins.Env, _ *types.Type, data []byte) value.Value {
-			return value.Uint(binary.NativeEndian.Uint64(data))
+		}}
+	sayDef = &builtins.Def{Name: "say",
+		Records: builtins.Records{Handle: func(env builtins.Env, rec *object.Record) error {
+			env.Out().Printf("printf", value.Text(env.Decoder().Value(rec.Args[0].Type, rec.Arg(0)), "")+"\n")
+			return nil
+		},
+		}}
+	sumDef = &builtins.Def{
+		Name: "sum", Kind: builtins.Aggregation,
+		TypeDef: builtins.TypeDef{TypeName: "sum_t",
+			Merge: func(_ *types.Type, dst, src []byte) {
+				binary.NativeEndian.PutUint64(dst, binary.NativeEndian.Uint64(dst)+binary.NativeEndian.Uint64(src))
+			},
+			Format: func(_ builtins.Env, _ *types.Type, data []byte) value.Value {
+				return value.Uint(binary.NativeEndian.Uint64(data))
+			},
 		},
 	}
 	sumT = &types.Type{Kind: types.Agg, Name: "sum_t", Size: 8}

@@ -111,7 +111,7 @@ func fakeDefs() *builtins.Registry {
 		return func(builtins.Checker, *builtins.Call) *types.Type { return t }
 	}
 	agg := func(name string, params ...builtins.Param) *builtins.Def {
-		d := &builtins.Def{Name: name, Kind: builtins.Aggregation, Params: params, TypeName: name + "_t"}
+		d := &builtins.Def{Name: name, Kind: builtins.Aggregation, Params: params, TypeDef: builtins.TypeDef{TypeName: name + "_t"}}
 		d.Merge = func(*types.Type, []byte, []byte) {}
 		if name != "hist" {
 			d.Result = func(builtins.Gen, *types.Type, *ir.Value) *ir.Value { return nil }
@@ -130,7 +130,7 @@ func fakeDefs() *builtins.Registry {
 		{Name: "pid", Check: fixed(types.TUint32)},
 		{Name: "nsecs", Check: fixed(types.TUint64), Params: []builtins.Param{{Name: "clock", Kind: builtins.NameArg, Optional: true}}},
 		{Name: "comm", Check: fixed(types.NewString(16))},
-		{Name: "stack", TypeName: "stack_t", Params: []builtins.Param{{Name: "mode", Kind: builtins.NameArg, Optional: true}, {Name: "n", Kind: builtins.Literal, Optional: true}},
+		{Name: "stack", TypeDef: builtins.TypeDef{TypeName: "stack_t"}, Params: []builtins.Param{{Name: "mode", Kind: builtins.NameArg, Optional: true}, {Name: "n", Kind: builtins.Literal, Optional: true}},
 			Check: func(c builtins.Checker, call *builtins.Call) *types.Type {
 				t := &types.Type{Kind: types.Opaque, Name: "stack_t", Size: 16}
 				for _, a := range call.Args {
@@ -144,7 +144,7 @@ func fakeDefs() *builtins.Registry {
 			t, _ := c.Kernel().Type("struct task")
 			return types.NewPointer(t, types.BTF)
 		}},
-		{Name: "args", Args: true, NotInLoop: true, Check: func(c builtins.Checker, call *builtins.Call) *types.Type {
+		{Name: "args", Traits: builtins.Traits{Args: true, NotInLoop: true}, Check: func(c builtins.Checker, call *builtins.Call) *types.Type {
 			if ctx := c.Context(); ctx != nil && ctx.Args.Type != nil {
 				return ctx.Args.Type
 			}
@@ -162,8 +162,8 @@ func fakeDefs() *builtins.Registry {
 		{Name: "print", Kind: builtins.Action, Params: []builtins.Param{{Name: "value", Kind: builtins.MapOrEntry}}, Check: fixed(types.TVoid)},
 		{Name: "printf", Kind: builtins.Action, Params: []builtins.Param{{Name: "format", Kind: builtins.Literal}, {Name: "args", Variadic: true}}, Check: fixed(types.TVoid)},
 		{Name: "clear", Kind: builtins.Action, Params: []builtins.Param{{Name: "map", Kind: builtins.MapArg}}, Check: fixed(types.TVoid)},
-		{Name: "system", Kind: builtins.Action, Unsafe: true, Params: []builtins.Param{{Name: "command", Kind: builtins.Literal}}, Check: fixed(types.TVoid), Handle: func(builtins.Env, *object.Record) error { return nil }},
-		{Name: "exit", Kind: builtins.Action, Ends: true, NotInLoop: true, Check: fixed(types.TVoid)},
+		{Name: "system", Kind: builtins.Action, Traits: builtins.Traits{Unsafe: true}, Params: []builtins.Param{{Name: "command", Kind: builtins.Literal}}, Check: fixed(types.TVoid), Records: builtins.Records{Handle: func(builtins.Env, *object.Record) error { return nil }}},
+		{Name: "exit", Kind: builtins.Action, Traits: builtins.Traits{Ends: true, NotInLoop: true}, Check: fixed(types.TVoid)},
 		{Name: "find", Kind: builtins.Function, Params: []builtins.Param{{Name: "map", Kind: builtins.MapArg}, {Name: "key"}, {Name: "to", Kind: builtins.VarArg}},
 			Check: func(c builtins.Checker, call *builtins.Call) *types.Type {
 				c.UseKey(call.Args[0].Map, call.Args[1].Type, call.Args[1].Span)
