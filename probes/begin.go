@@ -3,7 +3,7 @@ package probes
 // edge returns the kind begin or end, whose probes run once at the beginning or the end
 // of the session.
 func edge(name string, runs Moment, doc string, aliases ...string) *Kind {
-	k := runByUs(&Kind{Name: name, Aliases: aliases, Syntax: name, Doc: doc, Class: "special", Outermost: true, Runs: runs})
+	k := runByUs(&Kind{Name: name, Aliases: aliases, Manual: Manual{Syntax: name, Doc: doc}, Traits: Traits{Class: "special", Outermost: true, Runs: runs}})
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 0); err != nil {
 			return nil, err

@@ -10,7 +10,15 @@ import (
 )
 
 func cgroupSkbKind() *Kind {
-	k := &Kind{Name: "cgroup_skb", Overhead: "about 30 ns", Confine: NoTask, Syntax: "cgroup_skb:[path:]ingress|egress", Doc: "Runs for each packet that the processes of a cgroup (version 2) receive or send; it is passed on. Without a path it is the root: all processes."}
+	k := &Kind{
+		Name: "cgroup_skb",
+		Manual: Manual{
+			Overhead: "about 30 ns",
+			Syntax:   "cgroup_skb:[path:]ingress|egress",
+			Doc:      "Runs for each packet that the processes of a cgroup (version 2) receive or send; it is passed on. Without a path it is the root: all processes.",
+		},
+		Traits: Traits{Confine: NoTask},
+	}
 	k.Decides, k.Caps = true, capsNet
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		p, err := cgroupHook(k, parts)

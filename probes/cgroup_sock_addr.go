@@ -41,7 +41,14 @@ var anyErrno = Version{Major: 6, Minor: 1}
 // cgroupSockAddrKind returns cgroup_sock_addr, for the system calls by which the
 // processes of a cgroup use addresses of the Internet protocols.
 func cgroupSockAddrKind() *Kind {
-	k := &Kind{Name: "cgroup_sock_addr", Overhead: "about 30 ns", Syntax: "cgroup_sock_addr:[path:]hook", Doc: "Runs when a process of a cgroup (version 2) uses an Internet address: the hooks are connect4, connect6, bind4, bind6, sendmsg4 … ctx is struct bpf_sock_addr."}
+	k := &Kind{
+		Name: "cgroup_sock_addr",
+		Manual: Manual{
+			Overhead: "about 30 ns",
+			Syntax:   "cgroup_sock_addr:[path:]hook",
+			Doc:      "Runs when a process of a cgroup (version 2) uses an Internet address: the hooks are connect4, connect6, bind4, bind6, sendmsg4 … ctx is struct bpf_sock_addr.",
+		},
+	}
 	k.Decides, k.Caps = true, capsNet
 	hook := func(name string) *sockAddrHook {
 		i := slices.IndexFunc(sockAddrHooks, func(h sockAddrHook) bool { return h.name == name })

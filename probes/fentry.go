@@ -25,9 +25,25 @@ func namedKind(ret bool) string { return fentryKind(ret).Name }
 // directly from the function's prologue, and BTF has the types of the arguments.
 // The function may also be one of a BPF program (fentry:bpf:name), without types.
 func fentryKind(ret bool) *Kind {
-	k := &Kind{Name: "fentry", Overhead: "about 10 ns", Aliases: []string{"f", "kfunc"}, Syntax: "fentry:[module:]function", Doc: "Runs where a kernel function is called; args has its arguments. Also: fentry:bpf:[id:]program."}
+	k := &Kind{
+		Name: "fentry",
+		Manual: Manual{
+			Overhead: "about 10 ns",
+			Syntax:   "fentry:[module:]function",
+			Doc:      "Runs where a kernel function is called; args has its arguments. Also: fentry:bpf:[id:]program.",
+		},
+		Aliases: []string{"f", "kfunc"},
+	}
 	if ret {
-		k = &Kind{Name: "fexit", Overhead: "about 20 ns", Aliases: []string{"fr", "kretfunc"}, Syntax: "fexit:[module:]function", Doc: "Runs when a kernel function returns; args has its arguments, retval its result. Also: fexit:bpf:[id:]program."}
+		k = &Kind{
+			Name: "fexit",
+			Manual: Manual{
+				Overhead: "about 20 ns",
+				Syntax:   "fexit:[module:]function",
+				Doc:      "Runs when a kernel function returns; args has its arguments, retval its result. Also: fexit:bpf:[id:]program.",
+			},
+			Aliases: []string{"fr", "kretfunc"},
+		}
 	}
 	k.Reverse, k.FuncArgs, k.Paths, k.OnReturn, k.Call = true, true, true, ret, kernelCall
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseFentry(k, parts) }

@@ -22,7 +22,14 @@ const errorInjection = "/sys/kernel/debug/error_injection/list"
 // replace it by a result. The kernel allows that for the security hooks and for the
 // functions in errorInjection.
 func fmodRetKind() *Kind {
-	k := &Kind{Name: "fmod_ret", Overhead: "about 20 ns", Syntax: "fmod_ret:[module:]function", Doc: "Runs where a kernel function is called that may be made to fail, with its arguments. With --unsafe, a result other than 0 replaces the call."}
+	k := &Kind{
+		Name: "fmod_ret",
+		Manual: Manual{
+			Overhead: "about 20 ns",
+			Syntax:   "fmod_ret:[module:]function",
+			Doc:      "Runs where a kernel function is called that may be made to fail, with its arguments. With --unsafe, a result other than 0 replaces the call.",
+		},
+	}
 	k.Decides, k.FuncArgs, k.Paths = true, true, true
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseFentry(k, parts) }
 	k.Expand = func(e *Env, p *Point) ([]*Point, error) {

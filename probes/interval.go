@@ -69,7 +69,15 @@ func timerError(p *object.Point, err error) error {
 }
 
 func timerKind(name, alias, doc string) *Kind {
-	k := &Kind{Name: name, Overhead: "about 1 µs, a timer interrupt", Aliases: []string{alias}, Syntax: name + ":(hz|us|ms|s):N or " + name + ":duration", Doc: doc}
+	k := &Kind{
+		Name: name,
+		Manual: Manual{
+			Overhead: "about 1 µs, a timer interrupt",
+			Syntax:   name + ":(hz|us|ms|s):N or " + name + ":duration",
+			Doc:      doc,
+		},
+		Aliases: []string{alias},
+	}
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		p := &Point{Kind: k}
 		if name == "profile" {

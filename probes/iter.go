@@ -26,7 +26,17 @@ type Runner interface{ Run() error }
 // iterKind returns iter, which iterates over the kernel's objects of one kind. The
 // kernel calls the program for each object, and then once more without one.
 func iterKind() *Kind {
-	k := &Kind{Name: "iter", Exclusive: true, Overhead: "about 50 ns per object", Aliases: []string{"it"}, Alone: true, Paths: true, Confine: ByObject, Syntax: "iter:name[:pin]", Doc: "Runs once for each task, file, map … the kernel has; ctx has the object. With a pin, it runs whenever that file is read, which then contains what printf writes."}
+	k := &Kind{
+		Name:     "iter",
+		Attacher: Attacher{Exclusive: true, Alone: true},
+		Manual: Manual{
+			Overhead: "about 50 ns per object",
+			Syntax:   "iter:name[:pin]",
+			Doc:      "Runs once for each task, file, map … the kernel has; ctx has the object. With a pin, it runs whenever that file is read, which then contains what printf writes.",
+		},
+		Aliases: []string{"it"},
+		Traits:  Traits{Paths: true, Confine: ByObject},
+	}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err

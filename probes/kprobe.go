@@ -29,9 +29,25 @@ const (
 // wildcards are attached through kprobe_multi if the kernel supports it. That requires
 // programs that were loaded for it, which Point.Multi records.
 func kprobeKind(ret bool) *Kind {
-	k := &Kind{Name: "kprobe", Overhead: "about 100 ns at the start of a function, 500 ns or more elsewhere and where the kernel cannot use ftrace", Aliases: []string{"k"}, Syntax: "kprobe:[module:]function[+offset]", Doc: "Runs where a kernel function is called, or at an instruction within it. function#2 or function@file.c is one of several of a name."}
+	k := &Kind{
+		Name: "kprobe",
+		Manual: Manual{
+			Overhead: "about 100 ns at the start of a function, 500 ns or more elsewhere and where the kernel cannot use ftrace",
+			Syntax:   "kprobe:[module:]function[+offset]",
+			Doc:      "Runs where a kernel function is called, or at an instruction within it. function#2 or function@file.c is one of several of a name.",
+		},
+		Aliases: []string{"k"},
+	}
 	if ret {
-		k = &Kind{Name: "kretprobe", Overhead: "about 200 ns", Aliases: []string{"kr"}, Syntax: "kretprobe:[module:]function", Doc: "Runs when a kernel function returns."}
+		k = &Kind{
+			Name: "kretprobe",
+			Manual: Manual{
+				Overhead: "about 200 ns",
+				Syntax:   "kretprobe:[module:]function",
+				Doc:      "Runs when a kernel function returns.",
+			},
+			Aliases: []string{"kr"},
+		}
 	}
 	k.Reverse, k.Overrides, k.FollowsCalls = !ret, !ret, ret
 	k.Named = namedKind(ret)

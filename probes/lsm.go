@@ -20,7 +20,14 @@ const lsmPrefix = "bpf_lsm_"
 // lsmKind returns lsm, for the kernel's security hooks. Unless a program decides, which
 // needs --unsafe, it returns 0, which permits the operation.
 func lsmKind() *Kind {
-	k := &Kind{Name: "lsm", Overhead: "about 10 ns", Syntax: "lsm:hook", Doc: "Runs at a security hook of the kernel, with its arguments. With --unsafe, a negative result denies the operation."}
+	k := &Kind{
+		Name: "lsm",
+		Manual: Manual{
+			Overhead: "about 10 ns",
+			Syntax:   "lsm:hook",
+			Doc:      "Runs at a security hook of the kernel, with its arguments. With --unsafe, a negative result denies the operation.",
+		},
+	}
 	k.Decides = true
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1); err != nil {

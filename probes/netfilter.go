@@ -22,8 +22,12 @@ var (
 // netfilterKind returns netfilter, for the hooks at which firewalls process packets. It
 // is attached in the network namespace of this process.
 func netfilterKind() *Kind {
-	k := &Kind{Name: "netfilter", Exclusive: true, Overhead: "about 30 ns", Confine: NoTask, Syntax: "netfilter:ip|ip6:hook[:priority]", Since: "6.4",
-		Doc: "Runs for each packet at a hook of netfilter: prerouting, input, forward, output or postrouting. Those of lower priority run first; 0 is that of the filter tables."}
+	k := &Kind{Name: "netfilter",
+		Attacher: Attacher{Exclusive: true},
+		Manual: Manual{Overhead: "about 30 ns", Syntax: "netfilter:ip|ip6:hook[:priority]", Since: "6.4",
+			Doc: "Runs for each packet at a hook of netfilter: prerouting, input, forward, output or postrouting. Those of lower priority run first; 0 is that of the filter tables.",
+		},
+		Traits: Traits{Confine: NoTask}}
 	k.Decides, k.Caps = true, capsNet
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 2, 3); err != nil {

@@ -22,26 +22,43 @@ import (
 type Kind struct {
 	Name    string
 	Aliases []string
-	Syntax  string // for help and errors: "kprobe:[module:]function[+offset]"
-	Doc     string // one or two sentences
-	Since   string // first kernel release that supports it; "" if 5.10
-	// Overhead says how long the kernel itself takes to run a program at an event. It is
-	// "" if the programs do not run at events of the system.
-	Overhead string
-
 	// Caps are the capabilities that the kind needs besides those that all programs need.
 	Caps []Capability
-
 	// Parse checks the parts of an attach point (parts[0] is the provider). It
 	// returns the point that they describe, which is not expanded yet.
 	Parse func(e *Env, parts []string) (*Point, error)
+	// Context describes a program at p. It may read BTF, tracefs or an ELF file, so
+	// it is called only for points that are used.
+	Context func(e *Env, p *Point) (*Context, error)
+
+	Finder
+	Attacher
+	Traits
+	Manual
+}
+
+// Finder is how attach points are found on the system, and what helps if one is not.
+type Finder struct {
 	// Expand returns the points on this system that p matches, in a stable order. If p
 	// contains no wildcard, that is p itself. The result is empty if nothing matches. If
 	// Expand is nil, attach points of the kind have no wildcards.
 	Expand func(e *Env, p *Point) ([]*Point, error)
-	// Context describes a program at p. It may read BTF, tracefs or an ELF file, so
-	// it is called only for points that are used.
-	Context func(e *Env, p *Point) (*Context, error)
+	// List yields the names of all attach points that match a search pattern. parts
+	// is as in Parse, and may have wildcards, the provider too.
+	List func(e *Env, parts []string, yield func(name string) bool) error
+	// Suggest returns the name that is most similar to one that Expand did not find, or
+	// "". It may read long lists, so it is used only for error messages. It may be nil.
+	Suggest func(e *Env, p *Point) string
+	// Lacks returns what is missing for this kind of probe if the object that p names
+	// exists but Expand did not find it, or "". It may be nil.
+	Lacks func(e *Env, p *Point) string
+	// Doubt returns a warning about a point without wildcards, or "". It is also
+	// called for points that Expand does not find. It may be nil.
+	Doubt func(e *Env, p *Point) string
+}
+
+// Attacher is how programs are attached, and what the kernel allows there.
+type Attacher struct {
 	// Attach attaches a loaded program. The closer detaches it. Attach is nil if Runs
 	// is not OnEvent.
 	Attach func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error)
@@ -55,12 +72,6 @@ type Kind struct {
 	// Dispatchers returns the programs that run those of a whole script whose points have
 	// Multi set. If it is nil, each program is attached itself.
 	Dispatchers func(e *Env, progs []*object.Program) []object.Dispatcher
-	// List yields the names of all attach points that match a search pattern. parts
-	// is as in Parse, and may have wildcards, the provider too.
-	List func(e *Env, parts []string, yield func(name string) bool) error
-	// Reverse is set if the kernel runs the programs at one location in the reverse
-	// order of their attachment.
-	Reverse bool
 	// Return is the name of the kind for returns of the same functions, if the kernel
 	// can run one program at calls and returns (a session), or "".
 	Return string
@@ -70,46 +81,41 @@ type Kind struct {
 	// AttachSession attaches such a program to the calls and returns of functions. ps are
 	// the points for the calls. It is nil if Return is "".
 	AttachSession func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error)
-	// Alone is set if a script with such a probe can have no other probe but begin and
-	// end, and only one attach point.
-	Alone bool
+	// Reverse is set if the kernel runs the programs at one location in the reverse
+	// order of their attachment.
+	Reverse bool
+	// Detachable is set if a script can detach a single probe by its address.
+	Detachable bool
 	// Exclusive is set if the kernel may refuse a second program at a point, or has room for
 	// few points.
 	Exclusive bool
-	// Named is the name of the kind of probe whose args are those of the functions that
-	// this kind traces without args, or "".
-	Named string
+	// Alone is set if a script with such a probe can have no other probe but begin and
+	// end, and only one attach point.
+	Alone bool
 	// Unique is set if results are reported by the name of the probe, so that no two
 	// probes of a script may have the same name.
 	Unique bool
-	// Suggest returns the name that is most similar to one that Expand did not find, or
-	// "". It may read long lists, so it is used only for error messages. It may be nil.
-	Suggest func(e *Env, p *Point) string
-	// Lacks returns what is missing for this kind of probe if the object that p names
-	// exists but Expand did not find it, or "". It may be nil.
-	Lacks func(e *Env, p *Point) string
-	// Doubt returns a warning about a point without wildcards, or "". It is also
-	// called for points that Expand does not find. It may be nil.
-	Doubt func(e *Env, p *Point) string
-	// Outermost is set if filters of probes do not apply to the kind (begin, end).
-	Outermost bool
+}
+
+// Traits is what the rest of gotrace has to know about probes of the kind.
+type Traits struct {
+	// Class is the value of the builtin probetype; "": Name.
+	Class string
+	// Runs is the time at which the programs run.
+	Runs Moment
 	// OnReturn is set if a program runs when the function at the point returns.
 	OnReturn bool
 	// Call returns the key and the name of the function or system call at whose call or
 	// return, as returns tells, programs at p run. The key is "" if they run elsewhere. It
 	// is nil for kinds that are at neither.
 	Call func(p *Point) (key, name string, returns bool)
+	// Outermost is set if filters of probes do not apply to the kind (begin, end).
+	Outermost bool
+	// Confine determines how the flags that select processes confine the programs.
+	Confine Confinement
 	// ChildOnly is set if, with -c, programs run in the child but not in processes that
 	// it forks.
 	ChildOnly bool
-	// Confine determines how the flags that select processes confine the programs.
-	Confine Confinement
-	// Runs is the time at which the programs run.
-	Runs Moment
-	// Class is the value of the builtin probetype; "": Name.
-	Class string
-	// Detachable is set if a script can detach a single probe by its address.
-	Detachable bool
 	// FollowsCalls is set if the kernel follows a limited number of calls at a time to
 	// their return, and misses others.
 	FollowsCalls bool
@@ -118,6 +124,9 @@ type Kind struct {
 	// NoteArgs is set if a note in the file lists the arguments. A script can select
 	// one by a number that is known only at run time.
 	NoteArgs bool
+	// Named is the name of the kind of probe whose args are those of the functions that
+	// this kind traces without args, or "".
+	Named string
 	// Decides is set if the kernel acts on the result of a program: whether a packet
 	// passes, or an operation is allowed. Scripts can set the result only with
 	// --unsafe.
@@ -128,6 +137,16 @@ type Kind struct {
 	// Paths is set if programs may call bpf_d_path, the helper for the path of a file.
 	// If FuncArgs is set, they may do so only in some functions.
 	Paths bool
+}
+
+// Manual is what help and errors tell about the kind.
+type Manual struct {
+	Syntax string // for help and errors: "kprobe:[module:]function[+offset]"
+	Doc    string // one or two sentences
+	Since  string // first kernel release that supports it; "" if 5.10
+	// Overhead says how long the kernel itself takes to run a program at an event. It is
+	// "" if the programs do not run at events of the system.
+	Overhead string
 }
 
 // Shown returns the value of the builtin probetype.

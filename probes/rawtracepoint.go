@@ -18,7 +18,16 @@ import (
 // kernel passes to the tracepoint, rather than a record of them. As BTF contains their
 // types, the program can follow pointers with plain loads.
 func rawTracepointKind() *Kind {
-	k := &Kind{Name: "rawtracepoint", Overhead: "about 20 ns; at system calls 100 ns more for each call of the system", FuncArgs: true, Aliases: []string{"rt"}, Syntax: "rawtracepoint:[module:]event", Doc: "Runs at a static event of the kernel, with the arguments it is called with."}
+	k := &Kind{
+		Name: "rawtracepoint",
+		Manual: Manual{
+			Overhead: "about 20 ns; at system calls 100 ns more for each call of the system",
+			Syntax:   "rawtracepoint:[module:]event",
+			Doc:      "Runs at a static event of the kernel, with the arguments it is called with.",
+		},
+		Traits:  Traits{FuncArgs: true},
+		Aliases: []string{"rt"},
+	}
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err

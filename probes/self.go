@@ -4,7 +4,11 @@ package probes
 var selfSignals = []string{"SIGUSR1"}
 
 func selfKind() *Kind {
-	k := runByUs(&Kind{Name: "self", Syntax: "self:signal:SIGUSR1", Doc: "Runs when this process gets the signal.", Runs: OnSignal})
+	k := runByUs(&Kind{
+		Name:   "self",
+		Manual: Manual{Syntax: "self:signal:SIGUSR1", Doc: "Runs when this process gets the signal."},
+		Traits: Traits{Runs: OnSignal},
+	})
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 2); err != nil {
 			return nil, err

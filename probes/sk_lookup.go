@@ -18,7 +18,15 @@ const ownNetNS = "/proc/self/ns/net"
 // skLookupKind returns sk_lookup, for the moment at which the kernel looks for the socket
 // that a packet is for.
 func skLookupKind() *Kind {
-	k := &Kind{Name: "sk_lookup", Overhead: "about 30 ns", Confine: NoTask, Syntax: "sk_lookup[:namespace]", Doc: "Runs when a network namespace looks for a listening TCP socket or an unconnected UDP socket for a packet. The namespace is that of gotrace, or of a file such as /proc/PID/ns/net. ctx is struct bpf_sk_lookup, with local_port, remote_ip4 and so on."}
+	k := &Kind{
+		Name: "sk_lookup",
+		Manual: Manual{
+			Overhead: "about 30 ns",
+			Syntax:   "sk_lookup[:namespace]",
+			Doc:      "Runs when a network namespace looks for a listening TCP socket or an unconnected UDP socket for a packet. The namespace is that of gotrace, or of a file such as /proc/PID/ns/net. ctx is struct bpf_sk_lookup, with local_port, remote_ip4 and so on.",
+		},
+		Traits: Traits{Confine: NoTask},
+	}
 	k.Decides = true
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 0, 1); err != nil {

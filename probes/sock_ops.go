@@ -10,7 +10,15 @@ import (
 
 // sockOpsKind returns sock_ops, for events of the TCP connections of a cgroup.
 func sockOpsKind() *Kind {
-	k := &Kind{Name: "sock_ops", Overhead: "about 30 ns", Confine: NoTask, Syntax: "sock_ops:path", Doc: "Runs when a TCP socket of a cgroup (version 2) connects, is established, or starts to listen: ctx.op tells which. ctx is struct bpf_sock_ops."}
+	k := &Kind{
+		Name: "sock_ops",
+		Manual: Manual{
+			Overhead: "about 30 ns",
+			Syntax:   "sock_ops:path",
+			Doc:      "Runs when a TCP socket of a cgroup (version 2) connects, is established, or starts to listen: ctx.op tells which. ctx is struct bpf_sock_ops.",
+		},
+		Traits: Traits{Confine: NoTask},
+	}
 	k.Caps = capsNet
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1); err != nil {

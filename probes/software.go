@@ -58,7 +58,11 @@ func hardwareKind() *Kind {
 }
 
 func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
-	k := &Kind{Name: name, Overhead: "about 1 µs", Aliases: []string{alias}, Syntax: name + ":event[:count]", Doc: doc}
+	k := &Kind{
+		Name:    name,
+		Manual:  Manual{Overhead: "about 1 µs", Syntax: name + ":event[:count]", Doc: doc},
+		Aliases: []string{alias},
+	}
 	var names []string
 	for _, c := range table {
 		names = append(names, c.name)

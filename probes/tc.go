@@ -33,7 +33,16 @@ func checkDirection(name string) error {
 }
 
 func tcKind() *Kind {
-	k := &Kind{Name: "tc", Overhead: "about 20 ns", Confine: NoTask, Syntax: "tc:interface:ingress|egress", Doc: "Runs for each packet at a network interface's traffic control hook; it is passed on.", Since: "6.6"}
+	k := &Kind{
+		Name: "tc",
+		Manual: Manual{
+			Overhead: "about 20 ns",
+			Syntax:   "tc:interface:ingress|egress",
+			Doc:      "Runs for each packet at a network interface's traffic control hook; it is passed on.",
+			Since:    "6.6",
+		},
+		Traits: Traits{Confine: NoTask},
+	}
 	k.Decides, k.Caps = true, capsNet
 	k.Parse = func(_ *Env, parts []string) (*Point, error) { return parseDirection(k, parts) }
 	k.Expand = expandInterface

@@ -2,7 +2,7 @@ package probes
 
 // named returns the kind test or bench, whose probes have a name and run one by one.
 func named(name string, runs Moment, doc string) *Kind {
-	k := runByUs(&Kind{Name: name, Syntax: name + ":name", Doc: doc, Runs: runs, Unique: true})
+	k := runByUs(&Kind{Name: name, Manual: Manual{Syntax: name + ":name", Doc: doc}, Traits: Traits{Runs: runs}, Attacher: Attacher{Unique: true}})
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1); err != nil {
 			return nil, err

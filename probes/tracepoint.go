@@ -18,7 +18,15 @@ import (
 // event on one CPU is enough, as the kernel binds the program to the tracepoint on all
 // CPUs. For a tracepoint without wildcards, only its format file is read.
 func tracepointKind() *Kind {
-	k := &Kind{Name: "tracepoint", Overhead: "about 100 ns; at system calls also 100 ns for each call of the system", Aliases: []string{"t"}, Syntax: "tracepoint:category:event", Doc: "Runs at a static event of the kernel; args has the event's fields."}
+	k := &Kind{
+		Name: "tracepoint",
+		Manual: Manual{
+			Overhead: "about 100 ns; at system calls also 100 ns for each call of the system",
+			Syntax:   "tracepoint:category:event",
+			Doc:      "Runs at a static event of the kernel; args has the event's fields.",
+		},
+		Aliases: []string{"t"},
+	}
 	k.Call = syscallCall
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 2); err != nil {

@@ -22,14 +22,18 @@ import (
 // the offset of the function in it. Attach passes both to the kernel.
 func uprobeKind(ret bool) *Kind {
 	k := &Kind{
-		Name: "uprobe", Overhead: "1 to 2 µs, since each event is a trap; up to 25 µs in a virtual machine", Aliases: []string{"u"}, Syntax: "uprobe:binary:function[+offset]",
-		Doc: "Runs where a function of a program or library is called, or at an instruction. A number in parentheses at the end, f(0x1000), is the offset in the file of a counter that shows the program that it is probed. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:\"ns::f(int)\" for C++ and Rust, uprobe:binary:inlined:function at its inlined copies. The binary **/PATTERN is all files with such names, and ** all files, that processes map as code, also later and in containers.",
+		Name: "uprobe",
+		Manual: Manual{Overhead: "1 to 2 µs, since each event is a trap; up to 25 µs in a virtual machine", Syntax: "uprobe:binary:function[+offset]",
+			Doc: "Runs where a function of a program or library is called, or at an instruction. A number in parentheses at the end, f(0x1000), is the offset in the file of a counter that shows the program that it is probed. Also: uprobe:binary:ADDRESS, uprobe:binary@file:line, uprobe:binary:\"ns::f(int)\" for C++ and Rust, uprobe:binary:inlined:function at its inlined copies. The binary **/PATTERN is all files with such names, and ** all files, that processes map as code, also later and in containers.",
+		}, Aliases: []string{"u"},
 	}
 	if ret {
 		k = &Kind{
-			Name: "uretprobe", Overhead: "2 to 3 µs, since each call is a trap or two; up to 25 µs in a virtual machine", Aliases: []string{"ur"}, Syntax: "uretprobe:binary:function",
-			Doc:   "Runs when a function of a program or library returns. In Go functions it is at the instructions that return, because Go's stacks move.",
-			Named: "uprobe",
+			Name: "uretprobe",
+			Manual: Manual{Overhead: "2 to 3 µs, since each call is a trap or two; up to 25 µs in a virtual machine", Syntax: "uretprobe:binary:function",
+				Doc: "Runs when a function of a program or library returns. In Go functions it is at the instructions that return, because Go's stacks move.",
+			}, Aliases: []string{"ur"},
+			Traits: Traits{Named: "uprobe"},
 		}
 	}
 	k.Reverse, k.FuncArgs, k.OnReturn, k.ChildOnly, k.Caps, k.Call = true, !ret, ret, true, capsAdmin, userCall

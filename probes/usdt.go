@@ -19,7 +19,18 @@ import (
 // the kernel increments it in all processes that map the file, including later ones,
 // while the probe is attached (ref_ctr_offset).
 func usdtKind() *Kind {
-	k := &Kind{Name: "usdt", Overhead: "1 to 2 µs, since each event is a trap; up to 25 µs in a virtual machine", NoteArgs: true, Reverse: true, ChildOnly: true, Caps: capsAdmin, Aliases: []string{"U"}, Syntax: "usdt:binary:[provider:]name", Doc: "Runs at a static probe of a program or library; arg0 … are its arguments."}
+	k := &Kind{
+		Name: "usdt",
+		Manual: Manual{
+			Overhead: "1 to 2 µs, since each event is a trap; up to 25 µs in a virtual machine",
+			Syntax:   "usdt:binary:[provider:]name",
+			Doc:      "Runs at a static probe of a program or library; arg0 … are its arguments.",
+		},
+		Traits:   Traits{NoteArgs: true, ChildOnly: true},
+		Attacher: Attacher{Reverse: true},
+		Caps:     capsAdmin,
+		Aliases:  []string{"U"},
+	}
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		p := &Point{Kind: k, PID: e.traced(), Name: strings.Join(parts, ":")}
 		switch n := len(parts) - 1; {

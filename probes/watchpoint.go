@@ -16,7 +16,16 @@ import (
 // that it starts later. Otherwise the address is watched on every CPU, in all
 // processes.
 func watchpointKind() *Kind {
-	k := &Kind{Name: "watchpoint", Exclusive: true, Overhead: "about 3 µs, an exception", Detachable: true, Aliases: []string{"w"}, Syntax: "watchpoint:address:length:mode", Doc: "Runs when memory is read, written or executed: length 1, 2, 4 or 8, mode w, rw or x."}
+	k := &Kind{
+		Name:     "watchpoint",
+		Attacher: Attacher{Exclusive: true, Detachable: true},
+		Manual: Manual{
+			Overhead: "about 3 µs, an exception",
+			Syntax:   "watchpoint:address:length:mode",
+			Doc:      "Runs when memory is read, written or executed: length 1, 2, 4 or 8, mode w, rw or x.",
+		},
+		Aliases: []string{"w"},
+	}
 	k.Parse = func(e *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 3); err != nil {
 			return nil, err

@@ -63,7 +63,16 @@ func suggestInterface(_ *Env, p *Point) string {
 }
 
 func xdpKind() *Kind {
-	k := &Kind{Name: "xdp", Exclusive: true, Overhead: "about 20 ns", Confine: NoTask, Syntax: "xdp:interface", Doc: "Runs for each packet that a network interface receives, before the network stack; it is passed on."}
+	k := &Kind{
+		Name:     "xdp",
+		Attacher: Attacher{Exclusive: true},
+		Manual: Manual{
+			Overhead: "about 20 ns",
+			Syntax:   "xdp:interface",
+			Doc:      "Runs for each packet that a network interface receives, before the network stack; it is passed on.",
+		},
+		Traits: Traits{Confine: NoTask},
+	}
 	k.Decides, k.Caps = true, capsNet
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
 		if err := argCount(k, parts, 1); err != nil {
