@@ -253,9 +253,6 @@ func (d *Dom) loops() {
 //go:noinline
 func (d *Dom) Reachable(b *Block) bool { return d.order[b.ID] >= 0 }
 
-// Order returns b's index in RPO.
-func (d *Dom) Order(b *Block) int { return d.order[b.ID] }
-
 // IDom returns b's immediate dominator, or nil for the entry.
 func (d *Dom) IDom(b *Block) *Block { return d.idom[b.ID] }
 
