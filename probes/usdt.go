@@ -13,6 +13,25 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
+// parseUSDT parses the parts of an attach point of the kind k.
+func parseUSDT(e *Env, k *Kind, parts []string) (*Point, error) {
+	p := &Point{Kind: k, PID: e.traced(), Name: strings.Join(parts, ":")}
+	switch n := len(parts) - 1; {
+	case n == 3:
+		p.Target, p.NS, p.Func = parts[1], parts[2], parts[3]
+	case n == 2:
+		p.Target, p.Func, p.Implied = parts[1], parts[2], true
+	case n == 1 && e.PID != 0:
+		p.Func, p.Implied = parts[1], true
+	default:
+		return nil, argCount(k, parts, 2, 3)
+	}
+	if p.Func == "" {
+		return nil, usage("usdt probe must have a target function or wildcard: write %s", k.Syntax)
+	}
+	return p, nil
+}
+
 // usdtKind returns usdt, which attaches uprobes to the static probes in the
 // .note.stapsdt section of a program or library. An inlined probe is at several
 // locations. Each of them is a Point with the same name. If a probe has a semaphore,
@@ -31,23 +50,7 @@ func usdtKind() *Kind {
 		Caps:     capsAdmin,
 		Aliases:  []string{"U"},
 	}
-	k.Parse = func(e *Env, parts []string) (*Point, error) {
-		p := &Point{Kind: k, PID: e.traced(), Name: strings.Join(parts, ":")}
-		switch n := len(parts) - 1; {
-		case n == 3:
-			p.Target, p.NS, p.Func = parts[1], parts[2], parts[3]
-		case n == 2:
-			p.Target, p.Func, p.Implied = parts[1], parts[2], true
-		case n == 1 && e.PID != 0:
-			p.Func, p.Implied = parts[1], true
-		default:
-			return nil, argCount(k, parts, 2, 3)
-		}
-		if p.Func == "" {
-			return nil, usage("usdt probe must have a target function or wildcard: write %s", k.Syntax)
-		}
-		return p, nil
-	}
+	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseUSDT(e, k, parts) }
 	k.Expand = expandUSDT
 	k.Suggest = func(e *Env, p *Point) string {
 		var names []string
