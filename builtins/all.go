@@ -22,7 +22,7 @@ func All() []*Def {
 		// Maps.
 		clearMap(), zeroMap(), deleteEntry(), hasKey(), find(), length(), isScalar(), hasMember(), checkKey(),
 		// Strings and bytes.
-		str(), buf(), gather(), slice(), bufConcat(), be16(), be32(), be64(), le16(), le32(), le64(), strncmp(), strcontains(), strstr(), strlen(), strnlen(), strcap(), strConcat(), strWords(), between(), memcmp(), memcmpRecord(),
+		str(), buf(), gather(), slice(), bufConcat(), be16(), be32(), be64(), le16(), le32(), le64(), strncmp(), strcontains(), strstr(), strlen(), strnlen(), strcap(), strConcat(), strWords(), between(), httpHeader(), memcmp(), memcmpRecord(),
 		startswith(), endswith(), contains(), icontains(), glob(), matches(), matched(), isIn(), port(), protocol(),
 		strerror(), signalName(), syscallName(), syscallArg(), path(),
 		// Numbers and addresses.

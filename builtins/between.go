@@ -48,11 +48,27 @@ func between() *Def {
 const maxEnds = 8
 
 func storeBetween(g Gen, call *Call, dst Dest) {
-	size := call.Type.Size
+	start, ends := call.Args[1].Lit.Str, call.Args[2].Lit.Str
+	at := searchText(g, &call.Args[0], start)
+	storePart(g, call, dst, piece{at: at, skip: len(start), ends: ends})
+}
+
+// piece is a part of a string that ends before a character of ends. It starts skip characters
+// after at, which is notFound if there is no such part. With trim, it has no blanks around it.
+type piece struct {
+	at   *ir.Value
+	skip int
+	ends string
+	trim bool
+}
+
+// maxBlanks is the maximum number of blanks before a part.
+const maxBlanks = 63
+
+// storePart stores a part of the string that is the first argument of a call.
+func storePart(g Gen, call *Call, dst Dest, x piece) {
 	hay := &call.Args[0]
 	p := g.Addr(hay)
-	start, ends := call.Args[1].Lit.Str, call.Args[2].Lit.Str
-	at := searchText(g, hay, start)
 	b := g.B()
 	if dst.Padded {
 		b.Zero(dst.Ptr, dst.Off, dst.Size)
@@ -62,33 +78,26 @@ func storeBetween(g Gen, call *Call, dst Dest) {
 	used := &ir.Var{Name: "used", Type: ir.Int}
 	b.Write(used, b.Const(1))
 	// The verifier must know the limits of what is added to an address.
-	at = b.Op(ir.OpBarrier, at)
+	at := b.Op(ir.OpBarrier, x.at)
 	b.If(b.Op(ir.OpULt, at, b.Const(int64(hay.Type.Size))), func() {
+		size := call.Type.Size
+		window := size
+		if x.trim {
+			window += maxBlanks
+		}
 		// The copy ends at the NUL of the string. Each place is written, because forEach
 		// reads all of them.
-		text := g.Temp(size)
-		g.B().Zero(text, 0, size)
+		text := g.Temp(window)
+		g.B().Zero(text, 0, window)
 		b := g.B()
-		g.ReadStr(text, 0, b.Const(int64(size)), size, b.Op(ir.OpAdd, b.AsInt(b.AddImm(p, int64(len(start)))), at), types.Kernel)
-		end := &ir.Var{Name: "stop", Type: ir.Int}
+		g.ReadStr(text, 0, b.Const(int64(window)), window, b.Op(ir.OpAdd, b.AsInt(b.AddImm(p, int64(x.skip))), at), types.Kernel)
+		from, n := placeOf(g, text, window, &x)
 		b = g.B()
-		b.Write(end, b.Const(0))
-		forEach(g, size-1, func(l *loop, i *ir.Value) {
-			b := g.B()
-			c := byteAt(b, text, i)
-			b.Write(end, i)
-			left := c
-			for j := range len(ends) {
-				// The product is 0 if one of the characters ends the text.
-				left = b.Op(ir.OpMul, left, b.Op(ir.OpXor, c, b.Const(int64(ends[j]))))
-			}
-			l.leave(b.Op(ir.OpEq, left, b.Const(0)))
-			b = g.B()
-			b.Write(end, b.Op(ir.OpAdd, i, b.Const(1)))
-		})
-		n := forget(g, g.B().Read(end), size)
-		b = g.B()
-		r := g.ReadStr(dst.Ptr, dst.Off, bounded(g, b.AddImm(n, 1), size), size, text, types.Kernel)
+		src := text
+		if from != nil {
+			src = b.Op(ir.OpAdd, b.AsInt(text), from)
+		}
+		r := g.ReadStr(dst.Ptr, dst.Off, bounded(g, b.AddImm(n, 1), size), size, src, types.Kernel)
 		b = g.B()
 		b.Write(used, b.IfElse(b.Op(ir.OpSLt, r, b.Const(1)), func() *ir.Value { return g.B().Const(1) }, func() *ir.Value { return r }))
 	})
@@ -96,4 +105,50 @@ func storeBetween(g Gen, call *Call, dst Dest) {
 		b := g.B()
 		b.Write(dst.Len, b.Read(used))
 	}
+}
+
+// placeOf computes where in the size bytes at text the part starts, and how many bytes it has.
+// from is nil if it starts at the first one.
+func placeOf(g Gen, text *ir.Value, size int, x *piece) (from, n *ir.Value) {
+	b := g.B()
+	end, first, begun := &ir.Var{Name: "stop", Type: ir.Int}, &ir.Var{Name: "first", Type: ir.Int}, &ir.Var{Name: "begun", Type: ir.Int}
+	for _, v := range []*ir.Var{end, first, begun} {
+		b.Write(v, b.Const(0))
+	}
+	forEach(g, size-1, func(l *loop, i *ir.Value) {
+		b := g.B()
+		c := byteAt(b, text, i)
+		if !x.trim {
+			b.Write(end, i)
+		}
+		left := c
+		for j := range len(x.ends) {
+			// The product is 0 if one of the characters ends the text.
+			left = b.Op(ir.OpMul, left, b.Op(ir.OpXor, c, b.Const(int64(x.ends[j]))))
+		}
+		l.leave(b.Op(ir.OpEq, left, b.Const(0)))
+		b = g.B()
+		next := b.Op(ir.OpAdd, i, b.Const(1))
+		if !x.trim {
+			b.Write(end, next)
+			return
+		}
+		// The product is 0 for a blank.
+		visible := b.Op(ir.OpMul, b.Op(ir.OpXor, c, b.Const(' ')), b.Op(ir.OpXor, c, b.Const('\t')))
+		visible = b.Op(ir.OpShr, b.Op(ir.OpNeg, visible), b.Const(63))
+		b.Write(begun, b.Op(ir.OpOr, b.Read(begun), visible))
+		b.Write(first, b.Op(ir.OpAdd, b.Read(first), b.Op(ir.OpXor, b.Read(begun), b.Const(1))))
+		// The part ends after the last character that is not a blank.
+		more := b.Op(ir.OpMul, b.Op(ir.OpSub, next, b.Read(end)), visible)
+		b.Write(end, b.Op(ir.OpAdd, b.Read(end), more))
+	})
+	n = forget(g, g.B().Read(end), size)
+	if !x.trim {
+		return nil, n
+	}
+	from = forget(g, g.B().Read(first), size)
+	b = g.B()
+	from = b.Op(ir.OpAnd, from, b.Const(1<<16-1)) // for the verifier
+	// Without a character, the end is 0 and so is the length.
+	return from, b.IfElse(n, func() *ir.Value { return g.B().Op(ir.OpSub, n, from) }, func() *ir.Value { return g.B().Const(0) })
 }

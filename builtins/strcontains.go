@@ -150,26 +150,45 @@ func searchWord(g Gen, hay *Arg, needle string) *ir.Value {
 }
 
 func searchBits(g Gen, hay *Arg, needle string) *ir.Value {
-	var masks [256]uint64
+	m := newMasks(needle)
+	next, _ := m.step(g)
+	return scan(g, hay, len(needle), func(b *ir.Builder, c *ir.Value) *ir.Value {
+		end := int64(1) << (len(needle) - 1)
+		return b.Op(ir.OpXor, b.Op(ir.OpAnd, next(b, c), b.Const(end)), b.Const(end))
+	})
+}
+
+// masks is the shift-and automaton of one or more needles, one after the other. begin has a
+// bit for the first character of each, and table a mask for each character.
+type masks struct {
+	table []byte
+	begin int64
+}
+
+func newMasks(needle string) *masks {
+	m := &masks{table: make([]byte, 8*256), begin: 1}
 	for i := range len(needle) {
-		masks[needle[i]] |= 1 << i
+		m.add(needle[i], i)
 	}
-	table := make([]byte, 8*len(masks))
-	for c, m := range masks {
-		setWord(table, c, m)
-	}
+	return m
+}
+
+// add lets c be the character i of the needles.
+func (m *masks) add(c byte, i int) { m.table[8*int(c)+i/8] |= 1 << (i % 8) }
+
+// step returns a function that emits a step of the automaton, and the variable of its state.
+func (m *masks) step(g Gen) (func(b *ir.Builder, c *ir.Value) *ir.Value, *ir.Var) {
 	b := g.B()
-	t := g.Rodata(table)
+	t := g.Rodata(m.table)
 	state := &ir.Var{Name: "prefixes", Type: ir.Int}
 	b.Write(state, b.Const(0))
-	return scan(g, hay, len(needle), func(b *ir.Builder, c *ir.Value) *ir.Value {
-		m := b.Load(b.Op(ir.OpAdd, t, b.Op(ir.OpShl, c, b.Const(3))), 0, 8, false)
-		s := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(state), b.Const(1)), b.Const(1))
-		s = b.Op(ir.OpAnd, s, m)
+	return func(b *ir.Builder, c *ir.Value) *ir.Value {
+		mask := b.Load(b.Op(ir.OpAdd, t, b.Op(ir.OpShl, c, b.Const(3))), 0, 8, false)
+		s := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(state), b.Const(1)), b.Const(m.begin))
+		s = b.Op(ir.OpAnd, s, mask)
 		b.Write(state, s)
-		end := int64(1) << (len(needle) - 1)
-		return b.Op(ir.OpXor, b.Op(ir.OpAnd, s, b.Const(end)), b.Const(end))
-	})
+		return s
+	}, state
 }
 
 // searchPlaces compares the needle with each position in hay.

@@ -252,7 +252,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"codegen/lower/scope.go":              {"comm uid cgroup self", "members of kernel structs"},
 	"cmd/gotrace/policy.go":               {"print", "a flag"},
 	"cmd/gotrace/flows.go":                {"print", "a flag"},
-	"cmd/gotrace/requests.go":             {"print port hist", "flags"},
+	"cmd/gotrace/requests.go":             {"print port hist header", "flags"},
 	"cmd/gotrace/scope.go":                {"comm uid cgroup pid container unit", "flags"},
 	"runtime/cgroups/owner.go":            {"pod", "a part of the names of cgroups"},
 	"runtime/cgroups/find.go":             {"cgroup", "a file of procfs"},

@@ -49,7 +49,7 @@ func TestProtocolFields(t *testing.T) {
 	s := start(t, args...)
 	s.attached()
 	for i, x := range []struct{ ask, answer, kind, head string }{
-		{"GET /a/b?c HTTP/1.1\r\nHost: gt.example\r\n\r\n", "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", "http", "GET /a/b gt.example 404 [GET /a/b?c HTTP/1.1] [HTTP/1.1 404 No]"},
+		{"GET /a/b?c HTTP/1.1\r\nhOST:\tgt.example \r\n\r\n", "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", "http", "GET /a/b gt.example 404 [GET /a/b?c HTTP/1.1] [HTTP/1.1 404 No]"},
 		{"*2\r\n$3\r\nget\r\n$1\r\nk\r\n", "-ERR no\r\n", "redis", "get 1 [*2]"},
 		{"Q\x00\x00\x00\x0dselect 1\x00", "E\x00\x00\x00\x0cC42P01\x00\x00", "pgsql", "81 1 [select 1]"},
 		{"\x09\x00\x00\x00\x03select 1", "\x07\x00\x00\x01\x00\x02\x00\x02\x00\x00\x00", "mysql", "3 0 [select 1]"},

@@ -241,10 +241,11 @@ func (f *Flow) Request() (method, path, version, host string) {
 	method, path, _ = strings.Cut(first, " ")
 	path, version, _ = strings.Cut(path, " ")
 	host = f.Dst.String()
-	for line := range strings.SplitSeq(rest, "\r\n") {
+	head, _, _ := strings.Cut("\r\n"+rest, "\r\n\r\n")
+	for line := range strings.SplitSeq(head, "\r\n") {
 		name, v, ok := strings.Cut(line, ":")
 		if ok && strings.EqualFold(name, "host") {
-			host = strings.TrimSpace(v)
+			return method, path, version, strings.TrimSpace(v)
 		}
 	}
 	return method, path, version, host

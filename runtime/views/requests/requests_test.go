@@ -139,6 +139,38 @@ func TestSplitHTTP(t *testing.T) {
 	}
 }
 
+// TestHeaderSpellings gives the headers that matter in any case and with any blanks.
+func TestHeaderSpellings(t *testing.T) {
+	for _, spell := range []func(string) string{strings.ToLower, strings.ToUpper, strings.Clone} {
+		for _, blank := range []string{"", " ", "\t", " \t ", "    "} {
+			line := func(name, value string) string { return spell(name) + ":" + blank + value + blank + "\r\n" }
+			ask := "POST /1 HTTP/1.1\r\n" + line("Host", "h") + line("User-Agent", "u") + line("Content-Length", "3") + "\r\nabc" +
+				"POST /2 HTTP/1.1\r\n" + line("Connection", "close") + line("Transfer-Encoding", spell("chunked")) + "\r\n3\r\nabc\r\n0\r\n\r\nGET /3 HTTP/1.1\r\n\r\n"
+			o := &Options{Headers: []string{"user-agent", "Connection", "CONTENT-LENGTH", "transfer-encoding"}}
+			got := ""
+			for _, r := range splitHTTP([]byte(ask), uint64(len(ask)), o) {
+				got += r.Target + " " + r.Host
+				for _, f := range r.Asked {
+					got += " " + f.Name + "=" + f.Value
+				}
+				got += "|"
+			}
+			if want := "/1 h user-agent=u content-length=3|/2  connection=close transfer-encoding=" + spell("chunked") + "|/3 |"; got != want {
+				t.Errorf("%q: %q, want %q", ask, got, want)
+			}
+			for body, headers := range map[string]string{"abc": line("Content-Length", "3"), "3\r\nabc\r\n0\r\n\r\n": line("Transfer-Encoding", spell("gzip, chunked"))} {
+				head := "HTTP/1.1 200 OK\r\n" + headers + "\r\n"
+				list := answersOf(httpProtocol(), []byte(head+body+head+body), 1000)
+				for _, r := range list {
+					if len(list) != 2 || !r.Whole || r.RespBytes != uint64(len(head+body)) {
+						t.Errorf("%q: %+v", head, r)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestReadHTTP(t *testing.T) {
 	tests := []struct{ name, data, want string }{
 		{"length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "200 40"},
