@@ -57,7 +57,7 @@ func (s *Session) reportErrors(last bool) {
 	t := s.sites
 	for i, n := range t.counts() {
 		before := t.seen[i]
-		if k := t.sites[i].Kind; k == object.LostEvent || k == object.Audit || n == before || before > 0 && !last {
+		if k := t.sites[i].Kind; k == object.LostEvent || k == object.Audit || n == before || before > 0 && !last || k == object.UnreadText && !last {
 			continue
 		}
 		t.seen[i] = n
@@ -184,6 +184,15 @@ func (s *Session) reportSite(site object.Site, before, n uint64) {
 		if site.What != "" {
 			msg += " (" + site.What + ")"
 		}
+	case object.UnreadText:
+		told = true
+		times := fmt.Sprintf("%d strings were", n)
+		if n == 1 {
+			times = "A string was"
+		}
+		m.Text = times + " not in memory, at the call or at its return: empty"
+		s.opt.Sink.Message(m)
+		return
 	case object.DivZero:
 		told = true
 		msg = "Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result."

@@ -114,6 +114,7 @@ func (u *shared) program(p *check.Prog) {
 		f.onlyIf(object)
 	}
 	f.confine(&p.Ctx.Only)
+	f.readAgain()
 	f.startSampling()
 	if decidedLater {
 		f.at(p.Pred.Span())
@@ -149,6 +150,7 @@ type fn struct {
 	subs         map[*check.Func]*ir.Func // shared by the functions of a program
 	loops        []jumps                  // enclosing loops, innermost last
 	turns        int64                    // product of the iterations of the enclosing inline ranges; 0: none
+	retry        *plan.Retry              // the string that is being read, if it may be read again later
 	nilExit      *exit                    // destination of the current chain of loads for a null pointer
 	absent       *absence                 // destination of an expression that reads an absent member
 	once         map[string]*ir.Value     // see Once

@@ -148,6 +148,12 @@ func (f *fn) ReadStr(dst *ir.Value, off int64, size *ir.Value, max int, src *ir.
 	}
 	r := f.b.Call(h, f.b.AddImm(dst, off), size, src)
 	span := f.b.Pos
-	f.b.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() { f.Count(object.ReadFault, span, h.Name) })
+	f.b.If(f.b.Op(ir.OpSLt, r, f.b.Const(0)), func() {
+		if f.retry != nil && space == types.User {
+			f.readLater(f.retry, src)
+			return
+		}
+		f.Count(object.ReadFault, span, h.Name)
+	})
 	return r
 }

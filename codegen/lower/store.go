@@ -200,7 +200,9 @@ func (f *fn) storeCall(e ast.Expr, t *types.Type, d Dest) {
 		if c.Def.Store == nil {
 			panic("lower: builtin " + c.Def.Name + " does not say how its value is stored")
 		}
+		f.retry = f.p.Retries[c]
 		c.Def.Store(f, c, into)
+		f.retry = nil
 	}
 	if fits {
 		f.clearTail(d, a.Size)

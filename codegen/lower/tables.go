@@ -3,6 +3,7 @@ package lower
 import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -14,8 +15,10 @@ import (
 type tables struct {
 	ring, sites, rodata, session, sample *ir.Map
 	follow, state                        *ir.Map // of --follow
+	unread                               *ir.Map // numbers of strings to read again: see retry.go
 	stacks                               map[int]*ir.Map
 	more                                 map[int]*ir.Map // MoreStacks, by depth
+	unreadAt                             map[*plan.Retry]*ir.Map
 
 	varsMap  *ir.Map          // variables of programs with many branches
 	literals map[string]int64 // bytes → offset in rodata
@@ -29,7 +32,7 @@ type tables struct {
 func newTables() tables {
 	return tables{
 		stacks: map[int]*ir.Map{}, more: map[int]*ir.Map{}, literals: map[string]int64{},
-		siteIDs: map[object.Site]int{}, events: map[*builtins.Call]int{},
+		siteIDs: map[object.Site]int{}, unreadAt: map[*plan.Retry]*ir.Map{}, events: map[*builtins.Call]int{},
 	}
 }
 
@@ -105,14 +108,17 @@ func (u *shared) site(kind object.SiteKind, s source.Span, what string) int {
 }
 
 // Count adds one to a site's counter. The current block is a failure path.
-func (f *fn) Count(kind object.SiteKind, s source.Span, what string) {
+func (f *fn) Count(kind object.SiteKind, s source.Span, what string) { f.countBy(1, kind, s, what) }
+
+// countBy adds n to a site's counter. The current block is a failure path.
+func (f *fn) countBy(n int64, kind object.SiteKind, s source.Span, what string) {
 	m := f.array(&f.sites, object.SiteMap)
 	id := f.site(kind, s, what)
 	m.ValueSize = 8 * len(f.res.Sites)
 	if f.b.Cur != nil {
 		f.b.Cur.Unlikely = true
 	}
-	f.b.AtomicAdd(f.b.MapValue(m, int64(8*id)), 0, 8, f.b.Const(1))
+	f.b.AtomicAdd(f.b.MapValue(m, int64(8*id)), 0, 8, f.b.Const(n))
 }
 
 // Rodata returns the address of constant bytes.

@@ -1,7 +1,8 @@
 // Package plan makes the decisions that depend on all programs of a script before code
 // is generated: how each map is stored, which additions are atomic, and which programs
 // the kernel can run as one. It searches the checked script once (uses.go), chooses the
-// layout of the maps (maps.go), names them for other systems (labels.go) and pairs entry with return probes (pairs.go).
+// layout of the maps (maps.go), names them for other systems (labels.go), pairs entry with
+// return probes (pairs.go) and finds the strings to read again at returns (retry.go).
 package plan
 
 import (
@@ -23,6 +24,10 @@ type Program struct {
 	Kernel []*ir.Map                  // the kernel maps of the script's maps
 	Sums   map[*ast.Assign]*Sum       // @m = @m + …
 	Pairs  []Pair
+	// Retries has the strings that are read again at the returns of calls, RetriesAt those
+	// of each program there.
+	Retries   map[*builtins.Call]*Retry
+	RetriesAt map[*check.Prog][]*Retry
 	// Sampled has the programs that may run at a part of the events, and their numbers.
 	Sampled map[*check.Prog]int
 	// Warnings describes differences from the script that this kernel requires.
@@ -43,7 +48,8 @@ type Map struct {
 // source.DiagError about maps that the kernel of p cannot hold.
 func Plan(p *check.Program, foreign bool) (*Program, error) {
 	u := findUses(p)
-	out := &Program{Program: p, Stored: map[*builtins.MapInfo]*Map{}, Sums: u.sums}
+	out := &Program{Program: p, Stored: map[*builtins.MapInfo]*Map{}, Sums: u.sums,
+		Retries: map[*builtins.Call]*Retry{}, RetriesAt: map[*check.Prog][]*Retry{}}
 	if err := out.layOut(u, foreign); err != nil {
 		return nil, err
 	}
@@ -51,5 +57,6 @@ func Plan(p *check.Program, foreign bool) (*Program, error) {
 		return nil, err
 	}
 	out.Pairs = findPairs(p)
+	out.findRetries(u)
 	return out, nil
 }

@@ -35,6 +35,9 @@ func (p *Program) String() string {
 				fmt.Fprintf(&b, "  one with %s\n", p.Progs[pair.Return].Name)
 			}
 		}
+		for _, r := range p.RetriesAt[prog] {
+			fmt.Fprintf(&b, "  completes %s\n", strings.Join(strings.Fields(r.Target.Span().Text()), " "))
+		}
 	}
 	return b.String()
 }

@@ -148,7 +148,7 @@ func (m *Map) Kept() string {
 
 var siteNames = map[SiteKind]string{
 	LostEvent: "lost event", MapFull: "map full", ReadFault: "read fault", DivZero: "division by zero",
-	OutOfBounds: "out of bounds", StackFault: "stack fault", HelperFail: "helper failed", NoEntry: "no entry", Audit: "audit",
+	OutOfBounds: "out of bounds", StackFault: "stack fault", HelperFail: "helper failed", NoEntry: "no entry", UnreadText: "unread text", Audit: "audit",
 }
 
 func (e *Event) print(b *bytes.Buffer, n int) {

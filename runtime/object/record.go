@@ -254,6 +254,7 @@ const (
 	StackFault                  // a stack could not be taken or stored
 	HelperFail                  // another helper returned an error
 	NoEntry                     // a map was read at a key without an entry; the value is zero
+	UnreadText                  // a string was not in memory, at the return of the call neither; it is empty
 	Audit                       // no error: the program would have refused what it saw
 )
 

@@ -126,6 +126,12 @@ static void do_cold(long n, long off) {
 		syscall(SYS_openat, AT_FDCWD, gt_string(m + 4096 * i + off), O_RDONLY, 0);
 }
 
+// opens n names at an address where there is no memory.
+static void do_nowhere(long n) {
+	for (long i = 0; i < n; i++)
+		syscall(SYS_openat, AT_FDCWD, (char *)64, O_RDONLY, 0);
+}
+
 // does each of the file operations in a new directory: some twice, some failing.
 static void do_files(const char *dir) {
 #ifdef __x86_64__
@@ -880,6 +886,8 @@ int main(int argc, char **argv) {
 		do_open(number(argv, 0, 1), argv[1]);
 	else if (!strcmp(cmd, "cold"))
 		do_cold(number(argv, 0, 1), number(argv, 1, 0));
+	else if (!strcmp(cmd, "nowhere"))
+		do_nowhere(number(argv, 0, 1));
 	else if (!strcmp(cmd, "files"))
 		do_files(argv[0]);
 	else if (!strcmp(cmd, "refused"))
