@@ -108,6 +108,10 @@ func (s *Session) reportAudit() {
 // kernels also preempt programs, so events of other processes may be skipped too.
 // Kernels before 5.12 do not count skipped events.
 func (s *Session) reportMissed() {
+	times := "%d"
+	if s.opt.Kernel.Release().Less(probes.Version{Major: 5, Minor: 14}) {
+		times = "up to %d" // the kernel also counts page faults of programs in kprobes
+	}
 	for _, p := range s.obj.Programs {
 		prog := s.progs[p.Name]
 		if prog == nil || len(p.Points) == 0 {
@@ -116,7 +120,7 @@ func (s *Session) reportMissed() {
 		name := s.programName(p)
 		say := func(n uint64, why string) {
 			s.opt.Sink.Message(output.Message{
-				Kind: "runtime_error", At: p.Span, Text: fmt.Sprintf("Missed %d events of %s: %s.", n, name, why),
+				Kind: "runtime_error", At: p.Span, Text: fmt.Sprintf("Missed "+times+" events of %s: %s.", n, name, why),
 			})
 		}
 		if stats, err := prog.Stats(); err == nil && stats.RecursionMisses > 0 {
