@@ -47,7 +47,7 @@ type Param struct {
 	Variadic bool // the last parameter, which accepts any number of arguments
 	Address  bool // if a tracepoint recorded a string, pass its address
 	Text     bool // pass a positional parameter as text, even if it is a number
-	Counted  bool // pass a string with a length, as in Go and Rust, as text
+	Counted  bool // pass a string with a length, as in Go and Rust, and an interface of Go as text
 	Ranges   bool // a range a..b may be passed
 	Chars    bool // pass a pointer to characters as the string it points to, as str() reads it
 	// Keep reports whether Chars does not apply to an argument of type t, because of the
@@ -148,6 +148,9 @@ type Traits struct {
 	// Captures is set for the builtin that writes a packet to a file. With --pcap, a probe
 	// calls it without being told to, see check.Prog.
 	Captures bool
+	// Dynamic is set for the builtin that returns the value in an interface of Go. It is
+	// called for an interface that is passed as text, see Param.Counted.
+	Dynamic bool
 	// StopsRecording is set for the builtin that ends the recording of --recorder: no
 	// event after it is recorded.
 	StopsRecording bool

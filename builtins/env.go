@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
@@ -64,6 +65,8 @@ type Symbols interface {
 	// address, or the address in hexadecimal.
 	User(pid int, addr uint64) string
 	Kernel(addr uint64) string
+	// GoValue returns the text of a value of a Go program.
+	GoValue(pid int, v binary.GoValue) string
 	// Frames returns the frames at the addresses of a stack. pid is 0 for kernel
 	// stacks. In mode raw the frames have no names.
 	Frames(pid int, addrs []uint64, mode string) []value.Frame

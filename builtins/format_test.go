@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gotrace/gotrace/lang/types"
+	exe "github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/unwind"
@@ -36,6 +37,7 @@ type testSymbols struct{}
 
 func (testSymbols) Kernel(addr uint64) string        { return fmt.Sprintf("k%x", addr) }
 func (testSymbols) User(pid int, addr uint64) string { return fmt.Sprintf("u%d:%x", pid, addr) }
+func (testSymbols) GoValue(int, exe.GoValue) string  { return "go" }
 func (testSymbols) Stack(depth int, id int64) ([]uint64, unwind.Why) {
 	return []uint64{uint64(id), uint64(depth)}, unwind.Why(id % 3)
 }

@@ -85,6 +85,16 @@ func (r *Registry) Capture() *Def {
 	return nil
 }
 
+// Interface returns the builtin for the value in an interface of Go, or nil.
+func (r *Registry) Interface() *Def {
+	for _, d := range r.all {
+		if d.Dynamic {
+			return d
+		}
+	}
+	return nil
+}
+
 // Stop returns the builtin that ends the recording of --recorder.
 func (r *Registry) Stop() *Def {
 	for _, d := range r.all {

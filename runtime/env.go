@@ -3,7 +3,6 @@ package runtime
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"strconv"
@@ -11,7 +10,9 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/decode"
+	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
@@ -71,6 +72,12 @@ func (e symbolizer) userFrames(pid int, addrs []uint64) []value.Frame {
 	return e.s.syms.Stack(pid, addrs)
 }
 
+// GoValue returns the text of a value of a Go program.
+func (e symbolizer) GoValue(pid int, v binary.GoValue) string {
+	e.s.noteMappings()
+	return e.s.syms.GoValue(pid, v)
+}
+
 // Kernel returns the name of the kernel function or object that contains an
 // address, or the address.
 func (e symbolizer) Kernel(addr uint64) string {
@@ -125,17 +132,17 @@ func (e symbolizer) Stack(depth int, id int64) (frames []uint64, why unwind.Why)
 		return nil, unwind.Complete
 	}
 	var key [4]byte
-	binary.NativeEndian.PutUint32(key[:], uint32(id))
+	native.PutUint(key[:], uint64(uint32(id)))
 	data := make([]byte, m.ValueSize())
 	if store.LookupElem(m, key[:], data) != nil {
 		return nil, unwind.Complete
 	}
 	if head > 0 {
-		why = unwind.Why(binary.NativeEndian.Uint64(data[object.StackEnd:]))
+		why = unwind.Why(native.Uint(data[object.StackEnd:][:8]))
 	}
 	data = data[head:]
 	for ; len(data) >= 8; data = data[8:] {
-		a := binary.NativeEndian.Uint64(data)
+		a := native.Uint(data[:8])
 		if a == 0 {
 			break
 		}

@@ -196,20 +196,29 @@ func (c *checker) text(a builtins.Arg) builtins.Arg {
 	return c.arg(builtins.Expr, c.strOf(a.Expr))
 }
 
-// counted returns str() of a if a is a string with a length. Otherwise it returns a
-// itself.
+// counted returns the text of a if a is a string with a length or an interface of Go.
+// Otherwise it returns a itself.
 func (c *checker) counted(a builtins.Arg) builtins.Arg {
-	if a.Type == nil || !a.Type.IsCounted(types.CountedText) {
-		return a
+	switch {
+	case a.Type == nil:
+	case a.Type.IsCounted(types.CountedText):
+		return c.arg(builtins.Expr, c.strOf(a.Expr))
+	case a.Type.IsDynamic() && c.Context() != nil:
+		return c.arg(builtins.Expr, c.callOf("__builtin_"+c.defs.Interface().Name, a.Expr))
 	}
-	return c.arg(builtins.Expr, c.strOf(a.Expr))
+	return a
 }
 
 // strOf returns the call str(e), which replaces e.
-func (c *checker) strOf(e ast.Expr) ast.Expr {
+func (c *checker) strOf(e ast.Expr) ast.Expr { return c.callOf("__builtin_str", e) }
+
+// callOf returns the call of a builtin with e, which replaces e.
+//
+//go:noinline
+func (c *checker) callOf(name string, e ast.Expr) ast.Expr {
 	return c.implied(e, func() ast.Expr {
 		at := ast.At{Pos: e.Span()}
-		return &ast.Call{At: at, Fn: ast.Name{At: at, Text: "__builtin_str"}, Args: []ast.Expr{e}}
+		return &ast.Call{At: at, Fn: ast.Name{At: at, Text: name}, Args: []ast.Expr{e}}
 	})
 }
 

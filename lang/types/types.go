@@ -107,6 +107,9 @@ func (t *Type) IsCounted(of Counted) bool {
 	return t.Kind == Struct && t.Comp != nil && t.Comp.Counted == of
 }
 
+// IsDynamic reports whether t is an interface of Go.
+func (t *Type) IsDynamic() bool { return t.Kind == Struct && t.Comp != nil && t.Comp.Dynamic }
+
 // Loc is the location of a parameter or result when its function starts or returns. The
 // object is in memory, or in parts in registers, which the context contains.
 type Loc struct {
@@ -134,6 +137,7 @@ type Composite struct {
 	Union   bool
 	Align   int
 	Counted Counted
+	Dynamic bool // an interface of Go: what describes the type of a value, and its address
 	once    sync.Once
 	resolve func() []Field
 	fields  []Field

@@ -62,6 +62,7 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 		return fields
 	})
 	r.t.Comp.Counted = g.counted(e, name)
+	r.t.Comp.Dynamic = name == "runtime.iface" || name == "runtime.eface"
 	return r
 }
 

@@ -202,6 +202,7 @@ func flatten(t *types.Type, l *types.Loc) *types.Type {
 	u.Space = types.Ctx
 	u.Comp = types.NewComposite(false, func() []types.Field { return fields })
 	u.Comp.Counted = t.Comp.Counted
+	u.Comp.Dynamic = t.Comp.Dynamic
 	return &u
 }
 

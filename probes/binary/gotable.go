@@ -27,7 +27,11 @@ type goTable struct {
 	values  []byte
 	funcs   []byte // the index, with n entries and an end, followed by the functions
 	inline  []byte // data about inlined calls, to which functions refer by offset; nil: not found
-	mem     func(addr uint64, n uint64) []byte
+	// The descriptions of types, and their names, are from types on. etypes is the end of
+	// the descriptions. Both are 0 if they are not known.
+	types, etypes uint64
+	known         map[uint64]*goType // descriptions that were read, by address; nil: there is none
+	mem           func(addr uint64, n uint64) []byte
 }
 
 // goVersion is the release in which a layout appeared.
@@ -145,6 +149,7 @@ func (g *goTable) place(x *File, addr, textStart uint64) {
 		}
 		if g.version >= go118 {
 			g.text = word(textWord)
+			g.types, g.etypes = word(goFunc-3), word(goFunc-2)
 			if base := word(goFunc); base != 0 {
 				g.inline = x.memory(base, 0)
 			}

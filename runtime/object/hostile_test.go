@@ -13,6 +13,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
@@ -59,6 +60,7 @@ func (nullMaps) Zero(string) error                             { return nil }
 func (nullSymbols) User(int, uint64) string                    { return "" }
 func (nullSymbols) Kernel(uint64) string                       { return "" }
 func (nullSymbols) Frames(int, []uint64, string) []value.Frame { return nil }
+func (nullSymbols) GoValue(int, binary.GoValue) string         { return "" }
 func (nullSymbols) Stack(int, int64) ([]uint64, unwind.Why)    { return nil, unwind.Complete }
 func (nullNames) Cgroup(uint64, string) string                 { return "" }
 func (nullNames) User(uint32) string                           { return "" }

@@ -42,6 +42,14 @@ var goScripts = []struct {
 	{false, `uretprobe:BIN:main.(*box[go.shape.string]).Get { print(retval.r0); print(retval.r1); }`, "boxed\n3"},
 	{false, `uprobe:BIN:main.Slices { print(buf(args.b)); print(str(args.b)); print(args.list.array[1]); } uretprobe:BIN:main.Slices { print(buf(retval)); print(retval.cap); }`, "bytes\nbytes\n{ .a = 3, .b = 4 }\nbyte\n5"},
 	{false, `uprobe:BIN:main.Many { print((args.a, args.i, args.j, args.k)); } uretprobe:BIN:main.Many { print(retval); }`, "(1, 9, 10, 11)\n{ .x = 12, .y = 10, .z = true }"},
+	{false, `uretprobe:BIN:main.Fails { print(retval); }`, "nil\nplain\nwrapped 2: unsupported operation\nsyscall.Errno(2)\n" +
+		`&fs.PathError{Op: "open", Path: "/x/y", Err: …}` + "\nmain.failure{code: -7}\n(*fs.PathError)(nil)\n&errors.joinError{errs: …}\nplain\nplain"},
+	{false, `uretprobe:BIN:main.Fails /retval.tab == (uint64)uaddr("go:itab.*errors.errorString,error")/ { @[goval(retval)] = count(); @s = (1, goval(retval)); }
+		uretprobe:BIN:main.(*pair).Method { printf("%d %s\n", retval.sum, retval.err); }`, "11 nil\n0 negative\n@[]: 1\n@[plain]: 3\n@s: (1, plain)"},
+	{false, `uprobe:BIN:main.Show /args.s.tab == 0 && args.v._type != 0/ { print(args.v); }`, "42\n-3\n9223372036854775808\nmain.named(9)\ntrue\ntext\n2.5\n0.5\n120\n7\n&-5\n" +
+		`main.dot{x: 3, y: -4}` + "\n" + `main.square{side: 1, id: 2, name: "sq", tags: …, on: true}` +
+		"\n[]int\nmap[string]int\nfunc()\nchan int\ntime.Duration(1000000000)\nstruct {}{}\nerr\nstruct { p *int }\ncomplex128\n[2]int16"},
+	{false, `uprobe:BIN:main.Show /args.s.tab != 0/ { printf("%s %s\n", args.v, args.s); }`, `1 &main.square{side: 1.5, id: 65535, name: "q", tags: …, on: true}` + "\n2 main.dot{x: 1, y: 2}\n3 (*main.square)(nil)"},
 	{false, `uprobe:BIN:main.Float { print(args.n); }`, "3"},
 	{false, `uretprobe:BIN:main.Panics { print(retval); }`, "0\n40"},
 	{true, `uprobe:BIN:main.Many { print((arg0, arg8, arg9, arg10)); }`, "(1, 9, 10, 11)"},

@@ -168,6 +168,7 @@ func main() {
 	Float(1.5, 3)
 	Panics(0)
 	Panics(4)
+	values()
 	func(n int) { leaf6(func() int { return n }) }(len(os.Args))
 	var i interface{ Promoted() int } = outer{1, &inner{5}}
 	i.Promoted()
