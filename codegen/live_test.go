@@ -174,7 +174,7 @@ func verify(t *testing.T) func(stage, text string) {
 // absent reports whether msg is an error about something in the script that this
 // machine does not have.
 func absent(msg string) bool {
-	for _, s := range []string{"does not exist", "No matches for", "Failed to get cgroupid", "Failed to resolve kernel symbol", "built without kprobes"} {
+	for _, s := range []string{"does not exist", "No matches for", "Failed to get cgroupid", "Failed to resolve kernel symbol", "Could not resolve variable", "built without kprobes"} {
 		if strings.Contains(msg, s) {
 			return true
 		}
