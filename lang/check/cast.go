@@ -135,6 +135,9 @@ func castArray(to, from *types.Type) *types.Type {
 	if !isNumber(from) && from.Kind != types.String && !(from.Kind == types.Array && isNumber(from.Elem)) {
 		return nil
 	}
+	if to.Elem.Name == "char" { // show numbers: in the type of a member, char is text
+		to = types.NewArray(types.TInt8, to.Len)
+	}
 	size := from.Size
 	if to.Len == 0 {
 		if size%to.Elem.Size != 0 {
