@@ -173,6 +173,7 @@ func (s *Session) reportSite(site object.Site, before, n uint64) {
 			break
 		}
 		helper("map_update_elem", unix.E2BIG)
+		m.Reason = "Argument list too long"
 		msg = fmt.Sprintf("Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. `let %s = hash(%d)`", site.What, 2*s.byName[site.What].Max)
 	case object.NoEntry:
 		helper("map_lookup_elem", 0) // it returns a null pointer
