@@ -38,10 +38,7 @@ type Streams struct {
 // StartChild creates the process for a command line. It splits the line as a shell
 // does. The first word is a path or a name to look up in PATH.
 func StartChild(cmdline string, std Streams) (*Child, error) {
-	args, err := splitWords(cmdline)
-	if err != nil {
-		return nil, err
-	}
+	args := splitWords(cmdline)
 	if len(args) == 0 {
 		return nil, errors.New("the command is empty")
 	}

@@ -2,15 +2,15 @@ package runtime
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 )
 
 // splitWords splits a command line into words as a shell does, at unquoted blanks.
 // In single quotes every byte stands for itself. A backslash quotes any byte
 // outside of quotes, and the bytes ", \, $ and ` in double quotes. Nothing is
-// expanded.
-func splitWords(line string) ([]string, error) {
+// expanded. A quote that is not closed, where a shell would read on, stands for
+// itself, as does a backslash at the end.
+func splitWords(line string) []string {
 	var words []string
 	var word bytes.Buffer
 	var quote byte // the open quote, or 0
@@ -23,7 +23,8 @@ func splitWords(line string) ([]string, error) {
 		case quote != 0 && c == quote:
 			quote = 0
 		case c == '\\' && i+1 == len(line):
-			return nil, errors.New("it ends with a backslash, which quotes nothing")
+			word.WriteByte(c)
+			inWord = true
 		case c == '\\' && quote == '"' && !strings.ContainsRune("\"\\$`\n", rune(line[i+1])):
 			word.WriteByte(c)
 		case c == '\\':
@@ -32,7 +33,7 @@ func splitWords(line string) ([]string, error) {
 				word.WriteByte(line[i])
 				inWord = true
 			}
-		case quote == 0 && (c == '\'' || c == '"'):
+		case quote == 0 && (c == '\'' || c == '"') && closes(line[i+1:], c):
 			quote, inWord = c, true
 		case quote == 0 && strings.IndexByte(" \t\n\v\f\r", c) >= 0:
 			if inWord {
@@ -45,11 +46,21 @@ func splitWords(line string) ([]string, error) {
 			inWord = true
 		}
 	}
-	if quote != 0 {
-		return nil, errors.New("the quote " + string(quote) + " is not closed")
-	}
 	if inWord {
 		words = append(words, word.String())
 	}
-	return words, nil
+	return words
+}
+
+// closes reports whether the text after an opening quote contains the closing one.
+func closes(rest string, quote byte) bool {
+	for i := 0; i < len(rest); i++ {
+		switch {
+		case rest[i] == quote:
+			return true
+		case rest[i] == '\\' && quote == '"':
+			i++
+		}
+	}
+	return false
 }
