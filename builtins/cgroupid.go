@@ -11,7 +11,7 @@ func cgroupID() *Def {
 	return &Def{
 		Name:   "cgroupid",
 		Kind:   Function,
-		Params: []Param{{Name: "path"}},
+		Params: []Param{{Name: "path", Long: true}},
 		Doc: Doc{
 			Summary:  "ID of the cgroup at a path of the v2 hierarchy, for comparisons with the builtin cgroup.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /cgroup == cgroupid("/sys/fs/cgroup")/ { @ = count(); }`},

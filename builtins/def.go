@@ -49,6 +49,7 @@ type Param struct {
 	Text     bool // pass a positional parameter as text, even if it is a number
 	Counted  bool // pass a string with a length, as in Go and Rust, and an interface of Go as text
 	Ranges   bool // a range a..b may be passed
+	Long     bool // a literal string may be longer than max_strlen: it is not a value of the program
 	Chars    bool // pass a pointer to characters as the string it points to, as str() reads it
 	// Keep reports whether Chars does not apply to an argument of type t, because of the
 	// arguments after it. nil: it always applies.

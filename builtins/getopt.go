@@ -20,7 +20,7 @@ func getopt() *Def {
 	return &Def{
 		Name:   "getopt",
 		Kind:   Function,
-		Params: []Param{{Name: "name"}, {Name: "default", Optional: true}, {Name: "description", Optional: true}},
+		Params: []Param{{Name: "name", Long: true}, {Name: "default", Optional: true, Long: true}, {Name: "description", Optional: true, Long: true}},
 		Doc: Doc{
 			Summary:  "The value of the option --name, given after -- on the command line, else the default: a string, an integer or a boolean. Without a default, whether the option was given.",
 			Examples: []string{`begin { $limit = getopt("limit", 10, "how many"); printf("%d\n", $limit); }`},

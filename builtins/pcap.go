@@ -8,7 +8,7 @@ func pcapFilter() *Def {
 	return &Def{
 		Name:   "pcap",
 		Kind:   Function,
-		Params: []Param{{Name: "filter", Kind: Literal}},
+		Params: []Param{{Name: "filter", Kind: Literal, Long: true}},
 		Syntax: Syntax{Prefix: true, Written: pcap.Translate},
 		Doc: Doc{
 			Summary: "Whether the packet of the probe matches a filter as of tcpdump: protocols, host, net, port, portrange, src, dst, vlan, less, greater, len, tcp[tcpflags], icmp[icmptype], and, or, not. The parentheses may be omitted. Addresses and ports are numbers.",

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-var formatParams = []Param{{Name: "format"}, {Name: "args", Variadic: true, Counted: true}}
+var formatParams = []Param{{Name: "format", Long: true}, {Name: "args", Variadic: true, Counted: true}}
 
 func printf() *Def {
 	return &Def{

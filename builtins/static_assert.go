@@ -8,7 +8,7 @@ func staticAssert() *Def {
 	return &Def{
 		Name:   "static_assert",
 		Kind:   Action,
-		Params: []Param{{Name: "condition"}, {Name: "message"}},
+		Params: []Param{{Name: "condition"}, {Name: "message", Long: true}},
 		Doc: Doc{
 			Summary:  "Stops the compilation with a message if a condition known at compile time is false.",
 			Examples: []string{`begin { static_assert(sizeof(uint64) == 8, "a word has 8 bytes"); }`},

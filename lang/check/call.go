@@ -123,7 +123,10 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 	p := 0
 	for _, e := range args {
 		kind := builtins.Expr
-		c.asText = nil
+		c.asText, c.long = nil, nil
+		if p < len(d.Params) && d.Params[p].Long {
+			c.long = e
+		}
 		if p < len(d.Params) && d.Params[p].Text {
 			c.asText = leftmostParam(e)
 		}

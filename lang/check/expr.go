@@ -40,14 +40,14 @@ func (c *checker) exprType(e ast.Expr) *types.Type {
 	case *ast.IntLit:
 		return c.literal(e, &builtins.Lit{Int: int64(e.Value), Unsigned: int64(e.Value) < 0})
 	case *ast.StrLit:
-		return c.literal(e, &builtins.Lit{Str: e.Value, IsStr: true})
+		return c.literal(e, c.limited(e, &builtins.Lit{Str: e.Value, IsStr: true}))
 	case *ast.BoolLit:
 		return c.literal(e, boolLit(e.Value))
 	case *ast.Positional:
 		if e == c.asText {
-			return c.literal(e, c.paramText(e))
+			return c.literal(e, c.limited(e, c.paramText(e)))
 		}
-		return c.literal(e, c.positional(e))
+		return c.literal(e, c.limited(e, c.positional(e)))
 	case *ast.Ident:
 		return c.ident(e)
 	case *ast.Var:
@@ -107,6 +107,15 @@ func (c *checker) literal(e ast.Expr, l *builtins.Lit) *types.Type {
 		return types.TBool
 	}
 	return literalType(l.Int, l.Unsigned)
+}
+
+// limited reports an error if a literal is a longer string than max_strlen allows. It
+// returns the literal.
+func (c *checker) limited(e ast.Expr, l *builtins.Lit) *builtins.Lit {
+	if l.IsStr && len(l.Str) >= c.cfg.MaxStrlen && e != c.long {
+		c.errorHint(e.Span(), "max_strlen in config is the largest size of a string, including its NUL", "String is too long (over %d bytes): %s", c.cfg.MaxStrlen, l.Str)
+	}
+	return l
 }
 
 func boolLit(b bool) *builtins.Lit {

@@ -175,7 +175,7 @@ func (c *checker) foldStrings(e *ast.Binary, x, y *types.Type, a, b *builtins.Li
 	if a.IsStr && b.IsStr {
 		switch e.Op {
 		case "+":
-			return c.literal(e, &builtins.Lit{Str: a.Str + b.Str, IsStr: true}), true
+			return c.literal(e, c.limited(e, &builtins.Lit{Str: a.Str + b.Str, IsStr: true})), true
 		case "==", "!=", "<", "<=", ">", ">=":
 			return c.literal(e, boolLit(compares(e.Op, strings.Compare(a.Str, b.Str)))), true
 		case "&&":
