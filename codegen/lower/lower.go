@@ -113,8 +113,9 @@ func (u *shared) program(p *check.Prog) {
 		object.Type = ir.PtrBTF
 		f.onlyIf(object)
 	}
+	f.unreadAtStart(f.p.Forgets[p], func(*plan.Retry, *ir.Value, *ir.Value) {})
 	f.confine(&p.Ctx.Only)
-	f.readAgain()
+	f.unreadAtStart(f.p.RetriesAt[p], f.complete)
 	f.startSampling()
 	if decidedLater {
 		f.at(p.Pred.Span())

@@ -16,12 +16,14 @@ import (
 //
 //   - The address belongs to the memory of the thread at the call. If the thread has got
 //     another memory by exec since, the string is not read.
+//   - Programs at the call forget the address of an earlier call, whose return was missed.
+//     They do so for all threads, also for those that flags such as --comm exclude now.
 //   - The string is written only over an empty one, in the entry that the same thread made.
 //   - Each string is counted as unread at the call, and no longer if it is read later. So
 //     none is missed in silence, even if the return never comes.
 //
 // A word of unreadMap is the number of addresses that are kept. As long as it is 0,
-// programs at returns do not look for any.
+// programs do not look for any.
 
 const (
 	unreadMap   = "unread"
@@ -46,9 +48,9 @@ func (f *fn) readLater(r *plan.Retry, src *ir.Value) {
 	})
 }
 
-// readAgain reads the strings that could not be read at the call.
-func (f *fn) readAgain() {
-	list := f.p.RetriesAt[f.prog]
+// unreadAtStart takes the addresses of the running thread's strings out of their maps and
+// emits use for them.
+func (f *fn) unreadAtStart(list []*plan.Retry, use func(r *plan.Retry, src, memory *ir.Value)) {
 	if len(list) == 0 {
 		return
 	}
@@ -56,27 +58,28 @@ func (f *fn) readAgain() {
 		f.b.Cur.Unlikely = true
 		for _, r := range list {
 			f.at(r.Call.Span)
-			f.readString(r)
+			m := f.unreadStrings(r)
+			key := f.threadKey()
+			f.b.IfNonNil(f.b.Call(ir.MapLookup, f.b.MapPtr(m), key), func(p *ir.Value) {
+				src := f.b.Load(p, 0, 8, false)
+				memory := f.b.Load(p, 8, 8, false)
+				f.b.Call(ir.MapDelete, f.b.MapPtr(m), key)
+				f.b.AtomicAdd(f.numUnread(), 0, 8, f.b.Const(-1))
+				use(r, src, memory)
+			})
 		}
 	})
 }
 
-func (f *fn) readString(r *plan.Retry) {
-	m := f.unreadStrings(r)
-	key := f.threadKey()
-	f.b.IfNonNil(f.b.Call(ir.MapLookup, f.b.MapPtr(m), key), func(p *ir.Value) {
-		src := f.b.Load(p, 0, 8, false)
-		memory := f.b.Load(p, 8, 8, false)
-		now := f.b.Slot(8)
-		f.storeMemory(now)
-		f.b.Call(ir.MapDelete, f.b.MapPtr(m), key)
-		f.b.AtomicAdd(f.numUnread(), 0, 8, f.b.Const(-1))
-		f.b.If(f.b.Op(ir.OpEq, memory, f.b.Load(now, 0, 8, false)), func() { f.complete(r, src) })
-	})
+// complete reads the string at src in the given memory into the script's map if it is
+// empty there.
+func (f *fn) complete(r *plan.Retry, src, memory *ir.Value) {
+	now := f.b.Slot(8)
+	f.storeMemory(now)
+	f.b.If(f.b.Op(ir.OpEq, memory, f.b.Load(now, 0, 8, false)), func() { f.completeEmpty(r, src) })
 }
 
-// complete reads the string at src into the script's map if it is empty there.
-func (f *fn) complete(r *plan.Retry, src *ir.Value) {
+func (f *fn) completeEmpty(r *plan.Retry, src *ir.Value) {
 	st, args := f.indexed(r.Target)
 	key := f.key(st, args)
 	use := func(p *ir.Value) {

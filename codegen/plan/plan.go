@@ -25,9 +25,11 @@ type Program struct {
 	Sums   map[*ast.Assign]*Sum       // @m = @m + …
 	Pairs  []Pair
 	// Retries has the strings that are read again at the returns of calls, RetriesAt those
-	// of each program there.
+	// of each program there. Forgets has the strings of earlier calls that a program
+	// forgets when it starts.
 	Retries   map[*builtins.Call]*Retry
 	RetriesAt map[*check.Prog][]*Retry
+	Forgets   map[*check.Prog][]*Retry
 	// Sampled has the programs that may run at a part of the events, and their numbers.
 	Sampled map[*check.Prog]int
 	// Warnings describes differences from the script that this kernel requires.
@@ -49,7 +51,7 @@ type Map struct {
 func Plan(p *check.Program, foreign bool) (*Program, error) {
 	u := findUses(p)
 	out := &Program{Program: p, Stored: map[*builtins.MapInfo]*Map{}, Sums: u.sums,
-		Retries: map[*builtins.Call]*Retry{}, RetriesAt: map[*check.Prog][]*Retry{}}
+		Retries: map[*builtins.Call]*Retry{}, RetriesAt: map[*check.Prog][]*Retry{}, Forgets: map[*check.Prog][]*Retry{}}
 	if err := out.layOut(u, foreign); err != nil {
 		return nil, err
 	}

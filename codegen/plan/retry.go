@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -19,30 +21,98 @@ type Retry struct {
 	Call   *builtins.Call
 	Off    int // offset of the string in the map's value, in bytes
 	Number int // from 0
+	exits  []*check.Prog
 }
 
-// findRetries finds the strings that are read again.
+// findRetries finds the strings that are read again, and the programs that forget them.
+// A string is not read again if other assignments, which may be of empty strings, could
+// follow the one that keeps it.
 func (p *Program) findRetries(u *uses) {
 	if _, err := p.Env.Kernel.Type("struct task_struct"); err != nil {
 		return
 	}
-	for _, entry := range p.Progs {
-		exits := p.exits(entry)
-		if len(exits) == 0 {
-			continue
+	entries := map[string]bool{}
+	for _, prog := range p.Progs {
+		maps.Copy(entries, callsOf(prog, false))
+	}
+	others := map[*Map]int{} // assignments that do not keep a string, or more than one in a program
+	writers := map[*Map][]*check.Prog{}
+	for _, prog := range p.Progs {
+		exits := p.exits(prog, entries)
+		eachAssign(prog, func(a *ast.Assign) {
+			m, _ := target(a.Target)
+			if m == nil {
+				return
+			}
+			st := p.Stored[p.Info.Maps[m]]
+			if slices.Contains(writers[st], prog) || !p.keeps(u, a, exits) {
+				others[st]++
+			}
+			writers[st] = append(writers[st], prog)
+		})
+	}
+	for c, r := range p.Retries {
+		if others[r.Map] > 0 {
+			delete(p.Retries, c)
 		}
-		ast.Inspect(entry.Body, func(n ast.Node) bool {
-			if a, ok := n.(*ast.Assign); ok && a.Op == "" {
-				p.keeps(u, a, exits)
+	}
+	list := slices.SortedFunc(maps.Values(p.Retries), func(a, b *Retry) int { return a.Number - b.Number })
+	for i, r := range list {
+		r.Number = i
+		returns := map[string]bool{}
+		for _, q := range r.exits {
+			p.RetriesAt[q] = append(p.RetriesAt[q], r)
+			maps.Copy(returns, callsOf(q, true))
+		}
+		for _, q := range p.Progs {
+			if slices.Contains(writers[r.Map], q) || meet(callsOf(q, false), returns) {
+				p.Forgets[q] = append(p.Forgets[q], r)
+			}
+		}
+	}
+}
+
+// eachAssign calls f for the assignments of a program, twice or more for those that can
+// be made more than once in a run.
+func eachAssign(p *check.Prog, f func(*ast.Assign)) {
+	var look func(ast.Node)
+	look = func(n ast.Node) {
+		ast.Inspect(n, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.Assign:
+				f(n)
+			case *ast.For:
+				look(n.Body)
+			case *ast.While:
+				look(n.Body)
+			case *ast.Unroll:
+				look(n.Body)
 			}
 			return true
 		})
 	}
+	look(p.Body)
+	for _, fn := range p.Funcs {
+		look(fn.Body)
+		look(fn.Body)
+	}
+}
+
+// meet reports whether a key is in both.
+func meet(a, b map[string]bool) bool {
+	for key := range a {
+		if b[key] {
+			return true
+		}
+	}
+	return false
 }
 
 // exits returns the programs at the returns of the calls at which a program runs. It
-// returns none if not all of the calls have one.
-func (p *Program) exits(entry *check.Prog) []*check.Prog {
+// returns none if not all of the calls have one. A program that also runs at returns of
+// calls that are not in entries, those at which any program runs, is not among them: at
+// such a return it could find the address of an earlier call.
+func (p *Program) exits(entry *check.Prog, entries map[string]bool) []*check.Prog {
 	calls := callsOf(entry, false)
 	if len(calls) == 0 || len(calls) != len(entry.Points) {
 		return nil
@@ -51,18 +121,22 @@ func (p *Program) exits(entry *check.Prog) []*check.Prog {
 	covered := map[string]bool{}
 	for _, q := range p.Progs {
 		returns := callsOf(q, true)
-		found := false
-		for key := range calls {
-			if returns[key] {
-				found, covered[key] = true, true
-			}
+		if !meet(returns, calls) {
+			continue
 		}
-		if found {
+		known := true
+		for key := range returns {
+			known = known && entries[key]
+		}
+		if known {
 			exits = append(exits, q)
+			maps.Copy(covered, returns)
 		}
 	}
-	if len(covered) != len(calls) {
-		return nil
+	for key := range calls {
+		if !covered[key] {
+			return nil
+		}
 	}
 	return exits
 }
@@ -82,20 +156,22 @@ func callsOf(p *check.Prog, returns bool) map[string]bool {
 	return calls
 }
 
-// keeps adds the strings that an assignment keeps for the running thread.
-func (p *Program) keeps(u *uses, a *ast.Assign, exits []*check.Prog) {
+// keeps adds the strings that an assignment keeps for the running thread until the
+// programs exits run. It reports whether there are any.
+func (p *Program) keeps(u *uses, a *ast.Assign, exits []*check.Prog) bool {
 	m, args := target(a.Target)
-	if m == nil || !p.threadKey(u, args) {
-		return
+	if len(exits) == 0 || a.Op != "" || !p.threadKey(u, args) {
+		return false
 	}
 	st := p.Stored[p.Info.Maps[m]]
 	if st == nil || strings.HasPrefix(st.Info.Decl, "percpu") {
-		return
+		return false
 	}
 	elems, fields := []ast.Expr{a.Value}, []types.Field{{Type: st.Info.Value}}
 	if t, ok := a.Value.(*ast.Tuple); ok && st.Info.Value.Kind == types.Tuple {
 		elems, fields = t.Elems, st.Info.Value.Fields
 	}
+	found := false
 	for i, e := range elems {
 		c := p.Info.Calls[e]
 		if c == nil || c.Def.Source == nil || c.Lit != nil || len(c.Args) > 1 && c.Args[1].Lit == nil {
@@ -105,12 +181,10 @@ func (p *Program) keeps(u *uses, a *ast.Assign, exits []*check.Prog) {
 		if k := c.Args[0].Type.Kind; k != types.Int && k != types.Pointer || t.Kind != types.String || c.Type.Size > t.Size {
 			continue
 		}
-		r := &Retry{Map: st, Target: a.Target, Call: c, Off: fields[i].Off, Number: len(p.Retries)}
-		p.Retries[c] = r
-		for _, q := range exits {
-			p.RetriesAt[q] = append(p.RetriesAt[q], r)
-		}
+		p.Retries[c] = &Retry{Map: st, Target: a.Target, Call: c, Off: fields[i].Off, Number: len(p.Retries), exits: exits}
+		found = true
 	}
+	return found
 }
 
 // threadKey reports whether a key has the running thread's ID and otherwise only constants,

@@ -35,6 +35,9 @@ func (p *Program) String() string {
 				fmt.Fprintf(&b, "  one with %s\n", p.Progs[pair.Return].Name)
 			}
 		}
+		for _, r := range p.Forgets[prog] {
+			fmt.Fprintf(&b, "  forgets %s of earlier calls\n", strings.Join(strings.Fields(r.Target.Span().Text()), " "))
+		}
 		for _, r := range p.RetriesAt[prog] {
 			fmt.Fprintf(&b, "  completes %s\n", strings.Join(strings.Fields(r.Target.Span().Text()), " "))
 		}

@@ -19,6 +19,7 @@
 #include <strings.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -130,6 +131,50 @@ static void do_cold(long n, long off) {
 static void do_nowhere(long n) {
 	for (long i = 0; i < n; i++)
 		syscall(SYS_openat, AT_FDCWD, (char *)64, O_RDONLY, 0);
+}
+
+static char fifo[] = "/tmp/gtwork-XXXXXX/f";
+static int main_thread;
+
+// lets the open of the main thread end when the thread has got another name.
+static void *end_open(void *unused) {
+	char path[64], text[5] = "", want[8];
+	prctl(PR_SET_NAME, "helper");
+	sprintf(want, "%d ", SYS_openat);
+	while (strncmp(text, want, strlen(want))) {
+		sprintf(path, "/proc/self/task/%d/syscall", main_thread);
+		int fd = open(path, O_RDONLY);
+		check(fd >= 0 && read(fd, text, 4) > 0, path);
+		close(fd);
+	}
+	sprintf(path, "/proc/self/task/%d/comm", main_thread);
+	int fd = open(path, O_WRONLY);
+	check(fd >= 0 && write(fd, "elsewhere", 9) == 9, path);
+	check(open(fifo, O_WRONLY) >= 0, fifo);
+	return unused;
+}
+
+// opens a file by a name that is not in memory, and has another thread name when that
+// returns. Then, by its first name again, it opens the file without a name.
+static void do_missed(void) {
+	main_thread = getpid();
+	*strrchr(fifo, '/') = 0;
+	check(mkdtemp(fifo) != 0, fifo);
+	fifo[strlen(fifo)] = '/';
+	check(mkfifo(fifo, 0600) == 0, fifo);
+	int fd = memfd_create("name", 0);
+	check(fd >= 0 && write(fd, fifo, sizeof fifo) == sizeof fifo, "memfd");
+	char *m = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	pthread_t t;
+	check(m != MAP_FAILED && pthread_create(&t, 0, end_open, 0) == 0, "thread");
+	check(syscall(SYS_openat, AT_FDCWD, m, O_RDONLY, 0) >= 0, fifo);
+	strcpy(m, "/wrong");
+	prctl(PR_SET_NAME, "gtwork");
+	syscall(SYS_openat, AT_FDCWD, "", O_RDONLY, 0);
+	pthread_join(t, 0);
+	unlink(fifo);
+	*strrchr(fifo, '/') = 0;
+	rmdir(fifo);
 }
 
 // does each of the file operations in a new directory: some twice, some failing.
@@ -888,6 +933,8 @@ int main(int argc, char **argv) {
 		do_cold(number(argv, 0, 1), number(argv, 1, 0));
 	else if (!strcmp(cmd, "nowhere"))
 		do_nowhere(number(argv, 0, 1));
+	else if (!strcmp(cmd, "missed"))
+		do_missed();
 	else if (!strcmp(cmd, "files"))
 		do_files(argv[0]);
 	else if (!strcmp(cmd, "refused"))
