@@ -44,10 +44,6 @@ func allCaps(caps []Capability) []Capability {
 // NoPermission returns the reason why the kernel may not permit a probe of the kind.
 func (k *Kind) NoPermission() string { return noPermission(k.Name, k.Caps) }
 
-// Lacking returns the capabilities that probes of the kind need and this process does not
-// have.
-func (k *Kind) Lacking() []Capability { return lacking(k.Caps) }
-
 func noPermission(kind string, caps []Capability) string {
 	if missing := lacking(caps); len(missing) > 0 {
 		return fmt.Sprintf("permission denied: this %s probe needs %s, which gotrace does not have", kind, capNames(missing))

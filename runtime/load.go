@@ -388,9 +388,7 @@ func (s *Session) loadError(p *object.Program, err error) error {
 	if !errors.As(err, &ve) || len(ve.Log) == 0 {
 		d := source.Diag{Span: p.Span, Msg: fmt.Sprintf("cannot load %s: %v", point, reason(err))}
 		if len(p.Points) > 0 && errors.Is(err, unix.EPERM) {
-			if k := s.kind(&p.Points[0]); len(k.Lacking()) > 0 {
-				d.Msg = fmt.Sprintf("cannot load %s: %s", point, k.NoPermission())
-			}
+			d.Msg = fmt.Sprintf("cannot load %s: %s", point, s.kind(&p.Points[0]).NoPermission())
 		}
 		return source.DiagError{d}
 	}

@@ -75,23 +75,25 @@ func (a *app) section(w io.Writer, title string, feats []probes.Feature) {
 
 // feature returns whether the kernel has a feature: yes, no or unknown, and why not.
 func (a *app) feature(f probes.Feature) (state, why string) {
-	if a.kernel.Has(f) {
+	if a.kernel.Has(f) && (f != probes.FeatFentry || kernel.LoadsFentry()) {
 		return yesNo(true), ""
 	}
 	since := a.kernel.Since(f)
 	switch {
 	case since == "":
 		if !mayLoad() {
-			return "unknown", "finding out needs CAP_BPF and CAP_PERFMON"
+			return "unknown", needsCaps
 		}
 		return yesNo(false), ""
 	case !kernel.ParseRelease(since).Less(a.kernel.Release()):
 		return yesNo(false), "since Linux " + since
 	case !mayLoad():
-		return "unknown", "finding out needs CAP_BPF and CAP_PERFMON"
+		return "unknown", needsCaps
 	}
 	return yesNo(false), "this kernel is built without it, or does not permit it"
 }
+
+const needsCaps = "finding out needs CAP_BPF and CAP_PERFMON"
 
 // mayLoad reports whether this process may load programs of all kinds.
 func mayLoad() bool {
