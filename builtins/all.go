@@ -11,7 +11,7 @@ func All() []*Def {
 		pid(), tid(), uid(), gid(), comm(), username(), ppid(), pcomm(), leaderTid(), leaderComm(),
 		childPID(), hasChild(), cgroup(), cgroupID(), cgroupPath(), commandLine(), container(), pod(), unit(), curtask(), cpu(), ncpus(), numaid(),
 		// The probe and its data.
-		probe(), probeType(), funcName(), goid(), goval(), retval(), argN(), usdtArg(), usdtSet(), args(), packet(), payload(), dnsName(), dnsAddresses(), tlsName(), peerCgroup(), contextPointer(), reg(), usermode(),
+		probe(), probeType(), funcName(), goid(), goval(), retval(), argN(), usdtArg(), usdtSet(), args(), packet(), payload(), dnsName(), dnsAddresses(), tlsName(), peerCgroup(), contextPointer(), reg(), regSet(), usermode(),
 		kstack(), ustack(), dwUstack(), signal(), signalThread(), signalEither(), override(), drop(), deny(), writeUser(), unwatch(), pcapFilter(), capturePacket(), skbOutput(),
 		// Time and random numbers.
 		nsecs(), elapsed(), jiffies(), random(), wallTime(), strftime(),

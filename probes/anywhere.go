@@ -70,7 +70,7 @@ func anywhereContext(e *Env, p *Point, ret bool) (*Context, error) {
 	c := &Context{
 		Kind:        p.Kind,
 		Load:        Load{Type: ebpf.Kprobe, Shape: p.Kind.Name + " anywhere", Sleeps: func() bool { return e.Kernel.Has(FeatSleepUprobe) }},
-		Ctx:         RawContext{Reg: a.Reg, Type: regsType(e, a)},
+		Ctx:         RawContext{Reg: a.Reg, SetReg: a.SetReg, Type: regsType(e, a)},
 		Args:        Args{Space: userSpace},
 		InTask:      true,
 		Preemptible: true,

@@ -189,6 +189,9 @@ type RawContext struct {
 	EndMark int64
 	// Reg emits code that reads a register. It is nil if there are no registers.
 	Reg func(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
+	// SetReg emits code that changes a register. It is nil if programs cannot do that on
+	// any kernel.
+	SetReg func(b *ir.Builder, ctx *ir.Value, name string, v *ir.Value) error
 }
 
 // Kfuncs returns the first release in which programs of this type may call the

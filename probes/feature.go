@@ -22,6 +22,7 @@ const (
 	FeatKprobeSession Feature = "kprobe_session"
 	FeatUprobeMulti   Feature = "uprobe_multi"
 	FeatTracingMulti  Feature = "tracing_multi"
+	FeatSetReg        Feature = "uprobe programs that change registers"
 	FeatSleepUprobe   Feature = "uprobe programs that sleep"
 	FeatSleepSyscall  Feature = "tracepoint programs that sleep"
 	FeatFetch         Feature = "fetch" // the name by which users disable the use of both

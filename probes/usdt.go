@@ -80,7 +80,7 @@ func usdtKind() *Kind {
 		c := &Context{
 			Kind:        k,
 			Load:        Load{Type: ebpf.Kprobe, Shape: fmt.Sprintf("usdt %v", at.args), BareShape: "usdt", Sleeps: func() bool { return e.Kernel.Has(FeatSleepUprobe) }},
-			Ctx:         RawContext{Reg: a.Reg, Type: regsType(e, a)},
+			Ctx:         RawContext{Reg: a.Reg, SetReg: a.SetReg, Type: regsType(e, a)},
 			Args:        Args{Space: userSpace, N: maxUSDTArgs},
 			InTask:      true,
 			Preemptible: true,

@@ -2,6 +2,7 @@ package binary
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -116,6 +117,20 @@ func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
 		return nil, fmt.Errorf("'%s' is not a valid register on this architecture (%s)", name, a.Name)
 	}
 	return a.load(b, ctx, name), nil
+}
+
+// SetReg changes a register of a process. The program's counter and its stack pointer are
+// among them, the segments and flags are not.
+func (a *Arch) SetReg(b *ir.Builder, ctx *ir.Value, name string, v *ir.Value) error {
+	if name == "pc" {
+		name = a.ip
+	}
+	off, ok := a.regs.Get()[name]
+	if !ok || name != a.ip && name != a.sp && !slices.Contains(a.dwarfRegs, name) {
+		return fmt.Errorf("'%s' is not a register that a program can change (%s)", name, a.Name)
+	}
+	b.Store(ctx, int64(off), 8, v)
+	return nil
 }
 
 // MaxStackArgs is the number of argN beyond those in registers.

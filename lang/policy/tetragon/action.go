@@ -19,7 +19,8 @@ type action struct {
 	sock         int // index of an argument
 	index, value int64
 	url, fqdn    string
-	rate         uint64 // at most one event in so many seconds; 0: all
+	registers    []string // statements that change registers
+	rate         uint64   // at most one event in so many seconds; 0: all
 	scope        string
 	kernelStack  bool
 	userStack    bool
@@ -82,7 +83,11 @@ func (h *hook) action(n *yaml.Node) *action {
 		{"argUrl", func(n *yaml.Node) { a.url = p.text(n) }}, {"argFqdn", func(n *yaml.Node) { a.fqdn = p.text(n) }},
 		{"argIndex", integer(&a.index)}, {"argValue", integer(&a.value)},
 		{"argFd", nil}, {"argName", nil},
-		{"argRegs", p.refuse("registers of actions")},
+		{"argRegs", func(n *yaml.Node) {
+			for _, item := range p.items(n) {
+				a.registers = append(a.registers, p.assignment(item))
+			}
+		}},
 		{"argNewAddr", p.refuse("other addresses of code")},
 		{"argNewOffset", p.refuse("other addresses of code")},
 		{"argNewSymbol", p.refuse("other addresses of code")},
@@ -120,11 +125,16 @@ func (h *hook) action(n *yaml.Node) *action {
 	case a.name == "Set" && h.kind != usdtHook:
 		p.diags.Errorf(a.at, "the action Set is for USDT probes")
 	}
-	if a.errno < -4095 || a.errno > 4095 {
+	if len(a.registers) == 0 && (a.errno < -4095 || a.errno > 4095) {
 		p.diags.Errorf(a.at, "argError is the number of an error, such as -1")
 	}
-	if (a.name == "Override") && (h.kind == tracepointHook || h.kind == usdtHook || h.kind == uprobeHook) {
+	switch {
+	case a.name == "Override" && (h.kind == tracepointHook || h.kind == usdtHook):
 		p.unsupported(a.at, "the action Override is not supported here: it is for functions, system calls and security hooks")
+	case len(a.registers) > 0 && (a.name != "Override" || h.kind != uprobeHook):
+		p.diags.Errorf(a.at, "argRegs is for the action Override of uprobes")
+	case a.name == "Override" && h.kind == uprobeHook:
+		p.overrideUser(a, n)
 	}
 	return a
 }

@@ -344,6 +344,16 @@ func (h *hook) do(b *body, a *action) {
 	case "Signal":
 		b.line("signal(%d);", a.signal)
 	case "Override":
+		if len(a.registers) > 0 && (h.ret != nil || h.hasLate()) {
+			// The kernel would replace another word of the stack than the return address.
+			h.p.unsupported(a.at, "the action Override of a uprobe cannot be in a hook that reports the result of the function")
+			return
+		} else if len(a.registers) > 0 {
+			for _, r := range a.registers {
+				b.line("%s", r)
+			}
+			return
+		}
 		if errno == 0 {
 			h.p.unsupported(a.at, "the action Override needs argError other than 0: a call cannot be made to succeed")
 			return

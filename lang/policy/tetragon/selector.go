@@ -69,7 +69,7 @@ func (h *hook) checkLockout(s *selector) {
 	for _, a := range slices.Concat(s.actions, s.later) {
 		switch {
 		case a.name == "Sigkill" || a.signal != 0:
-		case a.name == "Override" && everywhere:
+		case a.name == "Override" && (everywhere || h.kind == uprobeHook):
 		case a.name == "NotifyEnforcer" && slices.ContainsFunc(p.calls, func(c string) bool { return isEssential(syscallName(c)) }):
 		default:
 			continue
