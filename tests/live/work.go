@@ -62,6 +62,8 @@ var fixtures = map[string][2]string{
 	"frames-O3":  {"gcc -O3 -fomit-frame-pointer -fstack-protector-all frames.c -pthread -static", ""},
 	"frames-fp":  {"gcc -O2 -fno-omit-frame-pointer frames.c -pthread", "-static"},
 	"forks":      {"gcc -O2 -fomit-frame-pointer forks.c", "-static"},
+	"places-fp":  {"gcc -O2 -fno-omit-frame-pointer -static places.c", ""},
+	"places-O2":  {"gcc -O2 -fomit-frame-pointer -static places.c", ""},
 	"nocode":     {"gcc -O2 -fomit-frame-pointer nocode.c", "-static"},
 	"musl":       {"musl-gcc -O2 musl.c", "-static"},
 	// One file has all functions of these, so that their stacks are whole when it has a table.

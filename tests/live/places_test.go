@@ -1,0 +1,246 @@
+package live
+
+import (
+	"debug/elf"
+	"encoding/hex"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// stackForms lists the modes and depths of a stack. In the raw form addresses are numbers.
+var stackForms = func() (forms []string) {
+	for _, mode := range []string{"bpftrace", "perf", "raw", "build_id"} {
+		forms = append(forms, mode)
+		for _, depth := range []string{"1", "2", "3", "4", "127"} {
+			forms = append(forms, mode+", "+depth)
+		}
+	}
+	return forms
+}()
+
+// TestStackForms takes stacks in all modes and depths, by frame pointers, by tables and by
+// mapping, at probes of several kinds. The functions must be those of the source. Stacks of
+// the kernel must have the same frames in all modes.
+func TestStackForms(t *testing.T) {
+	turn := 0
+	for _, by := range []string{"fp places-fp", "dwarf places-fp", "dwarf places-O2", "auto places-fp", "auto places-O2"} {
+		how, program, _ := strings.Cut(by, " ")
+		if *peer && how != "fp" {
+			continue // its unwinding has another name and no modes
+		}
+		for _, probe := range []string{
+			"tracepoint:syscalls:sys_enter_getpgid /args.pid == 424242/", "tracepoint:syscalls:sys_exit_getpgid /comm == COMM/",
+			"rawtracepoint:sys_enter /comm == COMM && arg1 == 121/", "kprobe:__x64_sys_getpgid /comm == COMM/",
+			"kretprobe:__x64_sys_getpgid /comm == COMM/", "fentry:__x64_sys_getpgid /comm == COMM/",
+			"fexit:__x64_sys_getpgid /comm == COMM/", "uprobe:BIN:leaf",
+		} {
+			if turn++; elsewhere(turn) || how == "fp" && strings.HasPrefix(probe, "uprobe") {
+				continue // the frame pointer is not set yet at the first instruction
+			}
+			kind, _, _ := strings.Cut(probe, " ")
+			t.Run(by+"/"+kind, func(t *testing.T) {
+				bin := placesProgram(t, program)
+				target := startPlaces(t, bin, "none")
+				var script strings.Builder
+				if !*peer {
+					fmt.Fprintf(&script, "config = { user_stack = %s } ", how)
+				}
+				comm := strconv.Quote(filepath.Base(bin))
+				script.WriteString(strings.NewReplacer("BIN", bin, "COMM", comm).Replace(probe) + ` { if (len(ustack) > 3) {`)
+				for _, form := range stackForms {
+					if by == "fp places-fp" || !strings.HasPrefix(form, "build_id") {
+						fmt.Fprintf(&script, ` printf("\n#ustack %s\n%%s", ustack(%[1]s));`, form)
+					}
+					if !strings.HasPrefix(form, "build_id") {
+						fmt.Fprintf(&script, ` printf("\n#kstack %s\n%%s", kstack(%[1]s));`, form)
+					}
+				}
+				script.WriteString(` printf("\n#end\n"); exit(); } }`)
+				r := trace(t, "-p", target, "-e", script.String())
+				if strings.Contains(r.stderr, "without kprobes") || strings.Contains(r.stderr, "operation not permitted") {
+					t.Skip(r.stderr) // this kernel allows no such probes
+				}
+				checkForms(t, bin, r)
+			})
+		}
+	}
+}
+
+// startPlaces starts a program of places.c, which runs until the test ends, and returns its ID.
+func startPlaces(t *testing.T, bin, place string) string {
+	t.Helper()
+	target := exec.Command(bin, place)
+	if err := target.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { target.Process.Signal(syscall.SIGKILL); target.Wait() })
+	return fmt.Sprint(target.Process.Pid)
+}
+
+// placesProgram returns the path of a program of places.c, for the peer too.
+func placesProgram(t *testing.T, name string) string {
+	t.Helper()
+	defer func(saved bool) { *peer = saved }(*peer)
+	*peer = false
+	return fixture(t, name)
+}
+
+// checkForms compares the stacks that r printed with the source and with each other.
+func checkForms(t *testing.T, bin string, r result) {
+	t.Helper()
+	file, err := elf.Open(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	symbols, err := file.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := ""
+	if s := file.Section(".note.gnu.build-id"); s != nil {
+		data, _ := s.Data()
+		id = hex.EncodeToString(data[16:])
+	}
+	function := func(addr uint64) string {
+		for _, s := range symbols {
+			if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Value <= addr && addr < s.Value+s.Size {
+				return s.Name
+			}
+		}
+		return "?"
+	}
+	entries := strings.Split(r.stdout, "\n#")
+	kernel := map[string][]string{} // by mode
+	n := 0
+	for _, entry := range entries[1:] {
+		title, text, _ := strings.Cut(entry, "\n")
+		if title == "end" {
+			continue
+		}
+		n++
+		kind, form, _ := strings.Cut(title, " ")
+		mode, depth, limited := strings.Cut(form, ", ")
+		limit := 1000
+		if limited {
+			limit, _ = strconv.Atoi(depth)
+		}
+		var names, addrs []string
+		for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+			fields := strings.Fields(line)
+			if len(fields) == 0 {
+				continue
+			}
+			name, addr := "", fields[0]
+			switch mode {
+			case "bpftrace":
+				name = fields[0]
+			case "perf":
+				name = fields[1]
+			case "raw":
+				a, err := strconv.ParseUint(fields[0], 16, 64)
+				if err != nil {
+					t.Errorf("%s: %q", title, line)
+				}
+				name = function(a)
+			case "build_id":
+				// The file's code is at 0x400000 above its offset.
+				name = "?"
+				if len(fields) > 1 && fields[0] == id {
+					a, _ := strconv.ParseUint(fields[1], 0, 64)
+					name = function(a + 0x400000)
+				}
+			}
+			name, _, _ = strings.Cut(name, "+")
+			if len(addrs) == 0 && kind == "kstack" && len(kernel["bpftrace"]) > 0 && strings.HasPrefix(kernel["bpftrace"][0], "bpf_prog_") {
+				addr = "own" // the script's program itself, which goes on between the stacks
+			}
+			names, addrs = append(names, name), append(addrs, addr)
+		}
+		if len(names) > limit {
+			t.Errorf("%s: %d frames", title, len(names))
+		}
+		if kind == "ustack" {
+			want := []string{"leaf", "outer", "run", "main"}
+			want = want[:min(limit, 4)]
+			if len(names) < len(want) || !slices.Equal(names[:len(want)], want) {
+				t.Errorf("%s: %q, want %q", title, names, want)
+			}
+			continue
+		}
+		got := addrs
+		if mode == "bpftrace" {
+			got = names
+		}
+		if !limited {
+			kernel[mode] = got
+			if mode == "perf" {
+				kernel["names"] = names
+			}
+		} else if all := kernel[mode]; !slices.Equal(got, all[:min(limit, len(all))]) {
+			t.Errorf("%s: %q, all %q", title, got, all)
+		}
+	}
+	if want := len(stackForms) * 2; n < want-12 {
+		t.Fatalf("%d stacks, want %d\n%s%s", n, want, r.stdout, r.stderr)
+	}
+	if !slices.Equal(kernel["bpftrace"], kernel["names"]) || !slices.Equal(kernel["perf"], kernel["raw"]) || len(kernel["raw"]) < 2 {
+		t.Errorf("stacks of the kernel: %q", kernel)
+	}
+}
+
+// TestStackPlaces takes stacks of code that is mapped from files without a name, of the vdso,
+// and of processes that share the memory of another one. The functions must be those of the
+// source.
+func TestStackPlaces(t *testing.T) {
+	if *peer {
+		t.Skip("the peer has few of the names")
+	}
+	turn := 0
+	for _, place := range []string{"none", "memfd", "shared", "tmpfile", "deleted", "fork", "vfork", "vm", "vdso"} {
+		for _, by := range []string{"fp", "dwarf", "auto"} {
+			if turn++; elsewhere(turn) || place == "vdso" && by == "fp" {
+				continue // the vdso does not set the frame pointer
+			}
+			t.Run(place+"/"+by, func(t *testing.T) {
+				bin := fixture(t, map[string]string{"fp": "places-fp", "dwarf": "places-O2", "auto": "places-fp"}[by])
+				probe, want := "tracepoint:syscalls:sys_enter_getpgid /args.pid == 424242/", []string{"leaf", "outer", "run"}
+				if place == "vdso" {
+					probe, want = "tracepoint:syscalls:sys_enter_clock_gettime /comm == COMM/", []string{"clock_gettime", "clock_gettime", "vdso", "run", "main"}
+				}
+				// A file without a name can be opened as long as its process runs.
+				args := []string{"-c", bin + " " + place}
+				if slices.Contains([]string{"memfd", "shared", "tmpfile", "deleted"}, place) {
+					args = []string{"-p", startPlaces(t, bin, place)}
+				}
+				probe = strings.ReplaceAll(probe, "COMM", strconv.Quote(filepath.Base(bin)))
+				r := trace(t, append(args, "-e", fmt.Sprintf(`config = { user_stack = %s } %s {
+					if (len(ustack) > 3) { @whole = 1; }
+					if (@whole) { @[ustack] = count(); @n++; }
+					if (@n > 20) { exit(); }
+				}`, by, probe))...)
+				entries := strings.Split(r.stdout, "@[")[1:]
+				for _, entry := range entries {
+					frames, _, _ := strings.Cut(entry, "]:")
+					var got []string
+					for _, line := range strings.Fields(frames) {
+						name, _, _ := strings.Cut(line, "+")
+						got = append(got, name)
+					}
+					if len(got) < len(want) || !slices.Equal(got[:len(want)], want) || strings.Contains(frames, "[incomplete") && by != "fp" {
+						t.Errorf("%q, want %q", got, want)
+					}
+				}
+				if len(entries) == 0 {
+					t.Errorf("no stack\n%s%s", r.stdout, r.stderr)
+				}
+			})
+		}
+	}
+}
