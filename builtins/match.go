@@ -22,10 +22,46 @@ func matchParams(what string) []Param {
 }
 
 // match is the data that Check passes to Emit. texts holds the patterns if they are
-// texts that are compared one by one, otherwise auto is their automaton.
+// texts that are compared one by one, otherwise auto is their automaton. If shared is set, the
+// automaton is for several calls, and bit is the place of this one in its result.
 type match struct {
-	texts []string
-	auto  *pattern.Automaton
+	texts  []string
+	list   []pattern.Pattern
+	auto   *pattern.Automaton
+	shared *sharedMatch
+	bit    int
+}
+
+// sharedMatch is the automaton of several calls on one value. The first one runs it, and the
+// others read its result, a word with a bit for each call.
+type sharedMatch struct {
+	first *Call
+	word  *ir.Var
+}
+
+// RunsAutomaton reports whether the call is that of a matcher that reads its first argument with
+// an automaton.
+func (call *Call) RunsAutomaton() bool {
+	m, ok := call.Data.(*match)
+	return ok && m.auto != nil && call.Lit == nil
+}
+
+// ShareAutomaton lets calls that run automata on the same value share one: the first one runs it,
+// and always before the others. Nothing changes if the automaton would be too large.
+func ShareAutomaton(cache *pattern.Cache, calls []*Call) {
+	var list []pattern.Pattern
+	for _, call := range calls {
+		list = append(list, pattern.OneOf(call.Data.(*match).list))
+	}
+	auto, err := cache.Compile(list)
+	if err != nil {
+		return
+	}
+	shared := &sharedMatch{first: calls[0]}
+	for i, call := range calls {
+		m := call.Data.(*match)
+		m.auto, m.shared, m.bit = auto, shared, i
+	}
 }
 
 // checkMatch is the type rule of a matcher. parse parses a pattern; ok is false if it
@@ -80,7 +116,7 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 		c.ErrorHint(call.Span, "shorten its repetitions, or match in parts: x … && x …", "%s: %v", call.operator(), err)
 		return types.TInvalid
 	}
-	m.auto = auto
+	m.auto, m.list = auto, list
 	if known {
 		call.Lit = boolLit(auto.Match([]byte(subject)) != 0)
 	}
@@ -143,6 +179,15 @@ func emitMatch(g Gen, call *Call, one func(a *Arg, p *ir.Value, text string) *ir
 		return emitLit(g, call)
 	}
 	a, m := &call.Args[0], call.Data.(*match)
+	if x := m.shared; x != nil {
+		if x.first == call {
+			x.word = &ir.Var{Name: "matches for all", Type: ir.Int}
+			word := runAutomaton(g, a, m.auto)
+			g.B().Write(x.word, word)
+		}
+		b := g.B()
+		return b.Op(ir.OpAnd, b.Op(ir.OpShr, b.Read(x.word), b.Const(int64(m.bit))), b.Const(1))
+	}
 	if m.auto != nil {
 		return g.B().Op(ir.OpNe, runAutomaton(g, a, m.auto), g.B().Const(0))
 	}

@@ -214,6 +214,7 @@ func (c *checker) checkVariant(u *variant) {
 	c.pop()
 	c.capture(u)
 	c.decidedLater(u)
+	c.shareAutomata(u)
 	c.calls(u)
 	c.checkFuncs()
 }

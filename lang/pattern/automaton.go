@@ -178,16 +178,23 @@ func layOut(b *builder, block []int32, n int) *Automaton {
 // Any returns an automaton that determines whether at least one of the patterns
 // matches, which sets bit 0 of its result. The number of patterns is not limited.
 func Any(patterns []Pattern) (*Automaton, error) {
-	if len(patterns) == 1 {
-		return Compile(patterns)
-	}
-	any := &syntax.Regexp{Op: syntax.OpAlternate}
-	for _, p := range patterns {
-		any.Sub = append(any.Sub, p.re)
-	}
-	a, err := Compile([]Pattern{{Text: patterns[0].Text, re: any}})
+	a, err := Compile([]Pattern{OneOf(patterns)})
 	if err != nil {
 		return nil, &TooLarge{patterns}
 	}
 	return a, nil
+}
+
+// OneOf returns a pattern that matches if one of patterns does.
+func OneOf(patterns []Pattern) Pattern {
+	if len(patterns) == 1 {
+		return patterns[0]
+	}
+	any := &syntax.Regexp{Op: syntax.OpAlternate}
+	expr := ""
+	for _, p := range patterns {
+		any.Sub = append(any.Sub, p.re)
+		expr += "\xff" + p.expr // is in no pattern that is valid UTF-8
+	}
+	return Pattern{Text: patterns[0].Text, expr: expr, re: any}
 }
