@@ -79,7 +79,15 @@ func watchpointKind() *Kind {
 		p.Name = strings.Join(append([]string{k.Name}, parts[1:]...), ":")
 		return p, nil
 	}
-	k.Context = func(e *Env, p *Point) (*Context, error) { return perfContext(e, k) }
+	k.Context = func(e *Env, p *Point) (*Context, error) {
+		c, err := perfContext(e, k)
+		if err == nil && int64(p.Addr) > 0 { // addresses of the kernel are negative
+			c.Args.Space = userSpace
+			c.Load.Shape += " of a process"
+			c.Load.BareShape = c.Load.Shape
+		}
+		return c, err
+	}
 	k.Attach = attachWatchpoint
 	return k
 }
