@@ -35,6 +35,18 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
+// notExecutable is the error for a command that cannot be executed, in the words of bpftrace.
+type notExecutable struct {
+	path string
+	err  error
+}
+
+func (e *notExecutable) Error() string {
+	return "Path '" + e.path + "' does not exist or is not executable (" + e.err.Error() + ")"
+}
+
+func (e *notExecutable) Unwrap() error { return e.err }
+
 // StartChild creates the process for a command line. It splits the line as a shell
 // does. The first word is a path or a name to look up in PATH.
 func StartChild(cmdline string, std Streams) (*Child, error) {
@@ -52,7 +64,7 @@ func StartChild(cmdline string, std Streams) (*Child, error) {
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
-		return nil, fmt.Errorf("Path '%s' does not exist or is not executable (%w)", args[0], err)
+		return nil, &notExecutable{args[0], err}
 	}
 	stub, err := stubFile()
 	if err != nil {
