@@ -15,8 +15,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
-// constants is the encoded table of constants. It replaces the headers of the kernel
-// and of libc on machines without them. See tests/constants.
+// constants is the encoded table of constants, compressed by flate. It replaces the headers
+// of the kernel and of libc on machines without them. See tests/constants.
 //
 //go:embed constants.bin
 var constants []byte
@@ -34,7 +34,7 @@ type TableKernel struct {
 	Values map[string]Const
 }
 
-// Encode returns t as text, compressed by flate. The text has these lines:
+// Encode returns t as text, with these lines:
 //
 //   - the names of the kernels;
 //   - the functions, and an empty line;
@@ -42,7 +42,7 @@ type TableKernel struct {
 //   - for each constant, how its value comes about in each kernel: 'v' if it is the next
 //     value, '=' if it is that of the previous kernel, '-' if it is not defined. Trailing
 //     '=' are omitted. An empty line follows;
-//   - the values of all constants.
+//   - the values of all constants, in hexadecimal.
 //
 // Names, and values, compress better next to similar ones than next to each other.
 func (t *Table) Encode() []byte {
@@ -68,14 +68,7 @@ func (t *Table) Encode() []byte {
 	}
 	fmt.Fprintln(&b)
 	b.Write(values.Bytes())
-	var out bytes.Buffer
-	w, err := flate.NewWriter(&out, flate.BestCompression)
-	if err != nil {
-		panic(err) // the level is valid
-	}
-	w.Write(b.Bytes())
-	w.Close()
-	return out.Bytes()
+	return b.Bytes()
 }
 
 func sortedNames[T any](m map[string]T) []string {
@@ -120,9 +113,9 @@ func (t *Table) encodeValues(b *bytes.Buffer, name string) string {
 		default:
 			how = append(how, 'v')
 			if v.Unsigned {
-				fmt.Fprintln(b, uint64(v.Int))
+				fmt.Fprintf(b, "%x\n", uint64(v.Int))
 			} else {
-				fmt.Fprintln(b, v.Int)
+				fmt.Fprintf(b, "%x\n", v.Int)
 			}
 		}
 		last, known = v, ok
@@ -145,14 +138,18 @@ type tableValues struct {
 	how, first uint32
 }
 
-// newTableReader reads the result of Encode. It panics if data is invalid, as the table
-// is part of the program.
-func newTableReader(data []byte) *tableReader {
-	all, err := io.ReadAll(flate.NewReader(bytes.NewReader(data)))
+// inflate returns data, which is part of the program, decompressed.
+func inflate(data []byte) string {
+	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(data)))
 	if err != nil {
 		panic("cdecl: the table of constants: " + err.Error())
 	}
-	r := &tableReader{functions: map[string]string{}, text: string(all)}
+	return string(text)
+}
+
+// newTableReader reads the result of Encode.
+func newTableReader(text string) *tableReader {
+	r := &tableReader{functions: map[string]string{}, text: text}
 	at := 0
 	line := func() string {
 		end := at + strings.IndexByte(r.text[at:], '\n')
@@ -314,14 +311,14 @@ func (u *Decls) standIn(name string) bool {
 }
 
 func decodeConst(text string) Const {
-	if v, err := strconv.ParseInt(text, 10, 64); err == nil {
+	if v, err := strconv.ParseInt(text, 16, 64); err == nil {
 		return Const{Int: v}
 	}
-	v, err := strconv.ParseUint(text, 10, 64)
+	v, err := strconv.ParseUint(text, 16, 64)
 	if err != nil {
 		panic("cdecl: the table of constants: " + err.Error())
 	}
 	return Const{Int: int64(v), Unsigned: true}
 }
 
-var table = lazy.Value[*tableReader]{New: func() *tableReader { return newTableReader(constants) }}
+var table = lazy.Value[*tableReader]{New: func() *tableReader { return newTableReader(inflate(constants)) }}

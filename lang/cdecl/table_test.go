@@ -2,7 +2,6 @@ package cdecl
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,7 +52,8 @@ func TestKnown(t *testing.T) {
 
 // TestTableRoundTrip checks that encoding what the table holds produces the same data.
 func TestTableRoundTrip(t *testing.T) {
-	r := newTableReader(constants)
+	text := inflate(constants)
+	r := newTableReader(text)
 	tab := &Table{Headers: map[string]bool{}, Functions: r.functions}
 	for i := range r.headers.ends {
 		tab.Headers[r.headers.at(i)] = true
@@ -69,10 +69,10 @@ func TestTableRoundTrip(t *testing.T) {
 		name := strings.TrimSuffix(fmt.Sprintf("%d.%d", v[0], v[1]), ".0")
 		tab.Kernels = append(tab.Kernels, TableKernel{Name: name, Values: values})
 	}
-	if got := tab.Encode(); !slices.Equal(got, constants) {
-		t.Errorf("%d bytes become %d", len(constants), len(got))
+	if got := tab.Encode(); string(got) != text {
+		t.Errorf("%d bytes become %d", len(text), len(got))
 	}
-	if len(constants) > 240<<10 {
+	if len(constants) > 220<<10 {
 		t.Errorf("the table takes %d bytes", len(constants))
 	}
 }
@@ -88,7 +88,7 @@ func TestTableEncoding(t *testing.T) {
 	} {
 		tab.Kernels = append(tab.Kernels, TableKernel{Name: strconv.Itoa(5 + i), Values: values})
 	}
-	r := newTableReader(tab.Encode())
+	r := newTableReader(string(tab.Encode()))
 	for i, k := range tab.Kernels {
 		for _, name := range []string{"ALWAYS", "ALWAYS_LONGER", "FIRST", "CHANGES", "BACK", "SECOND", "LAST", "A", "Z", ""} {
 			want, defined := k.Values[name]
@@ -168,7 +168,7 @@ func TestTypesOfConstants(t *testing.T) {
 // BenchmarkTable reads the table, as the first unknown name in a script does.
 func BenchmarkTable(b *testing.B) {
 	for b.Loop() {
-		if r := newTableReader(constants); r.kernels[0][0] != 5 {
+		if r := newTableReader(inflate(constants)); r.kernels[0][0] != 5 {
 			b.Fatal(r.kernels[0])
 		}
 	}
