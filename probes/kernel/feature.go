@@ -36,7 +36,7 @@ var featureTable = []featureRow{
 	{name: probes.FeatKprobeSession, since: v(6, 10), needs: "bpf_kprobe_multi_link"},
 	{name: probes.FeatUprobeMulti, since: v(6, 6), needs: "bpf_uprobe_multi_link", backport: "bpf_uprobe_multi_link"},
 	{name: probes.FeatTracingMulti, since: v(7, 2), needs: "bpf_tracing_multi_link", backport: "bpf_tracing_multi_link"},
-	{name: probes.FeatSetReg, since: v(6, 19), needs: "kprobe_write_ctx", backport: "kprobe_write_ctx"},
+	{name: probes.FeatSetReg, since: v(6, 19), needs: "kprobe_write_ctx"},
 	{name: probes.FeatSleepUprobe, since: v(6, 0)},
 	{name: probes.FeatSleepSyscall, since: v(7, 2), needs: "trace_call_bpf_faultable", backport: "trace_call_bpf_faultable"},
 	{name: probes.FeatFentry, since: v(5, 5), arm64: v(6, 0)},
