@@ -66,7 +66,7 @@ func TestStackForms(t *testing.T) {
 				if strings.Contains(r.stderr, "without kprobes") || strings.Contains(r.stderr, "operation not permitted") {
 					t.Skip(r.stderr) // this kernel allows no such probes
 				}
-				checkForms(t, bin, r)
+				checkForms(t, bin, r, kind == "uprobe:BIN:leaf")
 			})
 		}
 	}
@@ -91,8 +91,8 @@ func placesProgram(t *testing.T, name string) string {
 	return fixture(t, name)
 }
 
-// checkForms compares the stacks that r printed with the source and with each other.
-func checkForms(t *testing.T, bin string, r result) {
+// functionsOf returns a function that names addresses in a program, and its build ID.
+func functionsOf(t *testing.T, bin string) (func(uint64) string, string) {
 	t.Helper()
 	file, err := elf.Open(bin)
 	if err != nil {
@@ -108,14 +108,21 @@ func checkForms(t *testing.T, bin string, r result) {
 		data, _ := s.Data()
 		id = hex.EncodeToString(data[16:])
 	}
-	function := func(addr uint64) string {
+	return func(addr uint64) string {
 		for _, s := range symbols {
 			if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Value <= addr && addr < s.Value+s.Size {
 				return s.Name
 			}
 		}
 		return "?"
-	}
+	}, id
+}
+
+// checkForms compares the stacks that r printed with the source and with each other. The
+// kernel may have no stack at a probe in user code.
+func checkForms(t *testing.T, bin string, r result, atUser bool) {
+	t.Helper()
+	function, id := functionsOf(t, bin)
 	entries := strings.Split(r.stdout, "\n#")
 	kernel := map[string][]string{} // by mode
 	n := 0
@@ -190,7 +197,7 @@ func checkForms(t *testing.T, bin string, r result) {
 	if want := len(stackForms) * 2; n < want-12 {
 		t.Fatalf("%d stacks, want %d\n%s%s", n, want, r.stdout, r.stderr)
 	}
-	if !slices.Equal(kernel["bpftrace"], kernel["names"]) || !slices.Equal(kernel["perf"], kernel["raw"]) || len(kernel["raw"]) < 2 {
+	if !slices.Equal(kernel["bpftrace"], kernel["names"]) || !slices.Equal(kernel["perf"], kernel["raw"]) || len(kernel["raw"]) < 2 && !atUser {
 		t.Errorf("stacks of the kernel: %q", kernel)
 	}
 }
@@ -221,12 +228,17 @@ func TestStackPlaces(t *testing.T) {
 				}
 				probe = strings.ReplaceAll(probe, "COMM", strconv.Quote(filepath.Base(bin)))
 				r := trace(t, append(args, "-e", fmt.Sprintf(`config = { user_stack = %s } %s {
-					if (len(ustack) > 3) { @whole = 1; }
-					if (@whole) { @[ustack] = count(); @n++; }
+					@[ustack] = count();
+					if (len(ustack) > 3) { @n++; }
 					if (@n > 20) { exit(); }
 				}`, by, probe))...)
 				entries := strings.Split(r.stdout, "@[")[1:]
+				whole := 0
 				for _, entry := range entries {
+					if strings.Contains(entry, "[incomplete: table missing: not made yet]") {
+						continue // as documented; the others must be right
+					}
+					whole++
 					frames, _, _ := strings.Cut(entry, "]:")
 					var got []string
 					for _, line := range strings.Fields(frames) {
@@ -237,7 +249,7 @@ func TestStackPlaces(t *testing.T) {
 						t.Errorf("%q, want %q", got, want)
 					}
 				}
-				if len(entries) == 0 {
+				if whole == 0 {
 					t.Errorf("no stack\n%s%s", r.stdout, r.stderr)
 				}
 			})
