@@ -20,6 +20,8 @@ func elfIsExe() *Def {
 }
 
 // aboutELF returns a builtin that returns a fact about the traced file.
+//
+//go:noinline
 func aboutELF(name, summary, example string, t *types.Type, answer func(*elf.File) *Lit) *Def {
 	return &Def{
 		Name: name,

@@ -17,6 +17,8 @@ func warnMessage() *Def {
 
 // located returns an action that prints a formatted message with its position in the
 // script.
+//
+//go:noinline
 func located(name string, level output.Level, summary, example string) *Def {
 	return &Def{
 		Name:   name,

@@ -14,6 +14,8 @@ func uptr() *Def {
 }
 
 // spaceCast returns a function that sets the address space of an address.
+//
+//go:noinline
 func spaceCast(name string, space types.Space, what, example string) *Def {
 	return &Def{
 		Name:   name,

@@ -17,6 +17,7 @@ func memcmpRecord() *Def {
 		`begin { print(memcmp_record((1, "a"), (1, "b"), 3)); }`, true)
 }
 
+//go:noinline
 func compareBytes(name, summary, example string, scalars bool) *Def {
 	return &Def{
 		Name:   name,

@@ -12,6 +12,7 @@ func leaderComm() *Def {
 	return taskName("leader_comm", "Name of a task's thread group leader.", "group_leader")
 }
 
+//go:noinline
 func taskName(name, summary, ptr string) *Def {
 	return &Def{
 		Name:   name,

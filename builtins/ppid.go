@@ -69,6 +69,7 @@ func (r relative) otherTask(g Gen, call *Call) (*ir.Value, bool) {
 	return g.B().Load(tmp, 0, 8, false), false
 }
 
+//go:noinline
 func taskNumber(name, summary, ptr, field string) *Def {
 	return &Def{
 		Name:   name,

@@ -85,6 +85,7 @@ func (f *fn) weight(s ast.Stmt) int {
 	return n
 }
 
+//go:noinline
 func (f *fn) nodeWeight(n ast.Node) (sum int) {
 	ast.Inspect(n, func(c ast.Node) bool {
 		switch c := c.(type) {

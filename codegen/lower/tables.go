@@ -108,6 +108,8 @@ func (u *shared) site(kind object.SiteKind, s source.Span, what string) int {
 }
 
 // Count adds one to a site's counter. The current block is a failure path.
+//
+//go:noinline
 func (f *fn) Count(kind object.SiteKind, s source.Span, what string) { f.countBy(1, kind, s, what) }
 
 // countBy adds n to a site's counter. The current block is a failure path.

@@ -46,6 +46,7 @@ type sampling struct {
 	function bool // it is in a function of the script
 }
 
+//go:noinline
 func (s *sampling) search(n ast.Node) {
 	ast.Inspect(n, func(n ast.Node) bool {
 		switch n := n.(type) {

@@ -141,6 +141,8 @@ type (
 var errStopped = errors.New("syntax error")
 
 // production returns a custom production that calls parse.
+//
+//go:noinline
 func production[T any](m *machine, parse func() T) participle.Option {
 	return participle.ParseTypeWith(func(lex *lexer.PeekingLexer) (result T, err error) {
 		m.lex = lex

@@ -12,12 +12,16 @@ const (
 	maxMaps   = 1 << 12
 )
 
+// bad returns an ErrFormat that tells what is inconsistent.
+//
+//go:noinline
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
+}
+
 // check returns an error if the parts of an object are inconsistent, so that the
 // runtime can rely on references between them.
 func (o *Object) check() error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
-	}
 	for i := range o.Events {
 		if err := o.Events[i].check(); err != nil {
 			return bad("event %d: %v", i, err)

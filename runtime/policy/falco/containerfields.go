@@ -28,6 +28,7 @@ func ofContainer(get func(e *Event, c *container) datum) field {
 //go:noinline
 func filled(s string) datum { return known(s, s != "") }
 
+//go:noinline
 func flag(b *bool) datum {
 	if b == nil {
 		return datum{}

@@ -109,6 +109,7 @@ var eventFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	}
 }}
 
+//go:noinline
 func bit(b bool) datum {
 	if b {
 		return number(1)

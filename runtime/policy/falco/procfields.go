@@ -60,6 +60,8 @@ func self(get func(e *Event, p *procs.Process) datum) field {
 }
 
 // parent returns a field of the parent.
+//
+//go:noinline
 func parent(get func(p *procs.Process) datum) field {
 	return func(e *Event, _ *falco.Term) datum {
 		if p := e.table.ParentOf(e.proc); p != nil {
@@ -319,6 +321,8 @@ func (e *Event) numberOf(name string) datum {
 }
 
 // positive returns a number that is more than 0. 0 stands for none.
+//
+//go:noinline
 func positive(n int64) datum {
 	if n <= 0 {
 		return datum{}

@@ -125,6 +125,8 @@ func (t *Rows) rule(r Rule) uint16 {
 }
 
 // add appends a row. It leaves out rows that change nothing.
+//
+//go:noinline
 func (t *Rows) add(pc uint64, rule uint16) {
 	n := len(t.List)
 	if n > 0 && t.List[n-1].PC == pc { // an empty range

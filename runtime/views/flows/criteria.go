@@ -87,6 +87,7 @@ func ends(from, to bool, of func(value string) (match func(e *Endpoint) bool, co
 	}
 }
 
+//go:noinline
 func address(from, to bool) func(string) (criterion, error) {
 	return ends(from, to, func(value string) (func(e *Endpoint) bool, func(string) string, error) {
 		p, err := netip.ParsePrefix(value)
@@ -102,6 +103,7 @@ func address(from, to bool) func(string) (criterion, error) {
 	})
 }
 
+//go:noinline
 func port(from, to bool) func(string) (criterion, error) {
 	return ends(from, to, func(value string) (func(e *Endpoint) bool, func(string) string, error) {
 		n, err := strconv.ParseUint(value, 10, 16)
@@ -112,6 +114,7 @@ func port(from, to bool) func(string) (criterion, error) {
 	})
 }
 
+//go:noinline
 func name(from, to bool) func(string) (criterion, error) {
 	return ends(from, to, func(value string) (func(e *Endpoint) bool, func(string) string, error) {
 		pattern := strings.ToLower(strings.TrimSuffix(value, "."))
