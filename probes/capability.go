@@ -51,7 +51,7 @@ func noPermission(kind string, caps []Capability) string {
 	if os.Geteuid() != 0 {
 		return "permission denied: this needs root or " + capNames(allCaps(caps))
 	}
-	return "the kernel does not permit it even for root (lockdown, a container with fewer rights, or a kernel built without it)"
+	return "operation not permitted, even for root (lockdown, a container with fewer rights, or a kernel built without it)"
 }
 
 // paranoid returns the reason why a process with CAP_PERFMON may not open events of perf, or

@@ -258,16 +258,22 @@ func arguments(uses, values []use) []use {
 	for _, u := range uses {
 		var diags source.Diags
 		tree := lang.Parse(source.NewFile("use", u.in.attach+" { "+u.text+" }"), table, nil, nil, &diags)
-		if diags.HasErrors() || len(tree.Decls) == 0 {
+		if diags.HasErrors() {
 			continue
 		}
 		var call *ast.Call
-		ast.Inspect(tree.Decls[0].(*ast.Probe).Body, func(n ast.Node) bool {
-			if c, ok := n.(*ast.Call); ok && call == nil {
-				call = c
+		for _, d := range tree.Decls {
+			p, ok := d.(*ast.Probe)
+			if !ok {
+				continue
 			}
-			return true
-		})
+			ast.Inspect(p.Body, func(n ast.Node) bool {
+				if c, ok := n.(*ast.Call); ok && call == nil {
+					call = c
+				}
+				return true
+			})
+		}
 		if call == nil {
 			continue
 		}

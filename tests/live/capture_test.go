@@ -207,7 +207,7 @@ func TestPcapOnFullDisk(t *testing.T) {
 	if err != nil || len(list) == 0 || len(list) > 16 {
 		t.Errorf("the file has %d packets: %v", len(list), err)
 	}
-	want := fmt.Sprintf("ERROR: --pcap: cannot write %s: no space left on device\nERROR: --pcap: %d packets were not written\n", file, sent-len(list))
+	want := fmt.Sprintf("ERROR: --pcap: cannot write %s: No space left on device\nERROR: --pcap: %d packets were not written\n", file, sent-len(list))
 	if _, errs, _ := strings.Cut(r.stderr, "probe\n"); r.status != 1 || errs != want {
 		t.Errorf("status %d, stderr %q, want %q", r.status, r.stderr, want)
 	}

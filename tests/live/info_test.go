@@ -21,7 +21,7 @@ func TestInfoIsTrue(t *testing.T) {
 		if !yes && !strings.Contains(info, "\n  "+name+": no") || yes != (r.status == 0) {
 			t.Errorf("%s: status %d\n%s\n%s", probe, r.status, r.stderr, info)
 		}
-		if r.status != 0 && !strings.Contains(r.stderr, "this kernel") && !strings.Contains(r.stderr, "the kernel does not permit it even for root (") {
+		if r.status != 0 && !strings.Contains(r.stderr, "this kernel") && !strings.Contains(r.stderr, "operation not permitted, even for root (") {
 			t.Errorf("%s: no reason: %s", probe, r.stderr)
 		}
 	}

@@ -89,7 +89,7 @@ func TestProfiles(t *testing.T) {
 	for _, c := range []struct{ script, file, want string }{
 		{`begin { @[comm] = count(); exit() }`, folded, "--folded needs a map with stacks as its keys"},
 		{`uprobe:` + bin + `:leaf { @[ustack] = count() } begin { exit() }`, filepath.Join(dir, "none"), "no stack was counted"},
-		{`uprobe:` + bin + `:leaf { @[ustack] = count() } begin { exit() }`, filepath.Join(dir, "no", "x"), "no such file or directory"},
+		{`uprobe:` + bin + `:leaf { @[ustack] = count() } begin { exit() }`, filepath.Join(dir, "no", "x"), "No such file or directory"},
 	} {
 		r := trace(t, "--folded", c.file, "-e", c.script)
 		if !strings.Contains(r.stderr, c.want) {
