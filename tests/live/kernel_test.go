@@ -67,6 +67,10 @@ func missing(need string) string {
 		if release().less(version{7, 2}) {
 			return "this kernel reads only strings that are in memory, in tracepoints"
 		}
+	case "misses":
+		if release().less(version{5, 14}) {
+			return "this kernel counts page faults in programs as missed kprobes"
+		}
 	case "longkeys":
 		if release().less(version{5, 11}) {
 			return "this kernel's maps take keys of at most 512 bytes"
