@@ -311,9 +311,12 @@ func converse(t *testing.T, proto, network string) {
 	s := start(t, args...)
 	s.attached()
 	r := rand.New(rand.NewSource(talkSeed))
-	want, plans, apart, n := map[string]string{}, map[string]string{}, map[string]bool{}, 0
+	want, plans, separate, n := map[string]string{}, map[string]string{}, map[string]bool{}, 0
 	for i := range 150 {
-		c := &conversation{t: t, r: r, want: map[string]string{}, apart: proto == "mysql" || i%3 == 0}
+		// On local sockets, whose ends are not seen, a request of HTTP that does not wait for the
+		// answers before may get the bytes of the next socket in the same place.
+		apart := proto == "mysql" || proto == "http" && network == "unix" || i%3 == 0
+		c := &conversation{t: t, r: r, want: map[string]string{}, apart: apart}
 		c.client, c.server = connect(t, ln)
 		c.begin(proto, i)
 		next := func() *dialogue { n++; return talks[proto](r, fmt.Sprintf("k%d", n)) }
@@ -332,7 +335,7 @@ func converse(t *testing.T, proto, network string) {
 		unix.Close([]int{c.client, c.server}[i%2])
 		unix.Close([]int{c.client, c.server}[1-i%2])
 		for k, v := range c.want {
-			want[k], plans[k], apart[k] = v, strings.Join(c.plan, "; "), c.apart
+			want[k], plans[k], separate[k] = v, strings.Join(c.plan, "; "), c.apart
 		}
 	}
 	time.Sleep(time.Second)
@@ -341,7 +344,7 @@ func converse(t *testing.T, proto, network string) {
 	if res.missed() > 0 || strings.Contains(res.stdout, "lost_events") {
 		t.Skipf("the kernel left out events: %s", res.stderr)
 	}
-	compareTalks(t, proto, network == "unix", res, want, plans, apart)
+	compareTalks(t, proto, network == "unix", res, want, plans, separate)
 }
 
 // toEnd marks an answer that is complete when the connection ends.
