@@ -30,18 +30,24 @@ func between() *Def {
 				c.Errorf(call.Args[2].Span, "between() needs one to %d characters that end the text", maxEnds)
 				return types.TInvalid
 			}
-			size := call.typeOf(0).Size
-			if call.arg(3) != nil {
-				limit, ok := wantSize(c, call, 3)
-				if !ok {
-					return types.TInvalid
-				}
-				size = min(size, limit+1)
-			}
-			return types.NewString(size)
+			return partOf(c, call, 3)
 		},
 		Store: storeBetween,
 	}
+}
+
+// partOf returns the type of a part of the text that is the first argument. Argument most, if
+// there is one, is the largest number of its characters.
+func partOf(c Checker, call *Call, most int) *types.Type {
+	size := call.typeOf(0).Size
+	if call.arg(most) != nil {
+		limit, ok := wantSize(c, call, most)
+		if !ok {
+			return types.TInvalid
+		}
+		size = min(size, limit+1)
+	}
+	return types.NewString(size)
 }
 
 // maxEnds is the maximum number of characters at which between() ends.

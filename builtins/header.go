@@ -27,15 +27,7 @@ func httpHeader() *Def {
 				c.Errorf(call.Args[1].Span, "header() needs the name of a header: one to %d letters, digits and dashes", bitNeedle-len(headerStart("")+headersEnd))
 				return types.TInvalid
 			}
-			size := call.typeOf(0).Size
-			if call.arg(2) != nil {
-				limit, ok := wantSize(c, call, 2)
-				if !ok {
-					return types.TInvalid
-				}
-				size = min(size, limit+1)
-			}
-			return types.NewString(size)
+			return partOf(c, call, 2)
 		},
 		Store: func(g Gen, call *Call, dst Dest) {
 			name := call.Args[1].Lit.Str
