@@ -496,6 +496,3 @@ func (e usageError) Error() string { return string(e) }
 
 //go:noinline
 func usagef(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
-
-// badFlag is an error in the flags themselves. The usage text is printed with it.
-type badFlag struct{ error }

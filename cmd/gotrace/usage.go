@@ -113,3 +113,6 @@ func writeFlag(b *bytes.Buffer, f *pflag.Flag) {
 	}
 	b.WriteByte('\n')
 }
+
+// badFlag is an error in the flags themselves. The usage text is printed with it.
+type badFlag struct{ error }
