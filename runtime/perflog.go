@@ -97,8 +97,8 @@ func (l *perfLog) close() {
 // the time most has passed. The log must have been opened with PerfBitWatermark.
 func (l *perfLog) wait(most time.Duration, others ...int) {
 	var fds []unix.PollFd
-	for _, r := range l.cpus {
-		fds = append(fds, unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN})
+	for i := range l.cpus {
+		fds = append(fds, unix.PollFd{Fd: int32(l.cpus[i].fd), Events: unix.POLLIN})
 	}
 	for _, fd := range others {
 		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})

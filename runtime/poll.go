@@ -146,7 +146,9 @@ func (s *Session) run() error {
 		}
 	}
 	if s.opt.PID > 0 {
+		s.lock() // followMappings may run
 		s.syms.Know(s.opt.PID)
+		s.unlock()
 	}
 	if s.exiting {
 		s.end()
