@@ -27,13 +27,13 @@ type Document struct {
 type Options struct {
 	// Kernel is the kernel that the script will run on.
 	Kernel probes.Kernel
-	// Unsafe allows policies to decide: to kill, override, deny or drop. Without it the
+	// Unsafe allows policies to act: to kill, override, deny or drop. Without it the
 	// script reports what they would have done.
 	Unsafe bool
 	// SkipUnsupported leaves out rules that cannot be translated, with a warning.
 	SkipUnsupported bool
-	// MayLockOut names policies that may do to all processes what could make the machine
-	// unusable.
+	// MayLockOut names policies that may affect all processes, even if that could make
+	// the machine unusable.
 	MayLockOut []string
 }
 
@@ -47,8 +47,9 @@ func (o *Options) Unsupported(diags *source.Diags, at source.Span, format string
 	diags.Add(d)
 }
 
-// Read reads policy files, directories of them and, for "-", standard input. Of a
-// directory it reads all files below that end with .yaml, .yml or .json, in order.
+// Read reads policy files, directories and, for "-", standard input. In a directory it
+// reads all files whose names end with .yaml, .yml or .json, also in subdirectories, in
+// order.
 func Read(paths []string, stdin io.Reader, diags *source.Diags) (docs []Document) {
 	for _, path := range paths {
 		files, err := filesOf(path)
@@ -86,8 +87,8 @@ func Documents(f *source.File, diags *source.Diags) (docs []Document) {
 	return docs
 }
 
-// items returns the resources of a list of them, as kubectl prints several, or root if it
-// is none.
+// items returns the resources in a list of resources, the form in which kubectl prints
+// several. If root is not such a list, items returns root.
 func items(root *yaml.Node) []*yaml.Node {
 	if list := root.Get("items"); strings.HasSuffix(root.Get("kind").Value, "List") && list.Kind == yaml.List {
 		return list.Items

@@ -20,15 +20,15 @@ type Session interface {
 	Run(ctx context.Context) (status int, err error)
 }
 
-// Host is what the daemon needs from the program that it is part of. Its functions are
-// called by the goroutine of Run, except that Ended is called by others.
+// Host has the functions of the surrounding program that the daemon calls. They are
+// called by the goroutine of Run, except for Ended.
 type Host interface {
-	// Load compiles a script and loads it. attached is to be called when all its probes
-	// are attached. alone reports that this may not be possible while another version of
-	// the script is attached.
+	// Load compiles a script and loads it. The host must call attached when all probes
+	// are attached. alone reports that the probes may not be attachable while another
+	// version of the script is attached.
 	Load(name, text string, attached func()) (s Session, alone bool, err error)
-	// Started is called when the probes of a script are attached and it takes the place of
-	// any session that it had before, and Removed when its file is gone.
+	// Started is called when the probes of a script are attached and the new session
+	// replaces an earlier one. Removed is called when the file of a script is gone.
 	Started(name string, s Session)
 	Removed(name string)
 	// Failed reports that a script could not be loaded or attached, and whether its
@@ -40,19 +40,19 @@ type Host interface {
 	Settled()
 }
 
-// Suffix is that of the names of scripts.
+// Suffix is the suffix of the names of scripts.
 const Suffix = ".bt"
 
-// MaxScript is the size of a script in bytes, from which on it is refused.
+// MaxScript is the size in bytes above which a script is refused.
 const MaxScript = 1 << 20
 
 // Times of the daemon.
 const (
-	quiet       = 200 * time.Millisecond // without changes, before the scripts are read
+	quiet       = 200 * time.Millisecond // without changes before the scripts are read
 	attachWait  = 10 * time.Second       // for all probes of a script to be attached
-	replaceWait = time.Minute            // the same, while the version before runs
+	replaceWait = time.Minute            // the same, while the previous version runs
 	stopWait    = time.Second            // for a script to end
-	lookAgain   = 10 * time.Second       // between looks at what is not watched
+	lookAgain   = 10 * time.Second       // between checks of files that are not watched
 )
 
 // Daemon runs the scripts of a directory.
@@ -65,7 +65,7 @@ type Daemon struct {
 
 // script is a file of the directory.
 type script struct {
-	text string // of the file when it was last loaded, or could not be
+	text string // text of the file at the last attempt to load it
 	runs string // the text of the version that runs
 	run  *run   // nil: it does not run
 }
@@ -74,12 +74,12 @@ type script struct {
 type run struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when it has ended
-	err    error         // with which it did
-	shown  chan bool     // receives whether the host knows of it, when that is decided
-	done   chan struct{} // closed when it has ended and the host knows
+	err    error         // the error with which it ended
+	shown  chan bool     // receives whether Started was called, when that is decided
+	done   chan struct{} // closed when it has ended and the host was told
 }
 
-// running reports whether the session has not ended.
+// running reports whether the session is still running.
 func (r *run) running() bool {
 	if r == nil {
 		return false
@@ -92,7 +92,7 @@ func (r *run) running() bool {
 	}
 }
 
-// stop ends the session. It does not wait longer than a second.
+// stop ends the session. It waits for at most a second.
 func (r *run) stop() {
 	if r == nil {
 		return
@@ -124,8 +124,8 @@ func New(dir string, host Host) (*Daemon, error) {
 }
 
 // Run runs the scripts until ctx is done. It reads them again when the directory changes,
-// unless once is set, and when something arrives on reload: then scripts that have ended
-// start again too. If once is set, it also returns when all scripts have ended.
+// unless once is set, and when a value arrives on reload, which also restarts scripts
+// that have ended. If once is set, it also returns when all scripts have ended.
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal, once bool) {
 	defer d.stopAll()
 	w := &watcher{}
@@ -214,7 +214,8 @@ func (d *Daemon) load(ctx context.Context, all bool) bool {
 		found[name] = true
 		files = append(files, file{name, text, err})
 	}
-	// First, as a file may have got another name, and its probes may be exclusive.
+	// Stop these first, because a file may have been renamed and its probes may be
+	// exclusive.
 	var gone []string
 	for name := range d.scripts {
 		if !found[name] {
@@ -236,7 +237,8 @@ func (d *Daemon) load(ctx context.Context, all bool) bool {
 	return ctx.Err() == nil
 }
 
-// read reads a script. It waits for nothing, as a link may point to a file like /proc/kmsg.
+// read reads a script. It does not block, even if a link points to a file such as
+// /proc/kmsg.
 func read(path string) (string, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -266,7 +268,7 @@ func read(path string) (string, error) {
 func (d *Daemon) update(end context.Context, name, text string, err error, all bool) {
 	s := d.scripts[name]
 	if s == nil {
-		s = &script{text: "\x00"} // which no file of a script has
+		s = &script{text: "\x00"} // a text that no script file has
 		d.scripts[name] = s
 	}
 	key := text
@@ -285,8 +287,8 @@ func (d *Daemon) update(end context.Context, name, text string, err error, all b
 	}
 }
 
-// replace starts a version of a script in place of the one before, which goes on if the new
-// one fails before its probes are attached.
+// replace starts a new version of a script. If it fails before its probes are attached,
+// the previous version continues.
 func (d *Daemon) replace(end context.Context, name, text string, s *script) error {
 	attached := make(chan struct{})
 	session, alone, err := d.host.Load(name, text, sync.OnceFunc(func() { close(attached) }))

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watcher reports changes of a directory, also if another one takes its place.
+// watcher reports changes of a directory, also if it is replaced by another directory.
 type watcher struct {
 	changed chan struct{} // has an element if something changed
 	dir     string
@@ -15,8 +15,8 @@ type watcher struct {
 	f       *os.File
 }
 
-// watch watches a directory. If the kernel does not allow it, no change is reported: the
-// daemon looks at the directory now and then anyway.
+// watch watches a directory. If the kernel does not allow it, no changes are reported.
+// The daemon also checks the directory at intervals.
 func watch(dir string) *watcher {
 	w := &watcher{changed: make(chan struct{}, 1), dir: dir}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
@@ -40,8 +40,8 @@ func watch(dir string) *watcher {
 	return w
 }
 
-// add watches the directory that has the name now, and the place where the name is. It
-// does nothing where it watches already.
+// add watches the directory that currently has the name, and its parent directory. It
+// does nothing for a directory that is watched already.
 func (w *watcher) add() {
 	if w.f == nil {
 		return

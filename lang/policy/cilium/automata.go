@@ -47,8 +47,8 @@ func groupsOf(list []string) (g groups, ok bool) {
 	return g, true
 }
 
-// most returns how many expressions can be in the next groups if each group fits, so that
-// a list that is too long is found before all groups are tried.
+// most returns the maximum number of expressions in the next groups, if each group fits.
+// With it, groupsOf can reject a list that is too long before it tries all groups.
 func most(groups, size, fit int) (n int) {
 	for ; groups > 0; groups-- {
 		n += size
@@ -105,8 +105,8 @@ func (g groups) mask(list []string) []uint64 {
 	return out
 }
 
-// all returns the condition that all expressions of a list match, given the names of
-// variables with a number for each group.
+// all returns the condition that all expressions of a list match. names are the variables
+// with the matches of the groups.
 func (g groups) all(variable string, list []string) string {
 	var conds []string
 	for w, bits := range g.mask(list) {
@@ -156,7 +156,7 @@ func expressions(list []Name) (out []string) {
 }
 
 // without returns a regular expression that matches the same texts as another one, except
-// for those with one of some characters.
+// for those that contain one of the given characters.
 func without(text, chars string) string {
 	re, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
@@ -165,8 +165,9 @@ func without(text, chars string) string {
 	return "(?:" + write(exclude(re, chars)) + ")"
 }
 
-// write returns an expression as text, as its method String does. That takes milliseconds
-// for each class with a large range, which it searches for characters of both cases.
+// write returns an expression as text, as its method String does. String takes
+// milliseconds for each class with a large range, because it searches the range for
+// characters of both cases.
 func write(re *syntax.Regexp) string {
 	if !large(re) {
 		return re.String()

@@ -8,11 +8,12 @@ import (
 // synFlag is the flag of TCP in the first packet of a connection.
 const synFlag = 2
 
-// connect writes the programs that refuse the connections of TCP that decision i denies
-// when a process asks for them, so that it gets an error at once. The program for packets
-// would drop the first one, and the process would wait. That program decides about what
-// these cannot know: which endpoint of this machine the peer is, and requests. Datagrams
-// need no such program: sending one that is dropped is an error too.
+// connect writes the programs that make connect() fail for TCP connections that decision
+// i denies, so that the process gets an error at once. Without them, the packet program
+// would drop the first packet, and the process would wait. The packet program decides
+// whatever these programs cannot: which endpoint of this machine the peer is, and
+// requests. Datagrams need no such program, since sending one that is dropped is already
+// an error.
 func (w *writer) connect(i int, d *Decision) {
 	if d.Dir != Egress || !d.Denies() {
 		return
@@ -70,9 +71,9 @@ func (w *writer) connect(i int, d *Decision) {
 	}
 }
 
-// peersOfCall returns the condition for the peers of an entry, given only the address that
-// a process connects to. If that cannot tell, an entry that allows matches and one that
-// denies does not.
+// peersOfCall returns the condition for the peers of an entry, given only the address
+// that a process connects to. If the address does not decide it, an entry that allows
+// matches and an entry that denies does not.
 func (w *writer) peersOfCall(e *Entry) string {
 	s := e.Peers
 	if len(s.Local) > 0 && !e.Rule.Deny && !s.All {

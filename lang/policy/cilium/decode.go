@@ -120,7 +120,8 @@ func (r *reader) one(n *yaml.Node, what string, list []string) int {
 	return -1
 }
 
-// anything accepts every value, for parts of a file that do not change what a policy does.
+// anything accepts every value. It is for parts of a file that do not change what a
+// policy does.
 func anything(*yaml.Node) {}
 
 // unsupported reports a part of the current rule that is not supported.

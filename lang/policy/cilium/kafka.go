@@ -44,7 +44,7 @@ const (
 	kafkaOffsetFetch  = 9
 )
 
-// kafkaRoles are the requests of those who produce and of those who consume.
+// kafkaRoles are the requests of producers and of consumers.
 var kafkaRoles = []struct {
 	name string
 	apis []int
@@ -117,8 +117,8 @@ const (
 	kafkaHeader = 14
 )
 
-// kafkaForm is where the topics of a request start, for versions from one on. After the
-// client's name there are strings and bytes in the order of the members.
+// kafkaForm describes where the topics of a request start, for a version and later ones.
+// After the client's name there are strings and bytes in the order of the members.
 type kafkaForm struct {
 	api, from  int
 	first      bool // a string
@@ -130,8 +130,8 @@ type kafkaForm struct {
 	unreadable bool // topics have identifiers only
 }
 
-// kafkaForms are in the order of versions. The last one that is not above a request's
-// version applies.
+// kafkaForms are sorted by version. For a request, the last form applies whose version is
+// not above the version of the request.
 var kafkaForms = []kafkaForm{
 	{api: kafkaProduce, from: 0, skip: 6},
 	{api: kafkaProduce, from: 3, first: true, skip: 6},
@@ -162,15 +162,15 @@ var kafkaForms = []kafkaForm{
 }
 
 // Numbers of topics that a request names, in the script. A rule with a topic matches
-// requests without topics, and those with one, which is the rule's.
+// requests without topics, and requests whose only topic is that of the rule.
 const (
 	kafkaNoTopic  = 0
 	kafkaOneTopic = 1
 	kafkaUnknown  = 2 // several, or none that can be read
 )
 
-// message of Kafka: kafkaHead writes the statements that read the header of a request from
-// $msg: the kind $api, the version $apiversion, the client $client.
+// kafkaHead writes the statements that read the header of a Kafka request from $msg: the
+// kind $api, the version $apiversion, the client $client.
 func (w *writer) kafkaHead() {
 	w.line("$msg = payload(%d);", kafkaSize)
 	w.line("$api = be16($msg, 4); $apiversion = be16($msg, 6); $clen = be16($msg, 12);")
@@ -184,8 +184,8 @@ func (w *writer) kafkaHead() {
 	w.line("}")
 }
 
-// kafkaTopics writes the statements that read the topics of a request: $topics of them,
-// the first of which is $topic.
+// kafkaTopics writes the statements that read the topics of a request: their number
+// $topics, and the first one, $topic.
 func (w *writer) kafkaTopics() {
 	w.line("$at = (uint64)%d + $clen; $topics = (uint64)%d;", kafkaHeader, kafkaNoTopic)
 	w.line("$first = (uint64)0; $skip = (uint64)0; $more = (uint64)0; $skip2 = (uint64)0; $flexible = (uint64)0; $id = (uint64)0; $n = (uint64)0;")
@@ -217,7 +217,7 @@ func (w *writer) kafkaTopics() {
 		w.line("}")
 	}
 	w.line("$at = __forget($at + $skip2);")
-	// The number of topics, which is that of an array.
+	// The number of topics, which is the length of an array.
 	w.line("if ($flexible != 0) {")
 	w.line("$n = be16($msg, $at) >> 8; $at += 1;")
 	w.line("$n = $n == 0 ? 0 : $n - 1;")

@@ -17,8 +17,8 @@ const (
 // isRequest matches data that starts like an HTTP request.
 const isRequest = `\A[A-Z]{2,20} [^ \r\n]`
 
-// expressions returns expressions for the start of a request, which match if the rule
-// does. A method has no space, a path neither, and a header ends with its line.
+// expressions returns expressions that match the start of a request if the rule matches
+// the request. A method and a path contain no space, and a header ends with its line.
 func (h *HTTPRule) expressions() (list []string) {
 	const line, end = "\r\n", `[ \t]*\r\n`
 	if h.Method != "" {
@@ -86,7 +86,7 @@ func (w *writer) match(variable, text string, g groups) {
 	}
 }
 
-// message writes the statements that read a message of DNS, in programs that need one.
+// message writes the statements that read a DNS message, if the program needs one.
 func (w *writer) message() {
 	learns := w.names != nil && w.d.Dir == Ingress
 	if w.rules.dns == nil && !learns {
@@ -114,7 +114,7 @@ func (w *writer) message() {
 	w.line("}")
 }
 
-// segment writes the statements for data of a connection: they find out which kind of
+// segment writes the statements for data of a connection: they determine which kind of
 // request it starts, or let it pass.
 func (w *writer) segment() {
 	r := &w.rules
@@ -149,7 +149,8 @@ func (w *writer) segment() {
 	w.line("if ($kind == $salt) { return; }")
 }
 
-// kinds are the kinds of requests, and which entries are about them.
+// kinds are the kinds of requests, each with a function that reports whether an entry has
+// rules for them.
 var kinds = []struct {
 	kind int
 	has  func(e *Entry) bool
@@ -160,7 +161,7 @@ var kinds = []struct {
 	{KafkaRequest, func(e *Entry) bool { return e.Port != nil && e.Port.Kafka != nil }},
 }
 
-// requests writes the statements that decide about a request. No entry that is plain
+// requests writes the statements that decide about a request. They run if no plain entry
 // matches.
 func (w *writer) requests() {
 	r := &w.rules
@@ -237,7 +238,7 @@ func (g groups) any(variable string, list []string) string {
 	return either(conds)
 }
 
-// learn writes the statements that remember the addresses in an answer of DNS.
+// learn writes the statements that store the addresses in a DNS answer.
 func (w *writer) learn() {
 	if w.names == nil {
 		return
@@ -272,8 +273,8 @@ func (w *writer) learn() {
 	w.line("}")
 }
 
-// minTTL is the minimum number of seconds for which an address of a name is remembered:
-// Cilium forgets them once a minute.
+// minTTL is the minimum number of seconds for which an address of a name is stored.
+// Cilium removes addresses once a minute.
 const minTTL = 60
 
 // known writes the statements that look up the names of the peer.

@@ -33,8 +33,8 @@ type Machine struct {
 	Services map[string][]netip.Prefix
 }
 
-// Term is a set of addresses: those in one of In, except for those in Not. If In is nil,
-// it is all others.
+// Term is a set of addresses: those in a prefix of In, but not in a prefix of Not. If In
+// is nil, it is all addresses that are not in Not.
 type Term struct{ In, Not []netip.Prefix }
 
 // Set is a set of peers.
@@ -92,7 +92,8 @@ func (d *Decision) Denies() bool {
 	return d.Default || slices.ContainsFunc(d.Entries, func(e *Entry) bool { return e.Rule.Deny || !e.Plain() })
 }
 
-// resolver resolves policies. It warns once about each name that has no meaning here.
+// resolver resolves policies. It warns once about each name that has no meaning on this
+// machine.
 type resolver struct {
 	p     *Policies
 	m     *Machine
@@ -109,8 +110,9 @@ func (s *Spec) selects(e *Endpoint) bool {
 }
 
 // inNamespace reports whether a selector of a spec applies to the namespace of an
-// endpoint. Policies of a namespace are about its pods, unless a selector names another
-// one. An endpoint without a namespace is in all.
+// endpoint. A policy with a namespace applies to the pods of that namespace, unless a
+// selector names another one. An endpoint without a namespace counts as part of every
+// namespace.
 func (s *Spec) inNamespace(e *Endpoint, sel *Selector) bool {
 	if s.Namespace == "" || sel.Names(NamespaceLabel) {
 		return true
@@ -174,11 +176,11 @@ func Example(p *Policies, m *Machine, diags *source.Diags) []*Decision {
 	return r.decisions(&Endpoint{Name: "any endpoint", Labels: Labels{}}, p.Specs)
 }
 
-// decisions returns the decisions for an endpoint that specs make.
+// decisions returns the decisions that the specs make for an endpoint.
 func (r *resolver) decisions(e *Endpoint, specs []*Spec) (list []*Decision) {
 	for _, dir := range []Direction{Ingress, Egress} {
 		d := &Decision{Endpoint: e, Dir: dir, Here: r.m.Host}
-		if len(e.Addrs) > 0 { // it has a network of its own
+		if len(e.Addrs) > 0 { // it has a separate network
 			d.Here = append([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, e.Addrs...)
 		}
 		for _, s := range specs {
@@ -218,7 +220,7 @@ func (r *resolver) entries(d *Decision) {
 
 func (r *resolver) rule(d *Decision, rule *Rule, requires []*Selector) {
 	if !rule.Peer.Given && rule.Ports == nil && rule.ICMP == nil {
-		return // it allows nothing, and only makes the direction one that is denied
+		return // it allows nothing, but makes the direction denied by default
 	}
 	set := r.peers(rule, requires)
 	if rule.Ports == nil {

@@ -62,7 +62,7 @@ func (d *Decision) Matched(words []uint64) (list []*Entry) {
 }
 
 // flowAge is the number of nanoseconds without packets after which an exchange of
-// datagrams is forgotten.
+// datagrams is over.
 const flowAge = "60s"
 
 // Translate returns the script for decisions. With unsafe, it drops denied packets.
@@ -238,8 +238,7 @@ func (w *writer) forget() {
 // key writes the key of an exchange.
 func (w *writer) key() { w.line("$key = (%d, $proto, $peer, $pport, $lport);", w.index) }
 
-// state writes the statements that let packets pass that belong to an exchange that was
-// allowed.
+// state writes the statements that pass packets of an exchange that was allowed.
 func (w *writer) state() {
 	w.line("$kind = $salt; $known = $salt; $denied = $salt;")
 	w.zero("http", w.rules.http)
@@ -371,7 +370,7 @@ func (w *writer) verdict() {
 	}
 }
 
-// report writes the statements that remember the exchange, print the result and drop the
+// report writes the statements that store the exchange, print the result and drop the
 // packet.
 func (w *writer) report(i int) {
 	keep := fmt.Sprintf("$proto != %d", protoTCP)

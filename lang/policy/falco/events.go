@@ -24,9 +24,9 @@ type Event struct {
 type Param struct {
 	Name  string
 	Kind  Kind
-	Table string // of flags and enumerations: the name of the names
+	Table string // for flags and enumerations: the name of the table of names
 	Src   string // where it comes from: see values in script.go
-	Dir   string // of a path: the argument with the directory that it starts from
+	Dir   string // for a path: the number of the argument with the directory that it is relative to
 }
 
 // Kind is how a parameter is shown.
@@ -331,7 +331,7 @@ var EventByName = lazy.Value[map[string]*Event]{New: func() map[string]*Event {
 	return all
 }}
 
-// aliases are other names of types of events.
+// aliases maps other names of types of events to the names in the table.
 var aliases = lazy.Value[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"pread64": "pread", "pwrite64": "pwrite", "sendfile64": "sendfile", "prlimit64": "prlimit", "umount1": "umount",

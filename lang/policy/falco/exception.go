@@ -233,7 +233,7 @@ func (c *Check) setOp(text string) bool {
 }
 
 // addValue adds a value of an exception. If many is set, a text is a list as in a
-// condition, whose parentheses can be left out.
+// condition, but its parentheses are optional.
 func (r *reader) addValue(c *Check, v *yaml.Node, many bool) {
 	text := strings.TrimSpace(v.Value)
 	if v.Kind != yaml.Scalar || text == "" {

@@ -16,7 +16,7 @@ type expansion struct {
 	nodes   int
 	failed  bool
 	unknown bool // a field is not known
-	quiet   bool // do not report fields that are not known
+	quiet   bool // do not report unknown fields
 }
 
 func (e *expansion) count(n int, at source.Span) bool {

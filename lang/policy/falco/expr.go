@@ -27,7 +27,7 @@ type (
 		Texts []string // the values, unless Right is set
 		Right *Term
 
-		quoted map[int]bool // numbers of the values that are in quotes: no names of lists
+		quoted map[int]bool // indexes of the values that are in quotes and so are not names of lists
 	}
 	// Ref is the name of a macro.
 	Ref struct {
@@ -178,7 +178,7 @@ func (p *parser) blank() bool {
 	return p.pos > start
 }
 
-// is moves past a text if it is next.
+// is skips a text if it comes next, and reports whether it does.
 //
 //go:noinline
 func (p *parser) is(text string) bool {
@@ -189,7 +189,7 @@ func (p *parser) is(text string) bool {
 	return true
 }
 
-// word moves past a word if it is next and ends there.
+// word skips a word if it comes next and ends there. It reports whether it does.
 func (p *parser) word(text string) bool {
 	rest, ok := strings.CutPrefix(p.text[p.pos:], text)
 	if !ok || rest != "" && strings.IndexByte(" \t\r\n(", rest[0]) < 0 {
@@ -307,8 +307,8 @@ func (p *parser) argument(t *Term) {
 	}
 }
 
-// args parses the arguments of a function up to its closing parenthesis. Lists in it are
-// flat.
+// args parses the arguments of a function up to its closing parenthesis. Lists among them
+// are flattened.
 func (p *parser) args(name string) (list []*Term) {
 	for {
 		p.blank()
@@ -395,7 +395,7 @@ func (p *parser) compare(left *Term, start int) Expr {
 	return c
 }
 
-// exists moves past the operator exists, which nothing follows.
+// exists parses the operator exists, which has no right side.
 func (p *parser) exists() bool {
 	const op = "exists"
 	if wordOf.Get().FindString(p.text[p.pos:]) != op {
@@ -418,7 +418,8 @@ func (p *parser) operator(c *Check, ops []string) bool {
 	return false
 }
 
-// rightTerm parses a field or a function on the right side: a field is written val(field).
+// rightTerm parses a field or a function on the right side, where a field is written
+// val(field).
 func (p *parser) rightTerm(c *Check) bool {
 	name := wordOf.Get().FindString(p.text[p.pos:])
 	if _, ok := transformers[name]; !ok || !strings.HasPrefix(p.text[p.pos+len(name):], "(") {

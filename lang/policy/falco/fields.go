@@ -18,7 +18,7 @@ const (
 	Number
 	Decimal // a number with a fraction
 	Bool
-	Address // of the internet
+	Address // an Internet address
 	Network // an address that is compared with prefixes
 	Port
 )
@@ -35,12 +35,13 @@ type Field struct {
 	// argument may also follow a dot: evt.arg.name.
 	Arg    ArgRule
 	Dotted bool
-	// Any: without an argument, the field stands for several values, of which one has to
-	// compare. List: the field has a list of values.
+	// If Any is set, the field without an argument stands for several values, and a
+	// comparison is true if it is true for one of them. If List is set, the field has a
+	// list of values.
 	Any, List bool
-	// FilterOnly fields are only for conditions, PrintOnly ones only for outputs.
+	// FilterOnly fields can be used only in conditions, PrintOnly fields only in outputs.
 	FilterOnly, PrintOnly bool
-	// Never: the field has no value in gotrace.
+	// Never is set if the field never has a value in gotrace.
 	Never bool
 }
 

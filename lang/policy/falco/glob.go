@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// GlobRegexp returns a regular expression for a pattern as fnmatch(3) has it with
-// FNM_EXTMATCH: * and ? also stand for slashes.
+// GlobRegexp returns a regular expression for a pattern of fnmatch(3) with FNM_EXTMATCH.
+// * and ? also match slashes.
 func GlobRegexp(pattern string, fold bool) (*regexp.Regexp, error) {
 	var b bytes.Buffer
 	b.WriteString("(?s")
@@ -15,7 +15,7 @@ func GlobRegexp(pattern string, fold bool) (*regexp.Regexp, error) {
 		b.WriteByte('i')
 	}
 	b.WriteString(")^")
-	var open []string // what closes the groups that are open
+	var open []string // the texts that close the open groups
 	for i := 0; i < len(pattern); i++ {
 		c := pattern[i]
 		group := strings.IndexByte("?*+@", c) >= 0 && i+1 < len(pattern) && pattern[i+1] == '('
@@ -48,7 +48,7 @@ func GlobRegexp(pattern string, fold bool) (*regexp.Regexp, error) {
 			for end < len(pattern) && pattern[end] != ']' {
 				end++
 			}
-			if end >= len(pattern) { // it stands for itself
+			if end >= len(pattern) { // the character stands for itself
 				b.WriteString(`\[`)
 				continue
 			}

@@ -15,14 +15,14 @@ const (
 	ExeLower
 )
 
-// Name is a name of a bit, of several, or of a number.
+// Name is the name of a bit, of several bits, or of a number.
 type Name struct {
 	Value int64
 	Name  string
 }
 
-// names has the tables of Names. A name has the value before it, or that of the name before
-// plus 1. The tables have the order in which Falco shows names.
+// names has the tables of Names. The value of a name stands before it, or is that of the
+// previous name plus 1. The tables have the order in which Falco shows names.
 const names = `
 access: 4 R_OK 2 W_OK 1 X_OK 0 F_OK
 bpf: 0 BPF_MAP_CREATE BPF_MAP_LOOKUP_ELEM BPF_MAP_UPDATE_ELEM BPF_MAP_DELETE_ELEM BPF_MAP_GET_NEXT_KEY

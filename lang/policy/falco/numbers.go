@@ -2,8 +2,8 @@ package falco
 
 import "strings"
 
-// ownNumbers has the tables whose names stand for other numbers in Falco's events than in
-// the kernel: the names in the order of the bits or, for enumerations, of the numbers.
+// ownNumbers has the tables whose names have other values in Falco's events than in the
+// kernel. Names are in the order of the bits or, for enumerations, of the numbers.
 var ownNumbers = map[string]string{
 	"open": "O_RDONLY O_WRONLY O_CREAT O_APPEND O_DSYNC O_EXCL O_NONBLOCK O_SYNC O_TRUNC O_DIRECT O_DIRECTORY O_LARGEFILE O_CLOEXEC O_TMPFILE",
 	"clone": "CLONE_FILES CLONE_FS CLONE_IO CLONE_NEWIPC CLONE_NEWNET CLONE_NEWNS CLONE_NEWPID CLONE_NEWUTS CLONE_PARENT CLONE_PARENT_SETTID CLONE_PTRACE " +
@@ -18,8 +18,8 @@ var ownNumbers = map[string]string{
 	"fcntl": "- F_DUPFD F_GETFD F_SETFD F_GETFL F_SETFL F_GETLK - F_SETLK F_SETLKW F_SETOWN - F_GETOWN F_SETSIG - F_GETSIG - - - - - - - F_SETLEASE F_GETLEASE - F_DUPFD_CLOEXEC F_NOTIFY F_SETPIPE_SZ F_GETPIPE_SZ",
 }
 
-// Number returns the number that names, with | between them, stand for in Falco's events.
-// ok is false if it is the kernel's.
+// Number returns the value of names, separated by |, in Falco's events. ok is false if it
+// is the same as in the kernel.
 func (p *Param) Number(names string) (n int64, ok bool) {
 	own, ok := ownNumbers[p.Table]
 	if !ok {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// longName returns a condition that is true of a path that is not whole in $n, or that begins elsewhere or ends in
-// another way than its text says.
+// longName returns a condition that is true if $n may not have the whole path, or if the
+// path may start or end differently from its text.
 func (f *filter) longName() string {
 	return f.test(`(strlen($n) > 250 || $n endswith (".", "/") || $n == "")`)
 }
@@ -74,8 +74,9 @@ func (f *filter) suffix(texts []string) string {
 	return "(" + f.test("$n contains ("+strings.Join(parts, ", ")+")") + " || " + f.longName() + ")"
 }
 
-// directories returns the condition under which the path may be directly in one of several
-// directories. A path without a slash is in the one that the call starts from.
+// directories returns the condition under which the path may be directly in one of
+// several directories. A path without a slash is in the directory that the call starts
+// from.
 func (f *filter) directories(dirs []string) string {
 	var names, slashed []string
 	for _, d := range dirs {
@@ -90,8 +91,8 @@ func (f *filter) directories(dirs []string) string {
 		f.test(`(!($n contains "/") || $n startswith "./")`) + " && ($at == -100 ? __fc_cwd() : __fc_base($at)) in (" + in + "))"
 }
 
-// test returns a mark that stands for a test of the path. Rules often share tests, which
-// take more time than others.
+// test returns a mark that stands for a test of the path. Such tests are expensive, and
+// rules often share them.
 func (f *filter) test(x string) string {
 	i := slices.Index(f.tests, x)
 	if i < 0 {

@@ -13,7 +13,7 @@ type Segment struct {
 	Key  string // the field as it is written, without %
 }
 
-// parseOutput parses the output of a rule. A * at its start has no meaning any more.
+// parseOutput parses the output of a rule. A * at its start is ignored.
 func parseOutput(text string, at func(from, to int) source.Span, diags *source.Diags) (list []Segment, ok bool) {
 	ok = true
 	text, offset := strings.TrimRight(text, "\r\n"), 0
@@ -35,7 +35,7 @@ func parseOutput(text string, at func(from, to int) source.Span, diags *source.D
 			text, offset = text[2:], offset+2
 			continue
 		}
-		if rest, ok := strings.CutPrefix(text, "%container.info"); ok { // a former name of fields that Falco adds now
+		if rest, ok := strings.CutPrefix(text, "%container.info"); ok { // an obsolete name for fields that Falco now adds itself
 			text, offset = rest, offset+len(text)-len(rest)
 			continue
 		}
@@ -56,8 +56,8 @@ func parseOutput(text string, at func(from, to int) source.Span, diags *source.D
 	return list, ok
 }
 
-// fieldEnd returns the end of the part of a text that begins with a field. A name that no
-// field has ends with the longest beginning that is one: a text follows.
+// fieldEnd returns the end of the part of a text that begins with a field. If no field
+// has the whole name, the field is its longest prefix that is one, and the rest is text.
 func fieldEnd(text string) int {
 	name := fieldOf.Get().FindString(text)
 	if _, _, _, msg := lookupField(name, "", false); msg == "" || Fields.Get()[name] != nil {

@@ -20,8 +20,9 @@ type filter struct {
 // unknown is a condition that a program cannot evaluate.
 const unknown = ""
 
-// maxParts is the maximum number of parts of a list that programs test, and maxFilter the
-// maximum size of the text of a filter. Beyond them, all events are reported.
+// maxParts is the maximum number of parts of a list that programs test. maxFilter is the
+// maximum size in bytes of the text of a filter. If a condition exceeds them, all events
+// are reported.
 const (
 	maxParts  = 4096
 	maxFilter = 64 << 10
@@ -52,7 +53,7 @@ func (f *filter) of(w *Watched) string {
 	return unknown
 }
 
-// may returns the condition under which x may be true or, if want is false, may be false.
+// may returns the condition under which x may be equal to want.
 func (f *filter) may(x Expr, want bool) string {
 	switch x := x.(type) {
 	case Const:
@@ -135,7 +136,8 @@ func (f *filter) check(c *Check) string {
 	return unknown
 }
 
-// exact returns a condition that is the same as a comparison. The value always exists.
+// exact returns a condition that is equivalent to a comparison of a value that always
+// exists.
 func (f *filter) exact(c *Check) (string, bool) {
 	field := c.Left.Field
 	if field == nil || c.Right != nil || c.Mod != "" || c.Op == "exists" {

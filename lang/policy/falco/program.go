@@ -15,7 +15,7 @@ type Program struct {
 	Rules   []*Rule // all that are enabled, in the order of the files
 	Watched []*Watched
 	Env     bool // whether rules need the environment of processes
-	File    bool // whether rules need the path that a call was given that started a program
+	File    bool // whether rules need the path that was passed to execve
 	All     bool // every rule that matches raises an alert, not only the first
 
 	noUnix bool // the kernel does not describe local sockets
@@ -95,7 +95,7 @@ func foldAll(parts []Expr, e *Event, neutral Const) (list []Expr, known Const) {
 	return list, neutral
 }
 
-// joined returns the condition with the parts that foldAll has left.
+// joined returns the condition that consists of the parts that foldAll has kept.
 func joined(list []Expr, known Const, several func() Expr) Expr {
 	switch len(list) {
 	case 0:
@@ -132,7 +132,7 @@ func Fold(x Expr, e *Event) Expr {
 	return x
 }
 
-// known returns the value of a comparison, if the type of the event decides it.
+// known returns the value of a comparison, if the type of the event determines it.
 func known(c *Check, e *Event) (value, ok bool) {
 	f := c.Left.Field
 	if f == nil || c.Right != nil {
@@ -278,10 +278,11 @@ func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
 // manyEvents is the number of types of events above which a rule takes much time.
 const manyEvents = 100
 
-// generic reports whether the table of events lacks an event.
+// generic reports whether an event is not in the table of events.
 func generic(e *Event) bool { return EventByName.Get()[e.Name] == nil }
 
-// genericNames returns the names of events that rules name and the table lacks.
+// genericNames returns the names of the events that rules use but the table does not
+// have.
 func genericNames(names map[*Rule]map[string]bool) (list []string) {
 	for _, all := range names {
 		for name := range all {

@@ -24,8 +24,8 @@ func (p *parser) quoted() (string, bool) {
 	return "", false
 }
 
-// unescape replaces the sequences that begin with a backslash. One that has no meaning
-// stays as it is.
+// unescape replaces the sequences that begin with a backslash. A sequence without a
+// meaning is kept.
 func unescape(text string) string {
 	if !strings.Contains(text, `\`) {
 		return text

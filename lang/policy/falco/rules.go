@@ -28,7 +28,7 @@ type Rule struct {
 	condition, output text
 	exceptions        []*exception
 	skipUnknown       bool // leave the rule out if a field is not known
-	quiet             bool // do not warn if it does not name types of events
+	quiet             bool // do not warn if the rule names no types of events
 }
 
 // Priority is how urgent an alert is, the most urgent first.
@@ -48,7 +48,7 @@ type reader struct {
 	macros map[string]*macro
 	order  []*macro // as they were first defined
 	lists  map[string]*list
-	others map[string]bool // names of sources of events that were warned of
+	others map[string]bool // sources of events that a warning has named
 	items  int             // number of items that were read
 }
 
@@ -101,7 +101,8 @@ func (r *reader) read(docs []policy.Document) {
 	r.checkMacros()
 }
 
-// engineMinor is the minor version of Falco's engine whose rules are understood.
+// engineMinor is the minor version of the newest Falco engine whose rules gotrace
+// supports.
 const engineMinor = 62
 
 func (r *reader) engine(n *yaml.Node) {
@@ -156,7 +157,7 @@ func (r *reader) name(item *yaml.Node, key string) (string, bool) {
 	return n.Value, true
 }
 
-// sourceSyscall is the source of events that gotrace has.
+// sourceSyscall is the only source of events that gotrace has.
 const sourceSyscall = "syscall"
 
 // The keys of rules that can be appended to, and that can be replaced.
@@ -241,7 +242,8 @@ func (r *reader) rule(item *yaml.Node) {
 	}
 }
 
-// change applies the keys of an item to a rule. of specifies for each key how.
+// change applies the keys of an item to a rule. of has the mode for each key: "append",
+// "replace" or "".
 func (r *reader) change(rule *Rule, item *yaml.Node, of map[string]string) {
 	for _, f := range item.Fields {
 		how := of[f.Key]

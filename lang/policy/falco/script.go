@@ -15,7 +15,7 @@ import (
 // The values that every report has, in order, after the number of the event.
 const (
 	Time = 1 + iota // in nanoseconds since boot
-	PID             // IDs of the process and the thread, as the machine numbers them
+	PID             // IDs of the process and the thread in the initial namespace
 	TID
 	Parent
 	Comm
@@ -105,7 +105,7 @@ var values = lazy.Value[map[string]string]{New: func() map[string]string {
 	}
 }}
 
-// fileValues are the values that say what a descriptor is.
+// fileValues are the values that tell what kind of file a descriptor refers to.
 var fileValues = []string{"mode", "ino", "dev", "fdpath", "family", "sktype", "skproto", "skstate", "laddr4", "raddr4", "lport", "rport", "laddr6a", "laddr6b", "raddr6a", "raddr6b", "sk", "backlog", "bound", "unixpath", "unixpeer"}
 
 // expression returns the expression of a value.
@@ -150,7 +150,8 @@ type Watched struct {
 // Holds reports whether a place in the script belongs to the event.
 func (w *Watched) Holds(at source.Span) bool { return w.start <= at.Start && at.Start < w.end }
 
-// RuleOf is a rule with the part of its condition that events of one type do not decide.
+// RuleOf is a rule with the part of its condition that the type of the event does not
+// decide.
 type RuleOf struct {
 	*Rule
 	Condition Expr
@@ -238,8 +239,8 @@ func isString(e *Event, name string) bool {
 	return false
 }
 
-// writePathFilter writes a test of the path that is opened. It is the last test, because
-// the path has to be read for it.
+// writePathFilter writes a test of the opened path. It is the last test, because it has
+// to read the path.
 func (w *Watched) writePathFilter(b *source.Builder) {
 	n := w.Event.openName()
 	set, x := shared(w)

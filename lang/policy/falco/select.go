@@ -12,8 +12,8 @@ import (
 type Options struct {
 	All    bool     // every rule that matches raises an alert, not only the first
 	Choose []Choice // enable and disable rules, in order
-	Least  Priority // leave out rules that are less urgent
-	Append string   // what the output of each rule ends with
+	Least  Priority // leave out less urgent rules
+	Append string   // text that is appended to the output of each rule
 }
 
 // NewOptions returns options with which all rules of all priorities run.
@@ -24,7 +24,7 @@ type Choice struct {
 	Enable bool
 	Tag    string
 	Name   string // or a pattern with * and ?, or a part of the name; if Tag is ""
-	Only   bool   // disable all others before the first choice
+	Only   bool   // disable all rules before the first choice
 }
 
 // ParsePriority returns the priority of a name.

@@ -58,8 +58,8 @@ func (p *part) at(from, to int) source.Span {
 // maxBlank is the maximum distance in the file of two bytes of a value.
 const maxBlank = 1000
 
-// locate finds the bytes of the value in the file, which may have it in other lines and
-// with more blanks. Bytes that are not found have the offset -1.
+// locate finds the bytes of the value in the file, where it may be spread over lines and
+// have more blanks. Bytes that are not found have the offset -1.
 func (p *part) locate() {
 	p.places = make([]int32, len(p.Value)+1)
 	file := p.At.File
@@ -69,7 +69,7 @@ func (p *part) locate() {
 	}
 	if p.Quoted && pos < len(file.Text) && strings.IndexByte(">|", file.Text[pos]) >= 0 {
 		for pos < len(file.Text) && file.Text[pos] != '\n' {
-			pos++ // the line that announces a block of text
+			pos++ // the line that introduces a block of text
 		}
 	}
 	lost := false

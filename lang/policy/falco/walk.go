@@ -38,7 +38,7 @@ func eachRef(x Expr, f func(*Ref)) {
 	})
 }
 
-// mayBe reports whether a term is a parameter of that name, or of a number.
+// mayBe reports whether a term is a parameter with that name, or with a number.
 func (t *Term) mayBe(param string) bool {
 	return (t.Field.Name == "evt.arg" || t.Field.Name == "evt.rawarg") && (t.Arg == param || strings.Trim(t.Arg, "0123456789") == "")
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// The first value of a report. Those of policies are 0 or more.
+// The first value of a report about processes. In reports of policies, it is 0 or more.
 const (
-	ForkID = -1 - iota // a process is made
+	ForkID = -1 - iota // a process is created
 	ExecID             // a process runs another program
 	ExitID             // a process ends
 	NameID             // the main thread of a process gets another name
@@ -21,15 +21,15 @@ const (
 const (
 	ExecPID       = 1 + iota
 	ExecParent    // the ID of the parent process
-	ExecStart     // when the process was made, in nanoseconds since boot
-	ExecTime      // when it runs the program, in nanoseconds since boot
+	ExecStart     // when the process was created, in nanoseconds since boot
+	ExecTime      // when it executed the program, in nanoseconds since boot
 	ExecComm      // its name
 	ExecUID       // effective user ID
 	ExecGID       // effective group ID
 	ExecLogin     // the user who has logged in; 4294967295: no one
 	ExecTTY       // number of the terminal's device; 0: none
-	ExecSession   // ID of the session, as the machine numbers processes
-	ExecGroup     // ID of the process group, as the machine numbers processes
+	ExecSession   // ID of the session in the initial namespace
+	ExecGroup     // ID of the process group in the initial namespace
 	ExecVPID      // ID of the process in its own namespace
 	ExecVSession  // ID of the session in that namespace
 	ExecVGroup    // ID of the process group in that namespace
@@ -40,20 +40,20 @@ const (
 	ExecOwnGroup  // group ID of the file
 	ExecCtime     // when its inode changed, in nanoseconds since 1970
 	ExecMtime     // when its data changed, in nanoseconds since 1970
-	ExecMemfd     // whether it is in memory only, made by memfd_create()
+	ExecMemfd     // whether it exists only in memory, created by memfd_create()
 	ExecUpper     // whether it is in the upper layer of an overlay file system
 	ExecLower     // whether it is only in a lower layer of one
 	ExecCaps      // effective capabilities, one bit for each
 	ExecPermitted // permitted capabilities
 	ExecInherit   // inheritable capabilities
-	ExecPIDStart  // when the first process of the PID namespace was made, in nanoseconds since boot
+	ExecPIDStart  // when the first process of the PID namespace was created, in nanoseconds since boot
 	ExecSpaces    // the first of the numbers of the namespaces; 0 unless Options.Namespaces is set
-	// Values without a fixed size are last, as the verifier then needs less time.
-	ExecPath = iota + Spaces // path of the file; of a script it is the interpreter
+	// Values without a fixed size are last, because the verifier then needs less time.
+	ExecPath = iota + Spaces // path of the file; for a script, path of the interpreter
 	ExecArgs                 // the words of the command line, each followed by a NUL
 	ExecEnv                  // the environment, in the same form; empty unless Options.Env is set
 	ExecCwd                  // the directory that relative paths start from
-	ExecFile                 // the path that the call was given; with a descriptor, /dev/fd/N or a path below it; empty unless Options.File is set
+	ExecFile                 // the path that was passed to the call; with a descriptor, /dev/fd/N or a path below it; empty unless Options.File is set
 	execValues
 )
 
@@ -68,7 +68,7 @@ const ExecValues = execValues
 type Options struct {
 	Env        bool // the environment
 	Namespaces bool // the numbers of namespaces
-	File       bool // the path that the call was given
+	File       bool // the path that was passed to the call
 }
 
 // MaxStrlen is the setting max_strlen that the script needs: the largest string that is

@@ -20,7 +20,7 @@ type action struct {
 	index, value int64
 	url, fqdn    string
 	registers    []string // statements that change registers
-	rate         uint64   // at most one event in so many seconds; 0: all
+	rate         uint64   // send at most one event in this many seconds; 0: all
 	scope        string
 	kernelStack  bool
 	userStack    bool
@@ -36,10 +36,10 @@ var actionNames = lazy.Value[map[string]string]{New: func() map[string]string {
 	}
 }}
 
-// removedActions are actions of older releases, which noted the paths of open files.
+// removedActions are actions of older releases, which recorded the paths of open files.
 var removedActions = []string{"FollowFD", "UnfollowFD", "CopyFD"}
 
-// decides reports whether an action changes what happens.
+// decides reports whether an action affects the process, instead of only reporting.
 //
 //go:noinline
 func (a *action) decides() bool {

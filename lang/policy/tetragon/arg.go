@@ -20,11 +20,11 @@ type arg struct {
 	word     string // expression
 	variable string
 	value    string // the variable or expression that operators see
-	valueVar string // a variable that holds value, once it is needed
+	valueVar string // a variable that holds value; set when it is needed
 	size     string // expression of the size of a buffer
 	late     bool   // it is read when the function returns
 	shown    Arg
-	whole    bool // the word is a struct, not an address of one
+	whole    bool // the word is a struct, not the address of a struct
 }
 
 // arguments reads the arguments of a hook.
@@ -185,7 +185,8 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 	return a
 }
 
-// capsIn returns the number with the bits of a kernel_cap_t, which has had two forms.
+// capsIn returns the number with the bits of a kernel_cap_t, whose form depends on the
+// kernel.
 func capsIn(word string, t *types.Type) string {
 	if member(t, "val") != nil {
 		return word + ".val"
@@ -193,8 +194,8 @@ func capsIn(word string, t *types.Type) string {
 	return "((uint64)" + word + ".cap[1] << 32 | (uint64)" + word + ".cap[0])"
 }
 
-// register returns the name by which the language has a register: without the r of the names
-// of amd64 that are no numbers.
+// register returns the name of a register in the language: without the r of amd64's
+// names, except in names with a number.
 func register(name string) string {
 	if len(name) == 3 && name[0] == 'r' && name[2] > '9' {
 		return name[1:]

@@ -8,8 +8,9 @@ import (
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 )
 
-// celCondition adds the condition that one of the values, expressions of CEL, holds. In them,
-// argN is argument N of the list in indices or, if there is none, of the hook.
+// celCondition adds the condition that one of the values, which are CEL expressions, is
+// true. In them, argN is argument N of the list in indices or, without a list, of the
+// hook.
 func (h *hook) celCondition(o *operands, s *selector, args []*arg, indices []*yaml.Node) {
 	if len(o.values) == 0 {
 		h.p.diags.Errorf(o.node.At, "the operator %s needs values", o.operator)
@@ -78,7 +79,7 @@ type celValue struct {
 // celReader translates an expression of CEL. The first error stops it.
 type celReader struct {
 	rest  string
-	token string // the current one; "" at the end
+	token string // the current token; "" at the end
 	depth int
 	arg   func(name string) (celValue, error)
 	err   error
@@ -159,7 +160,7 @@ func (r *celReader) expect(token string) {
 	}
 }
 
-// want reports a value that is of another kind.
+// want reports an error if a value is of another kind.
 //
 //go:noinline
 func (r *celReader) want(v celValue, kind celKind, where string) {
@@ -168,7 +169,7 @@ func (r *celReader) want(v celValue, kind celKind, where string) {
 	}
 }
 
-// choice reads c ? a : b, or what binds more.
+// choice reads c ? a : b, or an expression that binds more tightly.
 func (r *celReader) choice() celValue {
 	if r.depth++; r.depth > celDepth {
 		r.fail("the expression is too deep")
@@ -221,7 +222,7 @@ func (r *celReader) binary(level int) celValue {
 	return a
 }
 
-// in reads the list of the operator in.
+// in reads the list of the operator "in".
 func (r *celReader) in(a celValue) celValue {
 	var list []string
 	r.expect("[")

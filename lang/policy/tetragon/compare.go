@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// negated operators and those that they negate.
+// negated maps negated operators to the operators that they negate.
 var negations = map[string]string{
 	"NotEqual": "Equal", "NotPrefix": "Prefix", "NotPostfix": "Postfix", "NotSPort": "SPort", "NotDPort": "DPort",
 	"NotSPortPriv": "SPortPriv", "NotSportPriv": "SPortPriv", "NotDPortPriv": "DPortPriv", "NotSAddr": "SAddr", "NotDAddr": "DAddr",
@@ -74,8 +74,8 @@ func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
 	}
 }
 
-// operand returns the variable that has the text of an argument. Before conditions on
-// results, it is the expression.
+// operand returns the variable that has the text of an argument or, for the function's
+// result, the expression.
 func (h *hook) operand(a *arg, to *[]string) string {
 	value := a.value
 	switch a.name {
@@ -106,7 +106,7 @@ func (h *hook) keep(expr string) string {
 	return fmt.Sprintf("$v%d", len(h.kept)-1)
 }
 
-// alternatives joins conditions for the values.
+// alternatives returns the condition that one of the values matches.
 func (h *hook) alternatives(o *operands, of func(word) string) string {
 	var list []string
 	for _, w := range o.values {
@@ -271,8 +271,9 @@ func (a *arg) literal(n uint64) string {
 	return strconv.FormatUint(n, 10)
 }
 
-// fit converts a number to the argument's type. A number may be given in both forms that
-// have the same bits, such as -1 and 4294967295. It returns false if the number is too large.
+// fit converts a number to the argument's type. A number may be given as signed or
+// unsigned, such as -1 and 4294967295, which have the same bits. It returns false if the
+// number is too large.
 func (a *arg) fit(n uint64, negative bool) (uint64, bool) {
 	bits := map[string]int{"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32}[a.t.c]
 	if bits == 0 {
@@ -334,8 +335,8 @@ func (p *policyReader) syscallNumber(name string) (uint64, bool) {
 	return n, ok
 }
 
-// socketCondition returns the condition on a part of a socket, a packet or an address, and
-// the condition that there is such a part, or "".
+// socketCondition returns the condition on a part of a socket, a packet or an address,
+// and the condition that the part exists, or "".
 func (h *hook) socketCondition(a *arg, op string, o *operands) (cond, guard string) {
 	part := map[string]socketPart{
 		"SPort": sockSourcePort, "SPortPriv": sockSourcePort, "DPort": sockTargetPort, "DPortPriv": sockTargetPort,

@@ -181,8 +181,8 @@ func (h *hook) guard(b *body) {
 	b.open("if (%s)", strings.Join(any, " || "))
 }
 
-// choose writes which selector matches: the first. If results decide too, $m has a bit for
-// each that matches so far.
+// choose writes the statements that find the first selector that matches. If results
+// decide too, $m has a bit for each selector that matches so far.
 func (h *hook) choose(b *body) {
 	if h.resultsDecide() {
 		b.line("let $m = 0;")
@@ -207,7 +207,7 @@ func (h *hook) choose(b *body) {
 	for i, s := range h.selectors {
 		cond := s.conditions()
 		if len(h.kept) > 0 && len(h.selectors) == 1 && len(s.cheap) > 0 {
-			cond = strings.Join(s.dear, " && ") // guard has tested the others
+			cond = strings.Join(s.dear, " && ") // guard has tested the other conditions
 		}
 		if cond == "" {
 			b.line("$s = %d;", i+1)
@@ -264,7 +264,8 @@ func (h *hook) act(b *body) {
 	}
 }
 
-// limitKeys returns the keys of a limit: the thread, and the beginning of the arguments.
+// limitKeys returns the keys of a rate limit: the thread, and the beginning of the
+// arguments.
 func (h *hook) limitKeys(a *action, selector int) string {
 	keys := []string{fmt.Sprint(h.id*maxSelectors + selector)}
 	switch a.scope {
@@ -315,7 +316,7 @@ func (a *arg) expr() string {
 	return a.value
 }
 
-// do writes an action.
+// do writes the statements for an action.
 func (h *hook) do(b *body, a *action) {
 	switch a.name {
 	case "TrackSock", "UntrackSock":

@@ -7,8 +7,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
-// canFail reports whether the kernel lets programs make a function fail that is not a
-// security hook.
+// canFail reports whether the kernel lets programs make a function fail. It is for
+// functions that are not security hooks.
 func (p *policyReader) canFail(function string) bool { return p.machine.Failable[function] }
 
 // failures adds the probes that make marked calls fail.
@@ -36,8 +36,8 @@ func (s *script) failures() {
 	}
 }
 
-// securityHooks are the kernel's security hooks that system calls run, by which they can
-// be made to fail if the kernel does not let programs replace the system calls themselves.
+// securityHooks are the kernel's security hooks that system calls run. If programs cannot
+// make a system call fail, they can make its security hook fail.
 var securityHooks = lazy.Value[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"link": "inode_link", "linkat": "inode_link", "symlink": "inode_symlink", "symlinkat": "inode_symlink",
@@ -73,8 +73,8 @@ var securityHooks = lazy.Value[map[string]string]{New: func() map[string]string 
 	}
 }}
 
-// failLater adds the marks that make a system call fail. It reports whether the kernel has
-// a hook for one of the calls.
+// failLater adds the statements that mark a system call to fail in its security hook. It
+// reports whether the kernel has a hook for one of the calls.
 func (p *policyReader) failLater(calls []string) bool {
 	found := false
 	for _, call := range calls {

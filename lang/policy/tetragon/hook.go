@@ -24,7 +24,7 @@ const (
 // hook is one hook of a policy: its functions or events, and its actions.
 type hook struct {
 	p       *policyReader
-	at      source.Span // of the name that it is for
+	at      source.Span // span of the name of the function or event
 	kind    hookKind
 	event   Event
 	targets []string // probes, such as kprobe:name
@@ -46,7 +46,7 @@ type hook struct {
 	kept      []string                               // expressions of the variables $v0, $v1 …
 	override  bool                                   // the policy makes the call fail
 	typesIn   func(name string) (*types.Type, error) // the file with the types of the program, or nil
-	denies    []int64                                // errors with which the probes in targets make it fail
+	denies    []int64                                // errors with which the probes in targets make the call fail
 }
 
 // hookNode holds the parts of a hook as they are in the file.
@@ -202,13 +202,13 @@ func (h *hook) missing(hn *hookNode, format string, args ...any) bool {
 	return false
 }
 
-// typeOf returns the type of arguments, by its name in policies, that fits a parameter.
+// typeOf returns the policy type that fits a parameter.
 func typeOf(p *param) string {
 	if p == nil {
 		return "uint64"
 	}
 	t := p.Type
-	if t.Kind == types.Struct { // as its address has it
+	if t.Kind == types.Struct { // as the type of its address
 		t = &types.Type{Kind: types.Pointer, Elem: t}
 	}
 	switch {
@@ -239,7 +239,7 @@ func typeOf(p *param) string {
 	return "uint64"
 }
 
-// isText reports whether a field of a tracepoint is a string already.
+// isText reports whether a field of a tracepoint is already a string in the script.
 func isText(p *param) bool {
 	return p.Recorded() && p.Type.Kind == types.String
 }
@@ -247,7 +247,7 @@ func isText(p *param) bool {
 // param is a parameter of a function, or a field of a tracepoint.
 type param = types.Field
 
-// named returns a hook's word for arguments with names.
+// named returns the function word of a hook whose arguments have names.
 //
 //go:noinline
 func named(params []param) func(int) (string, *param) {

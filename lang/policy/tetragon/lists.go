@@ -76,7 +76,7 @@ func or(at, other source.Span) source.Span {
 	return other
 }
 
-// readMacros reads the selectors that others can include.
+// readMacros reads the selectors that other selectors can include.
 func (p *policyReader) readMacros(n *yaml.Node) {
 	p.macros = map[string]*yaml.Node{}
 	if n == nil || n.Kind == yaml.Null {

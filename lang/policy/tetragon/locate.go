@@ -57,8 +57,8 @@ func syscallName(name string) string {
 	return strings.TrimPrefix(name, "sys_")
 }
 
-// locateSyscall adds the probes for a system call. Its tracepoints are there on all kernels
-// and have its arguments.
+// locateSyscall adds the probes for a system call. All kernels have tracepoints for
+// system calls, with their arguments.
 func (h *hook) locateSyscall(name string, hn *hookNode) {
 	k := h.p.opts.Kernel
 	bare := syscallName(name)
@@ -159,7 +159,7 @@ func (h *hook) locateFunction(name string, hn *hookNode) {
 	}
 }
 
-// packetFilter is the function that runs the filters of cgroups for a packet.
+// packetFilter is the kernel function that runs the cgroup filters for a packet.
 const packetFilter = "__cgroup_bpf_run_filter_skb"
 
 // oldTTYWrite returns the word of tty_write before Linux 5.12, whose arguments were the file,
@@ -182,7 +182,8 @@ func oldTTYWrite(word func(int) (string, *param), args *yaml.Node) func(int) (st
 	}
 }
 
-// typedArgs returns a hook's word for arguments with numbers whose types may be known.
+// typedArgs returns the function word of a hook whose arguments have numbers and may have
+// known types.
 func typedArgs(params []param) func(int) (string, *param) {
 	return func(i int) (string, *param) {
 		if i < 0 || params != nil && i >= len(params) {
@@ -196,8 +197,8 @@ func typedArgs(params []param) func(int) (string, *param) {
 	}
 }
 
-// aliases lists functions that have other names in other releases, and the number by which
-// the indices of the second function's arguments are higher.
+// aliases lists functions that have another name in other releases, and the difference
+// between the argument indices of the second and the first.
 var aliases = []struct {
 	old, new string
 	shift    int
@@ -213,8 +214,8 @@ var aliases = []struct {
 	{"find_module_sections", "find_module_sections.isra.0", 0},
 }
 
-// inlined are functions that newer kernels have only inside their callers, where no program
-// can watch them.
+// inlined are functions that newer kernels have only inlined in their callers, where they
+// cannot be probed.
 var inlined = []string{"find_module_sections", "override_creds", "revert_creds", "get_task_cred", "fdget", "task_euid"}
 
 // renamed returns the name that a function has on this kernel.
@@ -280,7 +281,7 @@ func (h *hook) locateUprobe(path string, hn *hookNode) bool {
 	h.event.Kind, h.event.Path = Uprobe, path
 	h.word, h.result = numberedArgs, "retval"
 	var places []string
-	functions := map[string]string{} // names by place, "" if an address is not the start of one
+	functions := map[string]string{} // function names by place; "" if an address is not the start of a function
 	for _, w := range h.p.values(hn.symbols) {
 		places = append(places, w.text)
 		functions[w.text] = w.text

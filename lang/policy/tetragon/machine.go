@@ -12,16 +12,16 @@ type Machine struct {
 	// Namespaces has the numbers of the namespaces of process 1, by their names in
 	// /proc/PID/ns.
 	Namespaces map[string]uint64
-	// Self is the ID of the process that runs the policies. Its own system calls are left
-	// out, as each event would lead to others. 0: none.
+	// Self is the ID of the process that runs the policies, or 0. Its system calls are
+	// left out, because each event would cause further events.
 	Self int
-	// Failable lists the functions of the kernel that programs may make fail, beside the
+	// Failable lists the kernel functions that programs may make fail, in addition to the
 	// security hooks.
 	Failable map[string]bool
 	// Measures is set if the kernel shows the hashes of files that it has measured.
 	Measures bool
-	// Containers returns the containers that run and of which files tell. It is nil if none
-	// are looked for.
+	// Containers returns the running containers that are described by files of their
+	// runtime. It is nil if containers are not needed.
 	Containers func() []*Container
 	// First is the path of the program of process 1.
 	First string
@@ -33,8 +33,8 @@ type Machine struct {
 // Measurements is the file with the hashes of the files that the kernel has measured.
 const Measurements = "/sys/kernel/security/ima/ascii_runtime_measurements"
 
-// ThisMachine returns the facts about this machine. A namespace that cannot be read is the
-// one that the kernel starts with.
+// ThisMachine returns the facts about this machine. If a namespace cannot be read, its
+// number is that of the initial namespace.
 func ThisMachine() *Machine {
 	m := &Machine{Self: os.Getpid(), Namespaces: InitialNamespaces(), Failable: map[string]bool{}, Containers: containers, Programs: programs}
 	m.First, _ = os.Readlink("/proc/1/exe")
@@ -56,7 +56,7 @@ func ThisMachine() *Machine {
 	return m
 }
 
-// InitialNamespaces returns the numbers of the namespaces that the kernel starts with.
+// InitialNamespaces returns the numbers of the initial namespaces.
 func InitialNamespaces() map[string]uint64 {
 	m := map[string]uint64{}
 	for _, ns := range namespaces {

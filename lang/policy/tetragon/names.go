@@ -7,8 +7,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
-// The tables below hold the names that values of selectors may have. Numbers are those of
-// Linux.
+// The tables below have the names that can be used as values of selectors, with Linux's
+// numbers.
 var families = lazy.Value[map[string]uint64]{New: func() map[string]uint64 {
 	return map[string]uint64{
 		"UNSPEC": 0, "UNIX": 1, "LOCAL": 1, "INET": 2, "AX25": 3, "IPX": 4, "APPLETALK": 5, "NETROM": 6, "BRIDGE": 7, "ATMPVC": 8,
@@ -65,7 +65,7 @@ var signals = lazy.Value[map[string]uint64]{New: func() map[string]uint64 {
 	}
 }}
 
-// numbered numbers words from 0 on.
+// numbered returns words with their numbers, counted from 0.
 func numbered(words string) map[string]uint64 {
 	m := map[string]uint64{}
 	for i, w := range strings.Fields(words) {

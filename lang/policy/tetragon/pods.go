@@ -14,10 +14,10 @@ import (
 // Container is a container that runs on the machine.
 type Container struct {
 	*cgroups.Container
-	Cgroups []uint64 // of version 2: its own and those below
+	Cgroups []uint64 // IDs of version 2 cgroups: that of the container and those below it
 }
 
-// containers returns the containers of this machine that have cgroups of version 2.
+// containers returns the containers of this machine that have version 2 cgroups.
 func containers() (list []*Container) {
 	root, err := cgroups.Version2("/proc")
 	if err != nil {
@@ -43,8 +43,8 @@ func containers() (list []*Container) {
 	return list
 }
 
-// labelTerm is a condition on a label: one of values, or if not is set none of them. Without
-// values it exists.
+// labelTerm is a condition on a label: it has one of values or, if not is set, none of
+// them. If values is empty, the label must exist, or must not exist if not is set.
 type labelTerm struct {
 	key    string
 	not    bool
@@ -115,8 +115,8 @@ func (s *podSelector) selects(c *Container) bool {
 	return true
 }
 
-// label returns a label of the container or of its pod. A label of Kubernetes may have a
-// prefix that tells so.
+// label returns a label of the container or of its pod. The key of a Kubernetes label may
+// have the prefix k8s:.
 func (c *Container) label(key string) (string, bool) {
 	key = strings.TrimPrefix(key, "k8s:")
 	switch key {
@@ -129,8 +129,8 @@ func (c *Container) label(key string) (string, bool) {
 	return v, ok
 }
 
-// selectPods determines the cgroups that the policy is for, if it selects pods or containers
-// and the machine has files about some.
+// selectPods determines the cgroups to which the policy applies, if it selects pods or
+// containers and containers are known on this machine.
 func (p *policyReader) selectPods() {
 	if p.namespace == "" && !slices.ContainsFunc(p.selectors, func(s podSelector) bool { return len(s.terms) > 0 }) {
 		return
@@ -168,7 +168,7 @@ func (p *policyReader) selectPods() {
 	}
 }
 
-// within returns the condition that the process is one that the policy is for, or "".
+// within returns the condition that the policy applies to the process, or "".
 func (p *policyReader) within() string {
 	host := fmt.Sprintf("tg_pid_ns() %%s %d", p.machine.Namespaces["pid"])
 	switch {

@@ -170,7 +170,7 @@ func (h *hook) changed(s *selector, expr, ofTask string, mask uint64) string {
 	return fmt.Sprintf("((%s ^ %s) & %d) != 0", now, was, mask)
 }
 
-// watch is a map that holds a number for each process.
+// watch is a map with a number for each process.
 type watch struct{ name, expr string }
 
 func (h *hook) matchNamespaceChanges(n *yaml.Node, s *selector) {

@@ -10,8 +10,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// program is a condition on the program that a process runs. If follow is set, it also holds
-// for the processes that descend from one for which it holds.
+// program is a condition on the program that a process runs. If follow is set, it also
+// holds for the descendants of a process for which it holds.
 type program struct {
 	op     string // Equal, Prefix or Postfix
 	values []string
@@ -57,10 +57,11 @@ func (c *program) meets(path string) bool {
 	return slices.ContainsFunc(c.values, func(v string) bool { return is(path, v) })
 }
 
-// programMacros returns the macros for the conditions on programs. A process's program is
-// compared with the conditions when it starts, and the word with the bits of those that hold
-// is kept in @tg_programs, with bit 63 set. The words of processes that are older than the
-// script have only the bits that descendants get, without bit 63, until they are first seen.
+// programMacros returns the macros for the conditions on programs. When a process
+// executes a program, its path is compared with the conditions. @tg_programs has a word
+// for each process, with bit 63 and the bits of the conditions that hold. The words of
+// processes that are older than the script have only the bits that they inherit, without
+// bit 63, until the processes are first seen.
 func (s *script) programMacros() string {
 	if len(s.programs) == 0 {
 		return ""
@@ -109,7 +110,7 @@ macro tg_programs(@known, t)
 	return b.String()
 }
 
-// followed returns the bits of the conditions that descendants meet too.
+// followed returns the bits of the conditions that also hold for descendants.
 func (s *script) followed() (bits uint64) {
 	for i, c := range s.programs {
 		if c.follow {
@@ -167,7 +168,8 @@ rawtracepoint:sched_process_fork /args.child.pid == args.child.tgid/
 `)
 }
 
-// older adds the bits that the descendants of older processes get.
+// older adds the bits that descendants inherit from processes that are older than the
+// script.
 func (s *script) older() {
 	if s.machine.Programs == nil {
 		return

@@ -52,7 +52,7 @@ func keys[V any](m map[string]V) []string {
 	return list
 }
 
-// unknown reports a word that is none of those that are possible.
+// unknown reports a word that is not among the possible ones.
 func (p *policyReader) unknown(at source.Span, what, word string, possible []string) {
 	hint := ""
 	if near := source.Nearest(word, possible); near != "" {
@@ -126,8 +126,8 @@ type word struct {
 	at   source.Span
 }
 
-// values returns the values of a list. It leaves out a value with a variable that is not in
-// the environment, unless the policy may decide: then that is an error.
+// values returns the values of a list. If a variable in a value is not in the
+// environment, it leaves out the value or, if the policy may act, reports an error.
 func (p *policyReader) values(n *yaml.Node) (out []word) {
 	for _, item := range p.items(n) {
 		s, ok := p.replaced(item)

@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// overrideUser completes the action Override of a uprobe. It changes registers: those of
-// argRegs or, without them, those with which the function returns argError at once.
+// overrideUser completes the action Override of a uprobe. It changes the registers in
+// argRegs or, without them, makes the function return argError at once.
 func (p *policyReader) overrideUser(a *action, n *yaml.Node) {
 	switch k := p.opts.Kernel; {
 	case p.unsafe() && !k.Has(probes.FeatSetReg):
@@ -29,8 +29,9 @@ func (p *policyReader) overrideUser(a *action, n *yaml.Node) {
 	}
 }
 
-// assignment returns the statement for an entry of argRegs: a register gets a number, the
-// value of a register with an offset, or the word of memory there.
+// assignment returns the statement for an entry of argRegs: it sets a register to a
+// number, to the value of a register plus an offset, or to the word of memory at such an
+// address.
 func (p *policyReader) assignment(n *yaml.Node) string {
 	text := strings.ReplaceAll(p.text(n), " ", "")
 	m := regexp.MustCompile(`^%?(\w+)=(-?\w+)?(?:%(\w+)|\(%(\w+)\))?$`).FindStringSubmatch(text)
@@ -55,8 +56,8 @@ func (p *policyReader) assignment(n *yaml.Node) string {
 	return fmt.Sprintf(`reg_set("%s", %s);`, p.register(n, m[1]), value)
 }
 
-// register returns the name that scripts use for a register: without the r of those of
-// amd64 that have no number.
+// register returns the name of a register in scripts: without the r of amd64's names,
+// except in names with a number.
 func (p *policyReader) register(n *yaml.Node, name string) string {
 	if p.opts.Kernel.Arch() == "arm64" {
 		if i, err := strconv.Atoi(strings.TrimPrefix(name, "x")); err == nil && name[0] == 'x' && i >= 0 && i <= 30 || name == "sp" || name == "pc" {

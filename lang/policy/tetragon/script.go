@@ -26,13 +26,13 @@ type script struct {
 	ends     map[string]bool // system calls at whose end the marks are removed
 	sizes    []string        // declarations of maps
 	filters  bool            // packets are filtered, so that the kernel calls packetFilter
-	preamble int             // length of what comes before the policies' probes
+	preamble int             // length of the text before the policies' probes
 }
 
-// part is a part of the script and the place that it comes from.
+// part is a part of the script and the place in a policy that it comes from.
 type part struct {
 	at     source.Span
-	probes string  // attach points of the statements in text; "": text has all
+	probes string  // attach points of the statements in text; "": text has whole probes
 	denies []int64 // errors that the statements may set $deny to
 	text   string
 }
@@ -93,8 +93,9 @@ const maxAttached = 32
 // program may use 64.
 const maxShared = 16
 
-// shared returns how many of the hooks with the same attach points share a program. A few of
-// which one makes the call fail do, as the kernel runs no program after that.
+// shared returns how many of the hooks with the same attach points share a program. A few
+// hooks share one only if one of them makes the call fail, because the kernel runs no
+// program after that one.
 func shared(parts []part) int {
 	if len(parts) <= 4 && slices.ContainsFunc(parts, func(p part) bool { return len(p.denies) > 0 }) {
 		return len(parts)

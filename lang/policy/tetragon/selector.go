@@ -19,7 +19,7 @@ type selector struct {
 	result  []string // conditions on the result
 	before  []string // statements before the conditions
 	actions []*action
-	later   []*action // when the function returns, if the result matches
+	later   []*action // statements at the return of the function, if the result matches
 	broad   int       // number of conditions that hold for nearly all processes of the machine
 	negated int       // number of conditions that hold for many, such as all programs but some
 	numeric int       // number of other conditions on numbers, such as descriptors and flags
@@ -43,15 +43,15 @@ func isEssential(call string) bool {
 	return slices.Contains(essential, call)
 }
 
-// all reports whether an operator on texts holds for all paths.
+// all reports whether an operator on texts is true for all paths.
 func all(op string, values []string) bool {
 	return (strings.HasSuffix(op, "fix") || strings.HasPrefix(op, "SubString")) && !strings.HasPrefix(op, "Not") && slices.Contains(values, "") ||
 		(op == "Prefix" || op == "SubString") && slices.Contains(values, "/")
 }
 
-// checkLockout refuses a selector that may kill any process of the machine, or make calls fail
-// that all processes need, since the machine could become unusable. At calls that all make,
-// conditions that hold for many do not count.
+// checkLockout refuses a selector that may kill any process of the machine, or make calls
+// fail that all processes need, since the machine could become unusable. At calls that
+// all processes make, conditions that hold for many processes do not count.
 func (h *hook) checkLockout(s *selector) {
 	p := h.p
 	everywhere := isEssential(h.event.Function) || slices.ContainsFunc(h.calls, isEssential) || isEssential(h.event.Event) || h.event.Subsys == "raw_syscalls"
@@ -59,7 +59,7 @@ func (h *hook) checkLockout(s *selector) {
 	if everywhere {
 		weak += s.negated
 	}
-	if everywhere && h.event.Subsys != "raw_syscalls" { // which has the number of the call
+	if everywhere && h.event.Subsys != "raw_syscalls" { // its arguments include the number of the call
 		weak += s.numeric
 	}
 	ofProgram := (h.kind == uprobeHook || h.kind == usdtHook) && !strings.Contains(h.event.Path, ".so")
@@ -98,7 +98,7 @@ func (h *hook) readSelectors(n *yaml.Node) {
 	}
 }
 
-// selector reads a selector, or a macro that one includes.
+// selector reads a selector, or a macro that a selector includes.
 func (h *hook) selector(n *yaml.Node, s *selector, macro bool) {
 	p := h.p
 	each := func(read func(*yaml.Node)) func(*yaml.Node) {
@@ -161,7 +161,7 @@ type operands struct {
 	node     *yaml.Node // of the values
 }
 
-// condition reads an operator with its values, and what else is in fs.
+// condition reads an operator with its values, and the other fields in fs.
 func (h *hook) condition(n *yaml.Node, what string, fs fields) (o operands, ok bool) {
 	o = operands{at: n.At, opAt: n.At, node: n}
 	all := fields{
@@ -227,7 +227,7 @@ func (h *hook) matchArg(n *yaml.Node, s *selector, args []*arg) {
 		i = indexed(args, index)
 	}
 	if i < 0 && h.kind == tracepointHook && 0 <= index && index < len(args) {
-		i = index // policies also count the arguments that they list
+		i = index // policies may also number the arguments that they list
 	}
 	if i < 0 {
 		h.p.diags.Errorf(o.at, "the hook has no argument with the index %d", index)

@@ -17,7 +17,7 @@ type Translation struct {
 	Script *source.File
 	// Events describes the events that the script prints, by number.
 	Events []*Event
-	// Unsafe is set if the policies may decide.
+	// Unsafe is set if the policies may act.
 	Unsafe bool
 
 	preamble int // length of the script before the policies' probes
@@ -54,7 +54,7 @@ type Event struct {
 	Args              []Arg
 	Return            *Arg // nil if the event is not sent when the function returns
 	Outcomes          []Outcome
-	Kept              int  // number of values in the record that only the script needs, after those of arguments that are not late
+	Kept              int  // number of values in the record that only the script uses; they follow the values of arguments that are not late
 	KernelStack       bool // whether the record has the stack
 	UserStack         bool
 }
@@ -71,16 +71,16 @@ func (e *Event) count(place string, n uint64) {
 type Arg struct {
 	Type   string // as the policy has it
 	Label  string
-	Data   bool // it does not come from the arguments of the function
+	Data   bool // it is not one of the function's arguments
 	Show   Show
 	Fields int  // number of values in the record
-	Late   bool // its values come after those of the other arguments
+	Late   bool // its values come after those of the arguments that are not late
 }
 
 // Outcome describes the actions of a selector.
 type Outcome struct {
 	Action, ReturnAction string // the names in Tetragon's JSON
-	// Audit is set if the action was not carried out, because the policies may not decide.
+	// Audit is set if the action was not carried out, because the policies may not act.
 	Audit                  bool
 	KernelStack, UserStack bool
 	Hash                   bool
@@ -120,22 +120,22 @@ type policyReader struct {
 	name      string
 	lists     map[string]*list
 	macros    map[string]*yaml.Node
-	namespace string // of Kubernetes that the policy is for
+	namespace string // namespace of Kubernetes to which the policy applies
 	nsAt      source.Span
 	selectors []podSelector // of pods and containers
-	hostToo   bool          // beside pods, the policy is for the host
-	selected  []string      // IDs of the cgroups that it is for; nil: they are not known
+	hostToo   bool          // the policy applies to the host in addition to pods
+	selected  []string      // IDs of the cgroups to which it applies; nil: not known
 	loader    bool
-	tracks    bool     // the policy remembers the owners of sockets
-	monitor   bool     // the policy's own mode: it decides nothing
+	tracks    bool     // the policy records the owners of sockets
+	monitor   bool     // the policy's own mode: it only reports
 	calls     []string // system calls of the enforcer
 	refused   int      // number of things that are not supported
 }
 
-// unsafe reports whether the policy may decide.
+// unsafe reports whether the policy may act.
 func (p *policyReader) unsafe() bool { return p.opts.Unsafe && !p.monitor }
 
-// document reads a policy and writes the probes that it becomes.
+// document reads a policy and writes its probes.
 func (p *policyReader) document(root *yaml.Node) {
 	var spec *yaml.Node
 	ns := ""
@@ -240,7 +240,7 @@ func (p *policyReader) options(n *yaml.Node) {
 				p.diags.Errorf(value.At, "policy-mode is 'enforce' or 'monitor', not '%s'", value.Value)
 			}
 		case "disable-kprobe-multi", "disable-uprobe-multi", "disable-usdt-multi", "kprobe-multi", "sensors-pin", "override-method":
-			// They choose between ways to do the same, which gotrace does by the kernel.
+			// They choose an implementation, which gotrace chooses by the kernel.
 		default:
 			p.diags.Errorf(o.At, "the option '%s' is not known", name)
 		}

@@ -53,7 +53,7 @@ const (
 )
 
 // argType is a type of arguments in policies. In its expressions, $ stands for the
-// argument: for the variable with the word that it is, or with a pointer of the C type.
+// variable with the argument: a word, or a pointer of the C type.
 type argType struct {
 	c      string   // C type of the variable
 	class  class    // and what operators see, for numberClass and textClass:
@@ -71,10 +71,10 @@ type numbers struct {
 	prefix string
 }
 
-// typeTable has a line for each of the types, or for several that are the same: the names in
-// policies, the C type, what operators see (n and i: a number without and with sign, t: a
-// text, s: the ends of a connection), the form in which it is shown, the value, the fields
-// and the mode.
+// typeTable has a line for each type, or for several equal types: the names in policies,
+// the C type, the class for operators (n: an unsigned number, i: a signed number, t: a
+// text, s: the ends of a connection), the form in which it is shown, the value, the
+// fields and the mode.
 const typeTable = `
 bpf_attr; union bpf_attr*; -; BPFAttr; ; $.prog_type|$.insn_cnt|str($.prog_name)
 bpf_cmd; int32; i; BPFCmd; ; @
@@ -156,7 +156,7 @@ const (
 	sockTargetPort
 )
 
-// partOf returns the expression of a part of an argument, or "" if it has none.
+// partOf returns the expression of a part of an argument, or "" if it has no such part.
 func (t *argType) partOf(part socketPart) string {
 	var at map[socketPart]int
 	switch t.show {

@@ -10,7 +10,8 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// readTypes reads the name of the file with the types of the program that is probed.
+// readTypes reads the key with the name of the file that has the types of the probed
+// program.
 func (h *hook) readTypes(n *yaml.Node) {
 	path := h.p.text(n)
 	if path == "" {
@@ -23,8 +24,9 @@ func (h *hook) readTypes(n *yaml.Node) {
 	h.typesIn = find
 }
 
-// inProgram returns the expression of what a path of members leads to in the memory of the
-// program, and its type: a number, or the address of a text or a struct.
+// inProgram follows a path of members in the memory of the program. It returns the
+// expression of the last member and its type: a number, or the address of a text or a
+// struct.
 func (h *hook) inProgram(word string, s *spec) (string, *types.Type) {
 	name := strings.TrimPrefix(strings.TrimPrefix(s.btf, "struct "), "union ")
 	t, err := h.typesIn("struct " + name)
@@ -40,7 +42,7 @@ func (h *hook) inProgram(word string, s *spec) (string, *types.Type) {
 	}
 	at, offset := "(uint64)"+word, 0
 	load := func(c string) string { return fmt.Sprintf("*(%s*)uptr(%s + %d)", c, at, offset) }
-	// element goes to an element of an array or of what a pointer points to.
+	// element selects an element of an array, or of the memory that a pointer points to.
 	element := func(n int) {
 		if t.Kind == types.Pointer {
 			at, offset = load("uint64"), 0

@@ -51,8 +51,8 @@ type Field struct {
 // MaxSize is the maximum size of a file, in bytes.
 const MaxSize = 4 << 20
 
-// maxNodes is the maximum number of nodes of the documents of a file, with all aliases
-// resolved, maxDepth that of nested nodes, and maxDocs that of documents.
+// maxNodes is the maximum number of nodes in a file, with all aliases resolved. maxDepth
+// is the maximum depth of nested nodes, and maxDocs the maximum number of documents.
 const (
 	maxNodes = 1 << 18
 	maxDepth = 200
@@ -117,11 +117,11 @@ type reader struct {
 	lines  map[int]*line
 	failed bool
 
-	aliased map[*yaml.Node]aliased // what aliases stand for
+	aliased map[*yaml.Node]aliased // the nodes of aliases
 	deepest int                    // the largest depth so far
 }
 
-// aliased is what an alias stands for. All uses of an alias share it.
+// aliased is the node that an alias stands for. All uses of the alias share it.
 type aliased struct {
 	node          *Node
 	nodes, height int // number of nodes in it, and how deep they are nested
@@ -139,7 +139,7 @@ func (r *reader) syntax(err error) {
 	msg := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := source.Span{File: r.file}
 	if m := lineOf.Get().FindStringSubmatch(msg); m != nil {
-		line, _ := strconv.Atoi(m[1]) // too large a number is none of the file's lines
+		line, _ := strconv.Atoi(m[1]) // the number is not a line of the file
 		at = r.span(line, 1, len(r.file.Line(line)))
 		msg = msg[len(m[0]):]
 	} else if m := aliasOf.Get().FindStringSubmatch(msg); m != nil {
@@ -246,7 +246,7 @@ func (r *reader) node(n *yaml.Node, depth int) *Node {
 	return &Node{Kind: Scalar, Value: n.Value, Quoted: quoted, At: at}
 }
 
-// alias returns what an alias stands for.
+// alias returns the node that an alias stands for.
 func (r *reader) alias(n *yaml.Node, depth int) *Node {
 	if a, ok := r.aliased[n.Alias]; ok {
 		r.deepest = max(r.deepest, depth+a.height)

@@ -21,7 +21,7 @@ type JSON struct {
 	Reset  Resetter
 }
 
-// Map implements output.Sink. The maps of the script are its own.
+// Map implements output.Sink. It prints nothing, since the script's maps are not results.
 func (s *JSON) Map(output.Map) {}
 
 // Value implements output.Sink.
@@ -108,7 +108,8 @@ func policyJSON(s *cilium.Spec) map[string]any {
 	return out
 }
 
-// endpoint returns the side of the flow that the endpoint of a direction has.
+// endpoint returns the policy's endpoint if its direction is dir. For the other side it
+// returns an empty object.
 func (f *Flow) endpoint(dir cilium.Direction) map[string]any {
 	if f.Decision.Dir != dir {
 		return map[string]any{}

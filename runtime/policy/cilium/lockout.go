@@ -10,9 +10,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/cgroups"
 )
 
-// CheckLockout refuses decisions that could cut off the machine, or whoever runs gotrace:
-// those that deny something to the root cgroup, to the cgroup of the first process, to one
-// that gotrace runs in or to that of sshd. names are policies that are allowed to.
+// CheckLockout refuses decisions that could cut off the machine, or the user who runs
+// gotrace: decisions that deny something to the root cgroup, to the cgroup of process 1,
+// to a cgroup that gotrace runs in, or to that of sshd. names are the policies that are
+// permitted to do so.
 func CheckLockout(list []*cilium.Decision, names []string, diags *source.Diags) {
 	for _, d := range list {
 		what := ""

@@ -1,5 +1,5 @@
-// Package cilium is the part of network policies of Cilium that runs with them: it finds
-// the endpoints of this machine, and shows what the policies decided.
+// Package cilium finds the endpoints of this machine for Cilium's network policies, and
+// shows what the policies decided.
 package cilium
 
 import (
@@ -73,8 +73,8 @@ func localAddrs() (list []netip.Prefix) {
 	return list
 }
 
-// cgroup adds the endpoint of a cgroup: that of a container, of a unit, or one with
-// processes that belong to neither.
+// cgroup adds the endpoint of a cgroup: the cgroup of a container, of a unit, or of other
+// processes.
 func (m *Machine) cgroup(dir string) {
 	path := strings.TrimPrefix(dir, m.root)
 	owner := cgroups.OwnerOf(path)
@@ -124,7 +124,7 @@ func pids(dir string) []string {
 }
 
 // process adds the labels of a process to an endpoint, and the addresses of its network
-// if it has its own.
+// namespace if that is not the machine's.
 func (m *Machine) process(e *cilium.Endpoint, pid string) {
 	dir := m.proc() + "/" + pid
 	if comm, err := os.ReadFile(dir + "/comm"); err == nil {
@@ -176,7 +176,7 @@ func networkAddrs(proc string) (list []netip.Prefix) {
 	return list
 }
 
-// container adds what the files of its runtime say about a container.
+// container adds the labels of a container from the files of its runtime.
 func (m *Machine) container(e *cilium.Endpoint, owner cgroups.Owner) {
 	e.Name = cgroups.Short(owner.Container)
 	e.Labels.Add("container", "id", owner.Container)
@@ -199,9 +199,9 @@ func (m *Machine) container(e *cilium.Endpoint, owner cgroups.Owner) {
 	}
 }
 
-// Add adds the endpoint that a value of --endpoint describes: LABELS: PLACE. The place is
-// a directory of a cgroup, an address or prefix of another machine, host, or one of
-// comm=, exe=, user=, unit= and container= with the name of what runs here.
+// Add adds the endpoint that a value of --endpoint describes: LABELS: PLACE. PLACE is the
+// directory of a cgroup, an address or prefix of another machine, host, or one of comm=,
+// exe=, user=, unit= and container= with a name.
 func (m *Machine) Add(text string) error {
 	at := strings.Index(text, ": ")
 	if at < 0 {

@@ -17,15 +17,15 @@ import (
 	"github.com/gotrace/gotrace/lang/policy/cilium"
 )
 
-// A Resetter ends connections of TCP whose requests were dropped, so that neither side
-// waits for an answer. The kernel sends a reset to the other side. If it cannot, that is
-// reported once.
+// A Resetter ends TCP connections whose requests were dropped, so that neither side waits
+// for an answer. The kernel sends a reset to the other side. The first failure is
+// reported.
 type Resetter struct {
 	Err  io.Writer
 	once sync.Once
 }
 
-// Flow ends the connection of a flow if that is about a request that was dropped.
+// Flow ends the connection of a flow if one of its requests was dropped.
 func (r *Resetter) Flow(f *Flow) {
 	if !f.Denied || !f.Enforced || f.Kind == cilium.NewConnection || f.Protocol != unix.IPPROTO_TCP {
 		return
@@ -48,7 +48,7 @@ func (f *Flow) local() (own, peer netip.AddrPort) {
 
 // inNetworkOf runs do in the network namespace of an endpoint's processes.
 func inNetworkOf(e *cilium.Endpoint, do func() error) error {
-	if len(e.Addrs) == 0 { // it shares the machine's
+	if len(e.Addrs) == 0 { // it shares the machine's network
 		return do()
 	}
 	procs, err := os.ReadFile(filepath.Join(e.Dir, "cgroup.procs"))

@@ -205,7 +205,7 @@ func protocolName(n uint8) string {
 	return fmt.Sprintf("protocol %d", n)
 }
 
-// Summary returns what the packet is.
+// Summary returns a description of the packet.
 func (f *Flow) Summary() string {
 	switch {
 	case f.Kind == cilium.HTTPRequest:
@@ -234,8 +234,8 @@ func (f *Flow) flags() (names []string) {
 	return names
 }
 
-// Request returns the parts of a request of HTTP. The host is the receiver's address if
-// the beginning of the request does not tell it.
+// Request returns the parts of a request of HTTP. If the beginning of the request does
+// not contain the host, the host is the receiver's address.
 func (f *Flow) Request() (method, path, version, host string) {
 	first, rest, _ := strings.Cut(f.Text, "\r\n")
 	method, path, _ = strings.Cut(first, " ")

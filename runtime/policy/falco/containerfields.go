@@ -60,8 +60,8 @@ var containerFields = lazy.Value[map[string]field]{New: func() map[string]field 
 			}
 			return text("host")
 		},
-		// If no file tells, a container is taken as privileged if the process has nearly all
-		// capabilities.
+		// If no file has the information, a container counts as privileged if the process
+		// has nearly all capabilities.
 		"container.privileged": ofContainer(func(e *Event, c *container) datum {
 			if c.Privileged == nil {
 				return truth(bits.OnesCount64(uint64(e.int(falco.CapPermitted))) >= privilegedCaps)

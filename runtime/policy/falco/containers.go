@@ -12,12 +12,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/policy/procs"
 )
 
-// owners finds the containers that processes belong to, and what the files of their
-// runtimes say about them.
+// owners finds the containers of processes, and reads the files of their runtimes.
 type owners struct {
 	root       string                // mount point of the hierarchy of version 2
 	byCgroup   map[uint64]string     // the container's ID; "": none
-	runtimes   map[string]string     // names of runtimes by ID, where cgroups tell
+	runtimes   map[string]string     // names of runtimes by container ID, if cgroups contain them
 	containers map[string]*container // by ID
 	system     cgroups.System
 }
@@ -50,8 +49,8 @@ func (o *owners) ofProcess(p *procs.Process) string {
 	return *p.Owner
 }
 
-// ofPath returns the ID of the container that a cgroup belongs to, or "". It keeps the name
-// of its runtime.
+// ofPath returns the ID of the container that a cgroup belongs to, or "". It stores the
+// name of the container's runtime.
 func (o *owners) ofPath(path string) string {
 	id := cgroups.OwnerOf(path).Container
 	if id != "" {
@@ -63,10 +62,11 @@ func (o *owners) ofPath(path string) string {
 	return id
 }
 
-// maxCgroups is the number of cgroups and containers that are kept.
+// maxCgroups is the maximum number of cgroups and containers that are cached.
 const maxCgroups = 1 << 14
 
-// now returns the ID of the container that a process is in now, by all its cgroups.
+// now returns the ID of the container that a process is in at this moment, using all its
+// cgroups.
 func (o *owners) now(pid int32) string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
@@ -105,8 +105,8 @@ type mount struct {
 	RW                                     bool
 }
 
-// lookForContainer is how long to wait before the files of a container that were not found
-// are looked for again.
+// lookForContainer is the time after which gotrace searches again for the files of a
+// container.
 const lookForContainer = time.Second
 
 // container returns the container with an ID.
@@ -145,8 +145,8 @@ func (o *owners) container(id string) *container {
 	return c
 }
 
-// labels returns the labels of a container from what its runtime keeps: without what the
-// runtime notes for itself, and with those that Kubernetes gives each container.
+// labels returns the labels of a container from the files of its runtime: without labels
+// for the runtime's internal use, and with those that Kubernetes gives each container.
 func (c *container) labels(kept map[string]string) map[string]string {
 	labels := map[string]string{}
 	for key, value := range kept {
@@ -254,7 +254,7 @@ func (c *container) config(path, kind string) {
 	}
 	c.found = true
 	for key := range s.Annotations {
-		if strings.HasPrefix(key, "io.kubernetes.cri-o.") { // it has its files where Podman has them
+		if strings.HasPrefix(key, "io.kubernetes.cri-o.") { // the files are where Podman has them
 			kind = crio
 		}
 	}
@@ -311,7 +311,7 @@ func (c *container) config(path, kind string) {
 	}
 }
 
-// privilegedCaps is the number of capabilities from which a container is taken as
+// privilegedCaps is the minimum number of capabilities of a container that counts as
 // privileged. The kernel has 41; a machine may not give out all of them. A container that
 // is not privileged has about 14.
 const privilegedCaps = 38

@@ -17,7 +17,7 @@ import (
 // datum is the value of a field.
 type datum struct {
 	kind kind
-	s    string // the text, or how a number is shown if not in decimal digits
+	s    string // the text, or the text of a number that is not shown in decimal digits
 	n    int64
 	a    netip.Addr
 	list []datum // of a field that has several values
@@ -59,7 +59,7 @@ func truth(b bool) datum {
 
 func list(l []datum) datum { return datum{kind: isList, list: l} }
 
-// known returns a text if ok is set, else nothing.
+// known returns a text if ok is set, otherwise no value.
 func known(s string, ok bool) datum {
 	if !ok {
 		return datum{}
@@ -96,7 +96,7 @@ func (d datum) String() string {
 	return "<NA>"
 }
 
-// appendJSON appends the value as output_fields has it.
+// appendJSON appends the value in the form of output_fields.
 func (d datum) appendJSON(b []byte) []byte {
 	switch d.kind {
 	case missing:

@@ -46,7 +46,7 @@ type engine struct {
 	inside   map[string]*procs.Names // of containers, by ID
 	hosts    *namedHosts
 	owners   *owners
-	place    []part // the fields of the container, which each alert in JSON has
+	place    []part // the fields of the container, which are in every JSON alert
 	event    Event
 	buf      []byte // of the alert that is printed
 }
@@ -87,7 +87,7 @@ func NewSink(p *falco.Program, format Format, out *output.Writer, err io.Writer,
 	return e
 }
 
-// placeFields are the fields that Falco adds to its alerts unless it is told not to.
+// placeFields are the fields that Falco adds to its alerts by default.
 var placeFields = []string{"container.id", "container.name", "container.image.repository", "container.image.tag", "k8s.pod.name", "k8s.ns.name"}
 
 // Attached reads the processes that exist. Reports wait in the meantime.
@@ -154,7 +154,7 @@ func (e *Event) plain(i int) string {
 	return ""
 }
 
-// alertTime is how the text of an alert begins.
+// alertTime is the format of the time at the start of an alert's text.
 const alertTime = "15:04:05.000000000"
 
 // part is a part of an output: a text, or a value to show.
@@ -246,8 +246,8 @@ func (e *engine) object(when time.Time, r *rule, text string, shown map[string]d
 	return append(b, `"}`...)
 }
 
-// printable returns a text without characters that would begin a new line or change what
-// a terminal shows.
+// printable returns a text without characters that would begin a new line or control a
+// terminal.
 func printable(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0 {
 		return s
@@ -268,7 +268,7 @@ func (e *engine) Lost(n uint64) {
 	fmt.Fprintf(e.err, "WARNING: %s lost: alerts of all rules may be missing\n", events(n, ""))
 }
 
-// LostAt reports that events of a type were lost, and of which rules alerts may be missing.
+// LostAt reports that events of a type were lost, and which rules may lack alerts.
 func (e *engine) LostAt(at source.Span, n uint64) bool {
 	for i := range e.watched {
 		w := &e.watched[i]

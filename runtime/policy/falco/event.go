@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Event is an event, with what the table of processes knew when it happened. What is
-// computed from it is kept until the next event.
+// Event is an event, with the state of the table of processes when it happened. Computed
+// values are kept until the next event.
 type Event struct {
 	*engine
 	what   *falco.Watched
@@ -66,9 +66,9 @@ func (e *Event) text(name string) (string, bool) {
 	return "", false
 }
 
-// givenPath returns the path that a call was given that has started a program. The memory
-// that had it is gone. For a path that starts from an open directory, the kernel has one
-// below /dev/fd.
+// givenPath returns the path that was passed to the call that executed the program. The
+// memory of the caller no longer exists, so the kernel's path is used. If the call had an
+// open directory, this is a path below /dev/fd.
 func (e *Event) givenPath() string {
 	path := e.proc.Given
 	fd, at := e.num("a0")
@@ -254,7 +254,7 @@ func (e *Event) descriptor() *descriptor {
 	d.name, _ = e.text("fdpath")
 	switch mode & modeType {
 	case 0:
-		if mode == 0 && d.name == "" { // it is closed, or was never open
+		if mode == 0 && d.name == "" { // the descriptor is closed, or was never open
 			return d
 		}
 		d.kind, d.char = anonymous(d.name)
@@ -279,7 +279,7 @@ func (e *Event) descriptor() *descriptor {
 	return d
 }
 
-// failedKind returns what the descriptor of a call that failed would have been.
+// failedKind returns the kind that the descriptor would have if the call had not failed.
 func failedKind(event string) (kind, char string) {
 	switch event {
 	case "socket", "accept", "accept4":
@@ -296,8 +296,8 @@ func failedKind(event string) (kind, char string) {
 	return "", "o"
 }
 
-// anonymous returns the kind of a descriptor that is no file, by the name that the kernel
-// has for it.
+// anonymous returns the kind of a descriptor that is not a file, by the kernel's name for
+// it.
 func anonymous(name string) (kind, char string) {
 	for _, k := range [][3]string{
 		{"[eventfd", "event", "e"}, {"[eventpoll", "eventpoll", "l"}, {"inotify", "inotify", "i"}, {"[signalfd", "signalfd", "s"},

@@ -181,7 +181,7 @@ func (e *Event) buflen(applies bool) datum {
 	return number(e.result())
 }
 
-// category returns the kind of the event, which for those that move data depends on the
+// category returns the category of the event. For events that move data it depends on the
 // descriptor.
 func (e *Event) category() string {
 	switch c := e.what.Event.Category; c {
@@ -278,7 +278,7 @@ func (e *Event) rawArg(name string) datum {
 	return raw
 }
 
-// source returns a number that a parameter comes from.
+// source returns the number from which a parameter is made.
 func (e *Event) source(src string) (int64, bool) {
 	fixed := map[string]int{
 		"tid": falco.TID, "pid": falco.PID, "ppid": falco.Parent, "tty": falco.TTY, "vpgid": falco.VGroup, "pgid": falco.Group,
@@ -301,7 +301,7 @@ func (e *Event) source(src string) (int64, bool) {
 	return e.num(src)
 }
 
-// param returns a parameter: its plain value, and the text that stands for it, if any.
+// param returns a parameter: its plain value, and the text that is shown for it, if any.
 func (e *Event) param(p *falco.Param) (raw, shown datum) {
 	if p.Src == "" {
 		return datum{}, datum{}
@@ -350,7 +350,7 @@ func (e *Event) param(p *falco.Param) (raw, shown datum) {
 	return e.shown(p, n)
 }
 
-// shown returns a number and the text that stands for it.
+// shown returns a number and the text that is shown for it.
 func (e *Event) shown(p *falco.Param, n int64) (raw, shown datum) {
 	switch p.Kind {
 	case falco.Hex:

@@ -224,7 +224,8 @@ var fdFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	return all
 }}
 
-// directory returns the directory of a file. That of a directory that was opened is itself.
+// directory returns the directory of a file. For a directory that was opened, it returns
+// the directory itself.
 func (d *descriptor) directory() string {
 	n := strings.LastIndexByte(d.name, '/')
 	switch {
@@ -255,7 +256,7 @@ var pathFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	}
 }}
 
-// fsParams are the parameters that fs.path.* are for each event: the one name, or the
+// fsParams are the parameters for the fields fs.path.* of each event: the name, or the
 // source and the target.
 var fsParams = lazy.Value[map[string][3]string]{New: func() map[string][3]string {
 	return map[string][3]string{
@@ -309,7 +310,8 @@ func (e *Event) pathParam(p *falco.Param, raw bool) datum {
 	return text(absolute(cwd, s))
 }
 
-// abspath returns a path of the event: its only one, or that which the argument names.
+// abspath returns a path of the event: its only path, or the path that the argument
+// names.
 func (e *Event) abspath(t *falco.Term) datum {
 	event := e.what.Event
 	name := ""

@@ -35,8 +35,8 @@ func flagNames(p *falco.Param, n int64, e *Event) string {
 	return bitNames(table, n)
 }
 
-// bitNames returns the names of the bits of a number. A name for 0 is for a number without
-// any.
+// bitNames returns the names of the bits of a number. If no bit is set, it returns the
+// name for 0.
 func bitNames(table []falco.Name, n int64) string {
 	var names []string
 	whole := n

@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/hosts"
 )
 
-// namedHosts knows the addresses of the hosts that rules name. It looks them up in the
-// background, and again after a while.
+// namedHosts has the addresses of the hosts that rules name. It looks them up in the
+// background, and again after lookAgain.
 type namedHosts struct {
 	names []string
 
@@ -42,8 +42,8 @@ func newNamedHosts(p *falco.Program) *namedHosts {
 	return h
 }
 
-// look looks up all names. The first time it waits for a short while, so that the first
-// events find the addresses.
+// look looks up all names. The first call waits for a short time, so that the addresses
+// are known at the first events.
 func (h *namedHosts) look() {
 	done := make(chan struct{})
 	go func() {

@@ -118,8 +118,8 @@ func flat(d datum) []datum {
 	return []datum{d}
 }
 
-// tester returns what compares a value that is no list with texts. mod says how many of
-// them have to compare, if the operator compares with one.
+// tester returns a function that compares a value that is not a list with texts. If the
+// operator compares with a single text, mod determines how many texts have to match.
 func tester(op, mod string, of falco.Type, texts []string) func(datum) bool {
 	switch {
 	case mod != "":
@@ -179,7 +179,7 @@ func textTester(op string, texts []string) func(string) bool {
 	case "endswith":
 		return func(s string) bool { return strings.HasSuffix(s, first) }
 	case "bcontains", "bstartswith":
-		raw, _ := hex.DecodeString(first) // checked before
+		raw, _ := hex.DecodeString(first) // already checked
 		if op == "bcontains" {
 			return func(s string) bool { return strings.Contains(s, string(raw)) }
 		}
@@ -204,8 +204,8 @@ func textTester(op string, texts []string) func(string) bool {
 	return func(string) bool { return false }
 }
 
-// pathTester returns what reports whether one of several paths is a file, or a directory
-// above it.
+// pathTester returns a function that reports whether one of several paths is the path of
+// a file, or of a directory above it.
 func pathTester(prefixes []string) func(string) bool {
 	set := map[string]bool{}
 	var patterns [][]string
@@ -256,7 +256,7 @@ func numberTester(op string, of falco.Type, texts []string) func(datum) bool {
 		var n int64
 		switch of {
 		case falco.Port:
-			n, _ = falco.ParsePort(t) // checked before
+			n, _ = falco.ParsePort(t) // already checked
 		case falco.Decimal:
 			n, _ = falco.ParseDecimal(t)
 		case falco.Bool:
@@ -317,8 +317,8 @@ func addressTester(op string, of falco.Type, texts []string) func(datum) bool {
 	return inside
 }
 
-// compileName returns the predicate of a comparison with the name of a host. The addresses
-// that the name has are compared.
+// compileName returns the predicate of a comparison with the name of a host. It compares
+// the addresses of the host.
 func compileName(c *falco.Check, get getter) predicate {
 	negative := c.Op == "!="
 	switch c.Op {

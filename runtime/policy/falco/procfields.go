@@ -71,14 +71,14 @@ func parent(get func(p *procs.Process) datum) field {
 	}
 }
 
-// ancestor returns a field of an ancestor, or of all of them. 0 is the process itself, of
-// which own returns the field.
+// ancestor returns a field of an ancestor, or of all ancestors. For 0, the process
+// itself, it calls own.
 //
 //go:noinline
 func ancestor(get func(p *procs.Process) datum, own func(e *Event) datum) field {
 	return func(e *Event, t *falco.Term) datum {
 		if t.HasArg {
-			n, _ := strconv.Atoi(t.Arg) // checked before
+			n, _ := strconv.Atoi(t.Arg) // already checked
 			if n == 0 {
 				return own(e)
 			}
@@ -177,8 +177,8 @@ var processFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	}
 }}
 
-// descentFields are the fields of the process's place among others, of its times and of
-// its file.
+// descentFields are the fields about the process's parents, groups and sessions, its
+// times and its file.
 var descentFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"proc.tty":             ofEvent(func(e *Event) datum { return number(int64(userDevice(uint64(e.int(falco.TTY))))) }),
@@ -249,8 +249,8 @@ var descentFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	}
 }}
 
-// threadFields are the fields of the thread, and of what the process has at the time of
-// the event.
+// threadFields are the fields of the thread, and of the state of the process at the time
+// of the event.
 var threadFields = lazy.Value[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"thread.cap_permitted":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapPermitted)))) }),
@@ -330,8 +330,8 @@ func positive(n int64) datum {
 	return number(n)
 }
 
-// envOf returns the environment of a process, or a variable of it. A variable that does
-// not exist is empty.
+// envOf returns the environment of a process, or one variable. A variable that does not
+// exist is empty.
 func envOf(p *procs.Process, t *falco.Term) datum {
 	if !t.HasArg {
 		return text(strings.Join(p.Env, " "))
@@ -344,8 +344,8 @@ func envOf(p *procs.Process, t *falco.Term) datum {
 	return text("")
 }
 
-// ancestorEnv returns the environment of an ancestor by its number, or the first value that
-// a variable has in one.
+// ancestorEnv returns the environment of an ancestor by its number, or the value of a
+// variable in the nearest ancestor that has it.
 func ancestorEnv(e *Event, t *falco.Term) datum {
 	whole := &falco.Term{}
 	if n, err := strconv.ParseUint(t.Arg, 10, 16); err == nil {

@@ -9,13 +9,13 @@ import (
 	"github.com/gotrace/gotrace/lang/policy/falco"
 )
 
-// What follows is read from /proc when a condition is evaluated.
+// The functions below read /proc when a condition is evaluated.
 
 func (e *Event) procDir() string {
 	return filepath.Join("/proc", strconv.FormatInt(e.int(falco.PID), 10))
 }
 
-// openFDs returns the descriptors that the process has now.
+// openFDs returns the descriptors that the process has open at this moment.
 func (e *Event) openFDs() []string {
 	d, err := os.Open(e.procDir() + "/fd")
 	if err != nil {
@@ -74,7 +74,7 @@ func (e *Event) openTypes(t *falco.Term) datum {
 	var out []datum
 	seen := map[string]bool{}
 	for _, name := range e.openFDs() {
-		n, _ := strconv.Atoi(name) // the kernel writes numbers
+		n, _ := strconv.Atoi(name) // the kernel writes only numbers here
 		if d := e.openFD(n, true); d.kind != missing && !seen[d.s] {
 			seen[d.s] = true
 			out = append(out, d)

@@ -68,7 +68,7 @@ func (e *Event) address(family int64, v4, v6, port string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(b).Unmap(), uint16(n))
 }
 
-// inet sets the ends of a socket of the internet.
+// inet sets the ends of an Internet socket.
 func (e *Event) inet(d *descriptor, family, state int64) {
 	d.local = e.address(family, "laddr4", "laddr6", "lport")
 	d.remote = e.address(family, "raddr4", "raddr6", "rport")
@@ -131,13 +131,13 @@ func end(a netip.AddrPort) string {
 	return fmt.Sprintf("%s:%d", a.Addr(), a.Port())
 }
 
-// maxPrivileged is the last of the ports that only servers of the system use.
+// maxPrivileged is the last of the privileged ports, which servers use.
 const maxPrivileged = 1023
 
-// accepted reports whether a connection was accepted, not made. A socket that is made by
-// accept() has the backlog of the one that listens. If that is 0, only a port that is
-// below those of clients tells. A socket of UDP serves if it was bound to a port below
-// that of the other end.
+// accepted reports whether a connection was accepted by this machine, not made. A socket
+// that accept() creates has the backlog of the listening socket. If that is 0, accepted
+// decides by the port, which must be below those of clients. A UDP socket belongs to a
+// server if it was bound to a port below that of the other end.
 func (e *Event) accepted(d *descriptor) bool {
 	lower := d.local.Port() < d.remote.Port()
 	if d.proto != "tcp" {
@@ -148,8 +148,8 @@ func (e *Event) accepted(d *descriptor) bool {
 	return backlog != 0 || lower && d.local.Port() <= maxPrivileged
 }
 
-// sent sets the destination of data that is sent without a connection, and whether it is
-// another one than before.
+// sent sets the destination of data that is sent without a connection, and whether it
+// differs from the last destination.
 func (e *Event) sent(d *descriptor) {
 	to, ok := e.sockaddr("sa4")
 	if !ok {
@@ -169,7 +169,7 @@ func (e *Event) sent(d *descriptor) {
 	d.remote, d.hasTuple = to, true
 }
 
-// received sets where data came from that was received without a connection.
+// received sets the source of data that was received without a connection.
 func (e *Event) received(d *descriptor) {
 	from, ok := e.sockaddr("from4")
 	if !ok {
@@ -180,10 +180,10 @@ func (e *Event) received(d *descriptor) {
 	}
 }
 
-// maxSends is the number of sockets whose last destination is kept.
+// maxSends is the maximum number of sockets whose last destination is stored.
 const maxSends = 1 << 14
 
-// sockaddr returns an address of the internet that a call was given.
+// sockaddr returns the Internet address that was passed to a call.
 func (e *Event) sockaddr(name string) (netip.AddrPort, bool) {
 	b, ok := e.text(name)
 	if !ok || len(b) < 8 {
@@ -202,7 +202,7 @@ func (e *Event) sockaddr(name string) (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// unixPath returns the path in an address of a local socket that a call was given.
+// unixPath returns the path in the address of a local socket that was passed to a call.
 func (e *Event) unixPath(name string) (string, bool) {
 	b, ok := e.text(name)
 	if !ok || len(b) < 3 || binary.NativeEndian.Uint16([]byte(b[:2])) != afUnix {
@@ -229,9 +229,8 @@ func (e *Event) unix(d *descriptor) {
 	d.name = fmt.Sprintf("%x->%x %s", uint64(sk), uint64(peer), d.unix)
 }
 
-// socketKind returns the type of a socket by its link in /proc. Its family is in none of
-// the files that would be read for each event, so it is looked for in the tables of the
-// network.
+// socketKind returns the type of a socket by its link in /proc. The link does not have
+// the family, so socketKind searches the network tables in /proc.
 func socketKind(link string) string {
 	inode := strings.TrimSuffix(strings.TrimPrefix(link, "socket:["), "]")
 	for _, t := range []struct {

@@ -3,7 +3,7 @@
 // from /proc.
 //
 // A table belongs to one goroutine, that of the sink. Reports arrive in the order of the
-// events, so a lookup returns what was so when the event happened.
+// events, so a lookup returns the state at the time of the event.
 package procs
 
 import (
@@ -19,15 +19,15 @@ import (
 // started, except Ctime and Mtime, which are nanoseconds since 1970.
 type Process struct {
 	PID, Parent                  int32
-	Start                        uint64 // when it was made
-	ExecTime                     uint64 // when it started its program; 0: before the table was made, or never
+	Start                        uint64 // when it was created
+	ExecTime                     uint64 // when it executed its program; 0: before the table was created, or never
 	Comm                         string
 	Path                         string   // of the file that it runs; "" for a thread of the kernel
-	Given                        string   // the path that execve() was given; "" if the table did not see it
+	Given                        string   // the path that was passed to execve(); "" if the table did not see it
 	Args                         []string // the words of its command line, with argv[0]
 	Env                          []string // nil if it is not reported
-	Cwd                          string   // when it started its program
-	UID, GID                     uint32   // effective IDs when it started its program
+	Cwd                          string   // when it executed its program
+	UID, GID                     uint32   // effective IDs when it executed its program
 	LoginUID                     uint32   // 4294967295: no one has logged in
 	TTY                          uint32   // number of the terminal's device; 0: none
 	Session, Group               int32
@@ -35,13 +35,13 @@ type Process struct {
 	Cgroup                       uint64 // ID in the hierarchy of version 2; 0: not known
 	File                         File
 	Caps, Permitted, Inheritable uint64               // capabilities, one bit for each
-	NamespaceStart               uint64               // when the first process of its PID namespace was made
-	Namespaces                   [procs.Spaces]uint32 // numbers of those that it was in when it started its program; 0: not known
+	NamespaceStart               uint64               // when the first process of its PID namespace was created
+	Namespaces                   [procs.Spaces]uint32 // numbers of those that it was in when it executed its program; 0: not known
 	Ended                        bool                 // it is no longer in the table
-	ExitCode                     int32                // the status that wait() has, once it has ended
+	ExitCode                     int32                // its status as returned by wait(), after it has ended
 	EndTime                      uint64               // when it ended
-	Notes                        map[string]any       // what the users of the table keep about it; copied at fork
-	Owner                        *string              // the container that its cgroups of version 1 belong to; nil: not known
+	Notes                        map[string]any       // data of the users of the table; copied at fork
+	Owner                        *string              // the container that its version 1 cgroups belong to; nil: not known
 }
 
 // File is the file that a process runs.
@@ -50,7 +50,7 @@ type File struct {
 	Mode         uint32 // type and permissions
 	UID, GID     uint32 // owner
 	Ctime, Mtime uint64
-	Memfd        bool // in memory only
+	Memfd        bool // the file exists only in memory
 	Upper        bool // in the upper layer of an overlay file system
 	Lower        bool // only in a lower layer of one
 }
@@ -76,15 +76,15 @@ func (t *Table) Time(ns uint64) time.Time { return time.Unix(0, t.boot+int64(ns)
 type Kind uint8
 
 const (
-	None Kind = iota // it is no report about processes
+	None Kind = iota // not a report about processes
 	Fork
 	Exec
 	Exit
 	Name
 )
 
-// Add updates the table with a report. It returns what it is about and the process, or
-// None if v is not one of the reports that lang/policy/procs writes.
+// Add updates the table with a report. It returns the kind of the report and the process,
+// or None if v is not a report of the probes in lang/policy/procs.
 func (t *Table) Add(v value.Value) (Kind, *Process) {
 	tuple, ok := v.(value.Tuple)
 	if !ok || len(tuple) < 2 {
@@ -162,7 +162,7 @@ func (t *Table) exec(r report) *Process {
 }
 
 // exit removes a process and returns it. Its children get another parent, which is read
-// when it is needed.
+// from /proc when it is needed.
 func (t *Table) exit(pid int32) *Process {
 	p := t.processes[pid]
 	if p == nil {
@@ -173,7 +173,7 @@ func (t *Table) exit(pid int32) *Process {
 	return p
 }
 
-// Note keeps something about the process.
+// Note stores data about the process.
 //
 //go:noinline
 func (p *Process) Note(key string, v any) {
@@ -202,7 +202,7 @@ func (t *Table) Get(pid int32) *Process {
 func (t *Table) ParentOf(p *Process) *Process {
 	parent := t.processes[p.Parent]
 	if parent == nil || parent.Start > p.Start && parent.PID != 1 {
-		// The parent that it had has ended. The kernel has given it another one.
+		// The parent has ended, and the kernel has given the process another one.
 		if now, ok := t.parentNow(p); ok {
 			p.Parent = now
 		}
@@ -239,7 +239,7 @@ func (t *Table) Ancestors(p *Process, yield func(*Process) bool) {
 // report is a report about a process.
 type report value.Tuple
 
-// int returns a number, or 0 if the value is none.
+// int returns a number, or 0 if the value is not a number.
 //
 //go:noinline
 func (r report) int(i int) int64 {

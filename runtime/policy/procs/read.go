@@ -58,8 +58,8 @@ func (t *Table) read(pid int32) *Process {
 	return p
 }
 
-// clockTicks is the unit of times in /proc, per second. The kernel shows them in this
-// unit on all machines.
+// clockTicks is the number of units per second of times in /proc. It is the same on all
+// machines.
 const clockTicks = 100
 
 // stat is the content of /proc/PID/stat: the name, and the values after it.
@@ -80,11 +80,12 @@ func readStat(dir string) (s stat, ok bool) {
 
 //go:noinline
 func (s *stat) int(i int) int64 {
-	n, _ := strconv.ParseInt(s.values[i], 10, 64) // the kernel writes numbers
+	n, _ := strconv.ParseInt(s.values[i], 10, 64) // the kernel writes only numbers here
 	return n
 }
 
-// readStatus sets what /proc/PID/status has: IDs, capabilities and IDs in namespaces.
+// readStatus sets the values in /proc/PID/status: IDs, capabilities and IDs in
+// namespaces.
 func (p *Process) readStatus(dir string) {
 	for _, line := range strings.Split(readText(dir+"/status"), "\n") {
 		key, rest, _ := strings.Cut(line, ":")
@@ -129,8 +130,8 @@ func (t *Table) parentNow(p *Process) (int32, bool) {
 	return int32(stat.int(1)), true
 }
 
-// kernelDevice returns the number that the kernel gives a device inside, of the number
-// that it shows to programs.
+// kernelDevice converts the device number that programs see to the kernel's internal
+// number.
 func kernelDevice(dev uint32) uint32 {
 	if dev == 0 {
 		return 0

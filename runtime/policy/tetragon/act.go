@@ -11,8 +11,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// actor carries out the actions that user space does: to get URLs and to look up names.
-// They run one after the other beside the session, and are dropped if too many wait.
+// actor carries out the actions of user space: it requests URLs and looks up names.
+// Actions run one after the other, concurrently with the session. They are dropped if too
+// many wait.
 type actor struct {
 	other output.Sink
 	queue chan func()
@@ -21,7 +22,7 @@ type actor struct {
 // actTimeout limits the time of one action.
 const actTimeout = 10 * time.Second
 
-// do starts the actions of an outcome. A nil actor does nothing.
+// do queues the actions of an outcome. A nil actor does nothing.
 func (a *actor) do(o *tetragon.Outcome) {
 	if a == nil {
 		return

@@ -48,7 +48,7 @@ func join(parts ...string) string {
 	return strings.Join(list, " ")
 }
 
-// signs are the signs and words of functions that have their own.
+// signs are the signs and words for functions that have special ones.
 var signs = lazy.Value[map[string]struct{ sign, what string }]{New: func() map[string]struct{ sign, what string } {
 	return map[string]struct{ sign, what string }{
 		"__x64_sys_open": {"📬", "open"}, "__x64_sys_openat": {"📬", "open"}, "fd_install": {"📬", "open"}, "security_file_open": {"📬", "open"},
@@ -94,7 +94,7 @@ func (s *Sink) compact(r record) string {
 	return join(append(parts, verdict(r))...)
 }
 
-// verdict returns the mark of an event whose action changes what happens.
+// verdict returns the mark of an event whose action affects the process.
 func verdict(r record) string {
 	action := strings.TrimPrefix(r.outcome.Action, "KPROBE_ACTION_")
 	switch {
@@ -127,7 +127,7 @@ func (s *Sink) plain(r record) string {
 	return join(append(parts, verdict(r), r.event.Message)...)
 }
 
-// plainArg returns an argument as a line has it.
+// plainArg returns the text of an argument in a line.
 func plainArg(a *tetragon.Arg, vs []value.Value) string {
 	if len(vs) < a.Fields {
 		return "?"
@@ -173,7 +173,8 @@ func plainArg(a *tetragon.Arg, vs []value.Value) string {
 	return text(vs[0])
 }
 
-// dataSize returns how many bytes there were, of which the record may have only the first.
+// dataSize returns the number of bytes of the data. The record may have only the first of
+// them.
 func dataSize(vs []value.Value) int64 {
 	size := int64(len(data(vs[0])))
 	if n := number(vs[1]); n > size && n < maxData {
@@ -186,7 +187,7 @@ func protocol(n uint64) string {
 	return strings.ToLower(strings.TrimPrefix(tetragon.Protocols.Get()[n], "IPPROTO_"))
 }
 
-// oneLine returns a text without control characters: they are written as escapes.
+// oneLine returns a text with escapes for control characters.
 func oneLine(s string) string {
 	if !strings.ContainsFunc(s, unicode.IsControl) {
 		return s

@@ -76,7 +76,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// stamp returns a time as Tetragon's JSON has it.
+// stamp returns a time in the format of Tetragon's JSON.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000000Z") }
 
 // line writes an event of a kind.
@@ -113,8 +113,9 @@ func (s *Sink) base(kind tetragon.Kind, p *procs.Process, ns uint64) {
 	s.line(kind, o, t)
 }
 
-// processJSON describes a process, and the thread that caused an event. Descriptions without
-// a thread of their own are kept, as most events are of processes that have had others.
+// processJSON describes a process, and the thread that caused an event. Descriptions
+// without a separate thread are cached, because most events come from processes that have
+// caused others.
 func (s *Sink) processJSON(p *procs.Process, tid int32) json.RawMessage {
 	if tid == 0 || tid == p.PID {
 		if text := s.described[p]; text != nil {
@@ -179,7 +180,7 @@ func (s *Sink) processObject(p *procs.Process, tid int32) object {
 	return o
 }
 
-// flags returns how a process came to be.
+// flags returns the flags that tell how a process was created.
 func flags(p *procs.Process) string {
 	switch {
 	case p.ExecTime != 0:
@@ -208,8 +209,8 @@ func arguments(p *procs.Process) string {
 	return strings.Join(list, " ")
 }
 
-// inInitTree reports whether a process descends from the first of its namespace of process
-// IDs, which is not the host's.
+// inInitTree reports whether a process is in a PID namespace other than the host's and
+// descends from its first process.
 func (s *Sink) inInitTree(p *procs.Process) bool {
 	const pid = 3 // place in Namespaces
 	in := p.Namespaces[pid]
@@ -321,7 +322,7 @@ func (s *Sink) writeJSON(r record) {
 	s.line(e.Kind, o, r.time)
 }
 
-// unsigned returns a number of 64 bits as the JSON of protocol buffers has it: as a string.
+// unsigned returns a 64-bit number as a string, its form in the JSON of protocol buffers.
 //
 //go:noinline
 func unsigned(n uint64) string { return strconv.FormatUint(n, 10) }
@@ -371,7 +372,7 @@ func fileJSON(vs []value.Value) object {
 	return o
 }
 
-// shownJSON returns an argument as JSON has it: an object with one member.
+// shownJSON returns the JSON of an argument: an object with one member.
 func shownJSON(a *tetragon.Arg, vs []value.Value) object {
 	if len(vs) < a.Fields {
 		return object{{"error_arg", object{{"message", "the event has no such argument"}}}}
@@ -430,11 +431,11 @@ func shownJSON(a *tetragon.Arg, vs []value.Value) object {
 // compatCall is set in the number of a system call that a 32-bit program makes on amd64.
 const compatCall = 1 << 31
 
-// maxData is the size from which on a number is no size of data: it is negative, or what a
-// process passed has no meaning.
+// maxData is the limit above which a number is not the size of data: it is negative, or a
+// meaningless value from the process.
 const maxData = 1 << 40
 
-// bytesJSON returns data of which size bytes existed.
+// bytesJSON returns the JSON of data. The original data had size bytes.
 func bytesJSON(b []byte, size int64) object {
 	text := base64.StdEncoding.EncodeToString(b)
 	if size > int64(len(b)) && size < maxData && len(b) > 0 {

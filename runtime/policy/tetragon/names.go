@@ -62,7 +62,8 @@ func (s *Sink) container(p *procs.Process) string {
 	return id
 }
 
-// buildID returns the build ID of a file in base64, as the API's type bytes is in JSON, or "".
+// buildID returns the build ID of a file in base64, the JSON form of the API's type
+// bytes, or "".
 func buildID(path string) string {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -80,7 +81,7 @@ func buildID(path string) string {
 	return base64.StdEncoding.EncodeToString(b[16:])
 }
 
-// imaHash returns the hash that the kernel's measurements have for a file, or "".
+// imaHash returns the hash of a file in the kernel's measurements, or "".
 func imaHash(path string) string {
 	text, err := os.ReadFile(tetragon.Measurements)
 	if err != nil {

@@ -32,7 +32,7 @@ const (
 	Text                  // a plain line per event
 )
 
-// Sink shows events. Everything else that a script prints, it passes on.
+// Sink shows events, and passes everything else that a script prints to another sink.
 type Sink struct {
 	output.Sink
 	w      *output.Writer
@@ -40,7 +40,7 @@ type Sink struct {
 	format Format
 	procs  *procs.Table
 	node   string
-	refs   map[int32]*procs.Process // processes that have ended, until their ID is used again
+	refs   map[int32]*procs.Process // processes that have ended, until their IDs are reused
 	act    *actor
 	// described has the descriptions of processes in JSON.
 	described map[*procs.Process]json.RawMessage
@@ -58,14 +58,14 @@ func New(w *output.Writer, other output.Sink, t *tetragon.Translation, format Fo
 	return s
 }
 
-// Attached implements output.Sink. The processes that exist are read before the first event
+// Attached implements output.Sink. It reads the existing processes before the first event
 // is shown.
 func (s *Sink) Attached(n int) {
 	s.Sink.Attached(n)
 	s.procs.Seed()
 }
 
-// Map implements output.Sink. The maps of the script are its own affair.
+// Map implements output.Sink. It prints nothing, since the script's maps are not results.
 func (s *Sink) Map(output.Map) {}
 
 // End implements output.Sink. No maps follow.
@@ -101,11 +101,11 @@ func (s *Sink) Value(v value.Value) {
 	s.show(r)
 }
 
-// maxEnded is the maximum number of processes that have ended whose facts are kept.
+// maxEnded is the maximum number of ended processes that are kept.
 const maxEnded = 4096
 
-// keep remembers a process that has ended: events of other processors may still follow, and
-// its children refer to it.
+// keep stores a process that has ended, because events of other CPUs may still follow,
+// and its children refer to it.
 func (s *Sink) keep(p *procs.Process) {
 	if len(s.refs) >= maxEnded {
 		clear(s.refs)
@@ -113,7 +113,8 @@ func (s *Sink) keep(p *procs.Process) {
 	s.refs[p.PID] = p
 }
 
-// process returns the process with an ID that was made at a time, or what is known of it.
+// process returns the process with an ID that was created at a given time. If it is not
+// in the table, the result has only these two values.
 func (s *Sink) process(pid int32, start uint64) *procs.Process {
 	if p := s.procs.Get(pid); p != nil && near(p.Start, start) {
 		if p.Start != start {
@@ -129,11 +130,11 @@ func (s *Sink) process(pid int32, start uint64) *procs.Process {
 	return &procs.Process{PID: pid, Start: start, LoginUID: ^uint32(0)}
 }
 
-// near reports whether two times are the same, of which one may have come from /proc, in
+// near reports whether two times are the same. One of them may come from /proc, which has
 // hundredths of seconds.
 func near(a, b uint64) bool { return a/1e7 == b/1e7 }
 
-// describe completes what is known of a process that was read from /proc.
+// describe completes the description of a process that was read from /proc.
 //
 //go:noinline
 func (s *Sink) describe(p *procs.Process) {
@@ -185,7 +186,7 @@ type record struct {
 	hasResult bool
 }
 
-// record decodes an event. It returns false if v is none.
+// record decodes an event. It returns false if v is not an event.
 func (s *Sink) record(v value.Value) (r record, ok bool) {
 	tuple, _ := v.(value.Tuple)
 	if len(tuple) < 2 {
@@ -262,7 +263,7 @@ func first(vs []value.Value) value.Value {
 	return vs[0]
 }
 
-// functionOf returns the name of the function of a probe, as Tetragon has it.
+// functionOf returns Tetragon's name for the function of a probe.
 func functionOf(probe string) string {
 	name := probe[strings.LastIndexByte(probe, ':')+1:]
 	for _, prefix := range []string{"sys_enter_", "sys_exit_"} {
@@ -280,7 +281,7 @@ func frames(v value.Value) []value.Frame {
 	return nil
 }
 
-// number returns the number that a value is.
+// number returns a value as a number.
 //
 //go:noinline
 func number(v value.Value) int64 {
@@ -288,7 +289,7 @@ func number(v value.Value) int64 {
 	return n
 }
 
-// text returns the text that a value is.
+// text returns a value as text.
 func text(v value.Value) string {
 	switch v := v.(type) {
 	case nil:
@@ -301,7 +302,7 @@ func text(v value.Value) string {
 	return value.Text(v, "")
 }
 
-// data returns the bytes that a value is.
+// data returns a value as bytes.
 //
 //go:noinline
 func data(v value.Value) []byte {
@@ -314,8 +315,8 @@ func data(v value.Value) []byte {
 	return nil
 }
 
-// execID returns the ID of a process's program: the machine, when the process was made, and
-// its number.
+// execID returns the exec ID of a process: the name of the machine, the time when the
+// process was created, and its ID.
 func (s *Sink) execID(p *procs.Process) string {
 	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s:%d:%d", s.node, p.Start, p.PID))
 }

@@ -64,8 +64,8 @@ var flags = []FilterFlag{
 	{Name: "http-url", Value: "REGEX", Doc: "HTTP requests with such a URL, and their responses", parse: httpPattern(func(h *HTTP) string { return h.url() })},
 }
 
-// ends returns a parse function for criteria about the ends of a flow. The function of gets
-// the criterion for one end, whose arguments in the script have the given first letter.
+// ends returns a parse function for criteria about the ends of a flow. It calls of for
+// each end, with the first letter of the end's arguments in the script.
 //
 //go:noinline
 func ends(from, to bool, of func(value string) (match func(e *Endpoint) bool, cond func(end string) string, err error)) func(string) (criterion, error) {
@@ -196,7 +196,7 @@ func direction(value string) (criterion, error) {
 	return criterion{match: func(f *Flow) bool { return f.Direction == d }, cond: map[Direction]string{Ingress: "!$out", Egress: "$out"}[d], needs: atReport}, nil
 }
 
-// equal returns a parse function for a text that only Match compares.
+// equal returns a parse function for a text that only Match compares, not the script.
 func equal(what string, of func(f *Flow) string) func(string) (criterion, error) {
 	return func(value string) (criterion, error) {
 		if value == "" {
@@ -281,8 +281,8 @@ func owner(of func(p *Process) string) func(string) (criterion, error) {
 	}
 }
 
-// sameOwner compares the name of a container or unit with what the user wrote: units also
-// without .service, and containers of pods also without the pod.
+// sameOwner compares the name of a container or unit with the user's text. A unit also
+// matches without .service, and a container of a pod without the pod.
 func sameOwner(name, value string) bool {
 	return name != "" && (name == value || name == value+".service" || strings.HasSuffix(name, "/"+value))
 }
@@ -317,5 +317,5 @@ func httpPattern(of func(h *HTTP) string) func(string) (criterion, error) {
 	}
 }
 
-// trimReason returns the kernel's name of a reason without the part that all have.
+// trimReason returns the kernel's name of a reason without the common prefix.
 func trimReason(name string) string { return strings.TrimPrefix(name, reasonPrefix) }

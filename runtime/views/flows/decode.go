@@ -79,8 +79,8 @@ func number(v value.Value) (uint64, bool) {
 	return 0, false
 }
 
-// decode returns the record in a value that the script prints. boot is when the clock of
-// the script was 0.
+// decode returns the record in a value that the script prints. boot is the time at which
+// the clock of the script was 0.
 func decode(v value.Value, boot time.Time) (*record, error) {
 	t, _ := v.(value.Tuple)
 	r := &reader{values: t}
@@ -140,7 +140,7 @@ func decode(v value.Value, boot time.Time) (*record, error) {
 // of a connection, so the script compares the length of the queue.
 const listenOverflow = "TCP_LISTEN_OVERFLOW"
 
-// notSpecified is the kernel's reason where it has none.
+// notSpecified is the kernel's name for an unknown reason.
 const notSpecified = "NOT_SPECIFIED"
 
 func (r *reader) bytes() []byte {
@@ -163,7 +163,7 @@ func reasonName(v value.Value) string {
 	return ""
 }
 
-// arguments takes over the arguments of the event.
+// arguments reads the arguments of the event.
 func (rec *record) arguments(args value.Record) error {
 	f := &rec.flow
 	for _, a := range args {

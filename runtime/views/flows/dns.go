@@ -17,7 +17,7 @@ type DNS struct {
 	RCode    uint16
 	IPs      []string // addresses in the answer
 	CNames   []string // other names in the answer
-	TTL      uint32   // the least of the addresses; 0 if there are none
+	TTL      uint32   // the least TTL of the addresses; 0 if there are none
 
 	addrs []netip.Addr
 }
@@ -84,11 +84,11 @@ type names struct {
 }
 
 const (
-	maxNamed   = 16384 // addresses that are remembered
-	maxPerAddr = 4     // names of an address
+	maxNamed   = 16384 // maximum number of addresses
+	maxPerAddr = 4     // maximum number of names of an address
 )
 
-// learn remembers the addresses of an answer.
+// learn stores the addresses of an answer.
 func (n *names) learn(m *DNS) {
 	if n.of == nil {
 		n.of = map[netip.Addr][]string{}

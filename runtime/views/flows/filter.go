@@ -21,16 +21,17 @@ type Set struct {
 type criterion struct {
 	// match decides about a flow.
 	match func(f *Flow) bool
-	// cond is the same as a condition of the script, in which args are the arguments of
-	// the event, $out tells the direction, and $owner is the owner of the socket. It is ""
-	// if only match can decide. If loose is set, cond also holds for other flows.
+	// cond is the criterion as a condition of the script, where args has the arguments of
+	// the event, $out the direction, and $owner the owner of the socket. It is "" if only
+	// match can decide. If loose is set, cond is also true for some flows that do not
+	// match.
 	cond  string
 	loose bool
 	// needs is the first stage at which cond can be evaluated.
 	needs stage
 }
 
-// stage is a place in the script, in the order in which they come.
+// stage is a place in the script. Stages are in the order in which they run.
 type stage uint8
 
 const (
@@ -96,7 +97,7 @@ func (x *Filter) conds() (at [atReport + 1][]string) {
 	for _, flag := range x.Deny.flags {
 		cond, needs, loose, ok := anyOf(x.Deny.of[flag])
 		if !ok || loose || needs == atOwner {
-			return at // the kernel must not drop what only match can decide
+			return at // the script must not drop flows that only match can decide
 		}
 		all, last = append(all, cond), max(last, needs)
 	}

@@ -1,11 +1,11 @@
-// Package flows shows connections and datagrams with their processes, and whether the kernel
-// forwards or drops their packets. It writes a script in the tracing language (script.go),
-// runs it with package tracer, decodes its output to flows (decode.go) and prints these in
-// the formats of Hubble (print.go, json.go).
+// Package flows shows connections and datagrams with their processes, and whether the
+// kernel forwards or drops their packets. It writes a script in the tracing language
+// (script.go), runs it with package tracer, decodes its output to flows (decode.go) and
+// prints them in the formats of Hubble (print.go, json.go).
 //
 // A Filter selects flows. Each criterion of it is a row of the table in criteria.go. Most
-// of them become conditions of the script, so that the kernel reports only the flows that
-// can match; all are decided exactly in Match.
+// criteria become conditions of the script, so that the kernel reports only flows that
+// can match. Match then tests all criteria exactly.
 package flows
 
 import (
@@ -39,7 +39,7 @@ const (
 type Flow struct {
 	Time      time.Time
 	Verdict   Verdict
-	Reason    string // why it was dropped, as the kernel names it; "" if it was not, or not known
+	Reason    string // the kernel's name for the reason of a drop; "" if it was not dropped or the reason is not known
 	Place     string // the function of the kernel that dropped it
 	Direction Direction
 	Proto     Proto
@@ -50,7 +50,7 @@ type Flow struct {
 	Packets   uint64 // packets of the flow so far, with this one
 	Bytes     uint64 // their bytes
 	Interface string
-	NetNS     uint64 // the namespace of networks, as the number of its inode; 0: not known
+	NetNS     uint64 // the network namespace, as its inode number; 0: not known
 	DNS       *DNS   // a message of DNS in the packet
 	HTTP      *HTTP  // the beginning of a request or response in the packet
 	Policy    string // the policy that decided, if one did

@@ -45,7 +45,7 @@ func parseHTTP(b []byte) *HTTP {
 		}
 		target, version, ok := strings.Cut(after, " ")
 		if !ok || !strings.HasPrefix(version, "HTTP/1.") {
-			version = "HTTP/1.1" // the line is longer than what is known of it
+			version = "HTTP/1.1" // the line is longer than the known bytes
 		}
 		h := &HTTP{Method: m, Protocol: version}
 		h.Path, h.Query, _ = strings.Cut(target, "?")
@@ -81,7 +81,7 @@ func (h *HTTP) url() string {
 	return "http://" + h.Host + path
 }
 
-// mask hides what may be secret: the query, and the user and password of a URL.
+// mask hides the parts of a URL that may be secret: the query, the user and the password.
 func (h *HTTP) mask() {
 	if h.Query != "" {
 		h.Query = masked
@@ -122,7 +122,7 @@ type client struct {
 // exchange is the requests of a connection that have no response yet, oldest first.
 type exchange struct {
 	open   []request
-	broken bool // requests have been left out, so responses cannot be matched any more
+	broken bool // requests have been left out, so responses can no longer be matched
 }
 
 type request struct {
@@ -138,8 +138,8 @@ const (
 // exchanges are the open requests of all connections.
 type exchanges map[client]*exchange
 
-// of returns the connection of a packet. request tells whether the packet comes from the
-// client.
+// of returns the connection of a packet. request reports whether the packet comes from
+// the client.
 //
 //go:noinline
 func (exchanges) of(f *Flow, request bool) client {
@@ -150,7 +150,7 @@ func (exchanges) of(f *Flow, request bool) client {
 	return client{dst, src, f.Direction == Egress}
 }
 
-// pair gives a response the request that it answers. The responses of a connection come
+// pair adds to a response the request that it answers. The responses on a connection are
 // in the order of its requests.
 func (x exchanges) pair(f *Flow) {
 	if f.HTTP.Status == 0 {
@@ -186,7 +186,7 @@ func (x exchanges) request(f *Flow) {
 	}
 }
 
-// end forgets a connection when a packet ends it.
+// end removes a connection when a packet ends it.
 func (x exchanges) end(f *Flow) {
 	if f.Flags&(FIN|RST) != 0 && f.HTTP == nil {
 		delete(x, x.of(f, true))

@@ -9,9 +9,9 @@ import (
 
 // The JSON is that of Hubble: a message of the type GetFlowsResponse in the form of
 // Protocol Buffers, with the names of its .proto file. 64-bit integers are strings there.
-// Values without a member in Hubble are in flow.extensions, which has any type: here a Struct.
-// The reasons of drops are the kernel's, which Hubble's enum does not have: in the strict form
-// they are in flow.extensions.
+// Values without a member in Hubble are in flow.extensions, which can hold any type; here
+// it is a Struct. The reasons of drops are the kernel's names, which Hubble's enum lacks,
+// so in the strict form they are in flow.extensions.
 
 type jsonLine struct {
 	Flow jsonFlow  `json:"flow"`

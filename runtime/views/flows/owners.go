@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// owners knows the processes of the sockets that are older than the session, and what
-// cgroups belong to.
+// owners has the processes of the sockets that are older than the session, and the
+// containers and units of cgroups.
 type owners struct {
 	socks     map[uint64]Process
 	listeners map[listener]Process
@@ -29,8 +29,9 @@ func newOwners() *owners {
 	return o
 }
 
-// add records the owner of a socket. ns is 0 if it does not listen. If several processes
-// have the socket, it is the one with the lowest ID, which has mostly made it.
+// add records the owner of a socket. ns is 0 if the socket does not listen. If several
+// processes have the socket, the owner is the one with the lowest ID, which usually
+// created it.
 func (o *owners) add(sock, ns uint64, port uint16, p Process) {
 	if old, ok := o.socks[sock]; ok && old.PID <= p.PID {
 		return
@@ -62,7 +63,7 @@ func (o *owners) complete(rec *record) {
 	end.Local.Container, end.Local.Unit = names.Container, names.Unit
 }
 
-// maxCgroups is how many cgroups are remembered.
+// maxCgroups is the maximum number of cgroups whose names are cached.
 const maxCgroups = 16384
 
 // of returns the names for a cgroup.

@@ -73,7 +73,7 @@ func (opt Style) host(f *Flow, e *Endpoint) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(e.Port)))
 }
 
-// identity returns who an end of a flow is.
+// identity returns the owner of an end of a flow as text.
 func (e *Endpoint) identity() string {
 	p := e.Local
 	if p == nil {
@@ -89,7 +89,7 @@ func (e *Endpoint) identity() string {
 	return who
 }
 
-// printable returns a text without the bytes that would change the terminal.
+// printable returns a text without bytes that would control the terminal.
 func printable(s string) string {
 	if q := strconv.QuoteToASCII(s); len(q) != len(s)+2 {
 		return strings.Trim(q, `"`)
@@ -178,7 +178,7 @@ func (p *tab) Flow(f *Flow) error {
 	if p.widths != nil {
 		return p.row(row)
 	}
-	// Addresses of IPv6 and reasons of drops fit without moving what is right of them.
+	// The columns are wide enough for IPv6 addresses and reasons of drops.
 	p.widths = []int{len(row[0]), 42, 42, 22, len(Forwarded), 0}
 	return errors.Join(p.row(head), p.row(row))
 }

@@ -14,7 +14,8 @@ const (
 	maxListeners = 4096
 )
 
-// firstBytes is how many bytes of a packet's data a message of DNS or HTTP is parsed from.
+// firstBytes is the number of bytes of a packet's data from which a DNS or HTTP message
+// is parsed.
 const firstBytes = 512
 
 // The first value of the script's output, which determines the others.
@@ -103,9 +104,9 @@ const ownerOf = `  let $owner = ((uint32)0, "               ", (uint64)0);
   }
 `
 
-// sums adds the packet to its flow, which $flow is the key of. $back is that of the flow in
-// the other direction. Then $tell is set if the packet has to be reported: it is the first,
-// has new flags or begins or ends a connection, or the last report is old.
+// sums adds the packet to its flow, whose key is $flow. $back is the key of the flow in
+// the other direction. It sets $tell if the packet has to be reported: it is the first of
+// its flow, has new flags, begins or ends a connection, or the last report is old.
 const sums = `  let $begins = (args.tcpflags & 0x12) == 2;
   if ($begins && (@seen[$flow] & 0x15) != 0) {
     // The ports are used again.
@@ -122,14 +123,15 @@ const sums = `  let $begins = (args.tcpflags & 0x12) == 2;
   let $tell = $begins || (args.tcpflags & 5) != 0 || ($old & $new & ~0x38) != ($new & ~0x38) || @told[$flow] + %d < $now;
 `
 
-// packetRecord is a record of the packet, as far as all events have it, without its end.
+// packetRecord is the start of a record of the packet, with the members that all events
+// have.
 const packetRecord = "(proto=args.proto, saddr=args.saddr, sport=args.sport, daddr=args.daddr, dport=args.dport, tcpflags=args.tcpflags, len=args.len, sock=(uint64)args.sock"
 
 // again is the time in nanoseconds after which a flow with packets is reported again.
 const again = 5_000_000_000
 
-// Script returns the script for a filter. reasons tells whether the kernel has reasons for
-// dropping packets.
+// Script returns the script for a filter. reasons reports whether the kernel gives
+// reasons for dropping packets.
 func Script(x *Filter, reasons bool) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, scriptHead, firstBytes, maxSockets, maxListeners, maxFlows)

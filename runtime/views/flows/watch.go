@@ -21,13 +21,14 @@ type Options struct {
 	Unmask bool
 	// Stderr receives messages; nil discards them.
 	Stderr io.Writer
-	// Attached is called when flows are seen from now on. It may be nil.
+	// Attached is called when all probes are attached. It may be nil.
 	Attached func()
 	Kernel   *kernel.Kernel
 }
 
-// hold is how long a flow is held before it is reported: if the kernel drops the packet
-// after a socket has sent it or before one gets it, only that is reported.
+// hold is the time for which a flow is held before it is reported. If the kernel drops
+// the packet after a socket has sent it, or before a socket gets it, only the drop is
+// reported.
 const hold = 100 * time.Millisecond
 
 // Watch runs until ctx is done, or until on returns false for a flow. It calls on from one
@@ -86,7 +87,7 @@ type watcher struct {
 	open   exchanges
 	owners *owners
 	held   []*heldRecord
-	latest time.Time // of the packets handled
+	latest time.Time // time of the last packet handled
 	// handled counts records.
 	handled int
 }
@@ -97,7 +98,7 @@ type heldRecord struct {
 	until time.Time
 }
 
-// bootTime sets when the clock of the script was 0.
+// bootTime sets the time at which the clock of the script was 0.
 func (w *watcher) bootTime() error {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
@@ -107,8 +108,8 @@ func (w *watcher) bootTime() error {
 	return nil
 }
 
-// seedScript lists the sockets that exist: address, namespace and port if it listens, else
-// 0, and the owner.
+// seedScript lists the existing sockets: the address, the namespace and port (0 if the
+// socket does not listen), and the owner.
 const seedScript = `iter:task_file {
   if ((ctx.file.f_inode.i_mode & 0170000) == 0140000) {
     let $sk = ((struct socket*)ctx.file.private_data).sk;
@@ -165,7 +166,7 @@ func (w *watcher) serve(ctx context.Context, session *tracer.Session) {
 	}
 }
 
-// drain waits until the script has nothing more to report, but not long.
+// drain waits for a short time until the script has nothing more to report.
 func (w *watcher) drain() {
 	const most, quiet = 500 * time.Millisecond, 50 * time.Millisecond
 	for end := time.Now().Add(most); time.Now().Before(end); {
@@ -232,9 +233,9 @@ func (w *watcher) record(rec *record) {
 	w.held = append(w.held, &heldRecord{rec, time.Now().Add(hold)})
 }
 
-// withdraw removes a packet that was forwarded, because the kernel has dropped it then. If
-// the kernel gives no reason for dropping a packet that a socket has received, it may only
-// be done with it.
+// withdraw removes a forwarded packet that the kernel has dropped afterwards. If the
+// kernel gives no reason for dropping a packet that a socket has received, it may have
+// just finished processing it.
 func (w *watcher) withdraw(f *Flow) {
 	if f.Direction == Ingress && (f.Reason == "" || f.Reason == notSpecified) {
 		return
@@ -255,9 +256,9 @@ func (w *watcher) withdraw(f *Flow) {
 	}
 }
 
-// flush reports the flows whose time has come; all if now is zero. If records are pending, as
-// on a busy machine, the next one may be that a packet was dropped: only packets that are
-// older than the latest one by hold are reported then.
+// flush reports the flows that have been held long enough, or all if now is zero. If
+// records are pending, as on a busy machine, one of them may report a drop. Then flush
+// reports only packets that are older than the latest packet by hold.
 func (w *watcher) flush(now time.Time, pending bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

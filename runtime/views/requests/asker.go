@@ -8,17 +8,18 @@ import (
 // asker follows what a client sends on a connection. The pieces are those that the kernel kept
 // until an answer started, and those that came after that.
 type asker struct {
-	who  *piece   // tells about the connection
+	who  *piece   // describes the connection
 	last *Request // the request that came last
-	open bool     // last goes on
-	lost bool     // there were others, of which nothing is known
+	open bool     // more of last follows
+	lost bool     // there were other requests, of which nothing is known
 	// head has the first bytes of last, or of a request that is not recognised yet, if they have
 	// to be split together with what follows.
 	head  []byte
 	start time.Time // of head
 }
 
-// maxHead is how many bytes of a request are kept until it can be split.
+// maxHead is the maximum number of bytes of a request that are kept until it can be
+// split.
 const maxHead = 64 << 10
 
 // maxStart is the maximum number of bytes at the end of a piece that may be the beginning of a
@@ -69,8 +70,8 @@ func (t *tracker) asks(c *conn, data []byte, n uint64, start time.Time) bool {
 	return true
 }
 
-// tail handles what is left when size bytes, of which the first ones are known, have been split
-// into requests of used bytes.
+// tail handles the rest of size bytes after the requests in the first used bytes have
+// been split off. data has the first of the bytes.
 func (t *tracker) tail(a *asker, known []byte, size, used uint64) {
 	from := used
 	if a.open && a.last.cut {
@@ -109,7 +110,7 @@ func (a *asker) body(w *window) {
 	r.ReqBytes += before - w.n
 }
 
-// update sets what is known of a request when more of it has come.
+// update changes a request when more of it has arrived.
 func (r *Request) update(q *Request) {
 	r.Op, r.Target, r.Host, r.Asked, r.route, r.empty = q.Op, q.Target, q.Host, q.Asked, q.route, q.empty
 	r.ReqBytes, r.size, r.cut, r.left, r.chunks = q.ReqBytes, q.size, q.cut, q.left, q.chunks

@@ -58,7 +58,7 @@ type conn struct {
 	current *Request   // whose answer is being read
 	last    time.Time  // of the last piece
 	now     time.Time  // of the piece being read
-	ignore  bool       // what is read belongs to no request
+	ignore  bool       // the bytes being read belong to no request
 	gap     bool       // the last piece had more bytes than are known
 	unsure  bool       // it is not known which answers belong to which requests
 	next    uint32     // the position after the last piece
@@ -66,7 +66,8 @@ type conn struct {
 	old     *list.Element
 }
 
-// address returns what the key of a local socket's connection has of its address.
+// address returns the part of the socket's address that is in the key of a local socket's
+// connection.
 func (c *conn) address() uint64 { return c.key & (1<<40 - 1) }
 
 // tracker follows connections. It passes each request to done when its answer is complete.
@@ -125,7 +126,7 @@ func (t *tracker) piece(p *piece) {
 	}
 }
 
-// turn handles the requests that have come before the answer that starts with p.
+// turn handles the requests that were received before the answer that starts with p.
 func (t *tracker) turn(p *piece) {
 	c := t.conns[p.conn]
 	if c == nil {
@@ -136,7 +137,7 @@ func (t *tracker) turn(p *piece) {
 		}
 		c = &conn{key: p.conn, local: !p.tls && !p.peer.IsValid()}
 		if old := t.local[c.address()]; c.local && old != nil {
-			t.finish(old, old.last) // its end is not seen, but this socket has its place
+			t.finish(old, old.last) // the end of the old socket is not seen, but this socket has its address
 		}
 		c.old = t.order.PushFront(c)
 		t.conns[p.conn] = c
@@ -156,12 +157,12 @@ func (t *tracker) turn(p *piece) {
 		c.reader = t.proto.reader(t.opt)
 	}
 	if last := c.asker.last; last != nil && last.Whole {
-		c.asker = asker{} // what goes on when the answer has ended is another request
+		c.asker = asker{} // data that continues after the end of the answer is another request
 	}
 	c.asker.who = p
 	c.ignore = !t.asks(c, p.request, p.reqBytes, start)
 	if !c.ignore && c.current == nil && len(c.pending) == 0 && !c.unsure && c.asker.head != nil {
-		// It has an answer, although it is no request so far.
+		// There is an answer, although the bytes so far are not a request.
 		t.counts.Garbage++
 		c.ignore, c.asker = true, asker{}
 	}
@@ -170,8 +171,8 @@ func (t *tracker) turn(p *piece) {
 	}
 }
 
-// giveUpAll gives the requests up that wait for their answers, as it is not known which answers
-// are theirs, and those that follow until the connection has been quiet.
+// giveUpAll gives up the requests that wait for answers, because their answers cannot be
+// identified. Requests that follow are also given up until the connection has been quiet.
 func (t *tracker) giveUpAll(c *conn) {
 	t.counts.Unclear += uint64(len(c.pending))
 	if c.current != nil {
@@ -181,7 +182,7 @@ func (t *tracker) giveUpAll(c *conn) {
 	c.asker = asker{who: c.asker.who}
 }
 
-// describe sets what a piece tells about a request.
+// describe sets the members of a request that a piece contains.
 func (p *piece) describe(r *Request) {
 	r.Server, r.TLS = p.server, p.tls
 	r.PID, r.Comm, r.Container, r.Unit, r.Local, r.Peer = p.pid, p.comm, p.container, p.unit, p.local, p.peer
@@ -196,8 +197,8 @@ func (t *tracker) read(c *conn, p *piece) {
 		return
 	}
 	if gap := p.pos - c.next; p.pos != 0 && c.next != 0 && gap != 0 && gap < 1<<31 && c.current != nil {
-		// Bytes that no system call that is watched has passed, or whose record was lost.
-		// Between two answers there may be one that announces the next.
+		// The missing bytes were passed by a system call that is not watched, or their
+		// record was lost. Between two answers, they may be an interim answer.
 		c.reader.read(nil, uint64(gap), t)
 	}
 	if p.pos != 0 {
@@ -247,7 +248,8 @@ func (t *tracker) deliver(r *Request) {
 	}
 }
 
-// finish handles the end of a connection: requests that have no answer get none.
+// finish handles the end of a connection: it completes requests that have no answer
+// without one.
 func (t *tracker) finish(c *conn, at time.Time) {
 	t.c, c.now = c, at
 	if len(c.pending) > 0 && c.reader.lost() && (c.current != nil || c.gap) {

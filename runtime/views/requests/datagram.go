@@ -6,17 +6,17 @@ import (
 )
 
 const (
-	// answerTime is how long a request in a datagram waits for its answer until it is shown
-	// without one. Clients ask again sooner.
+	// answerTime is the time after which a datagram request is shown without an answer.
+	// Clients repeat a request sooner.
 	answerTime = 10 * time.Second
-	// lateTime is how long answers that come later are recognised.
+	// lateTime is the time for which later answers are still recognised.
 	lateTime = 60 * time.Second
 )
 
 // datagrams are the requests in datagrams that wait for their answers.
 type datagrams map[datagram]*waiting
 
-// datagram tells a request from others: the socket, the number in the message, and the other
+// datagram identifies a request: the socket, the number in the message, and the other
 // side.
 type datagram struct {
 	conn uint64
@@ -36,22 +36,22 @@ func (p *piece) datagram() datagram {
 	return d
 }
 
-// ask handles a request in a datagram. One with the same number has been given up by the
-// client.
+// ask handles a request in a datagram. If a request with the same number waits, the
+// client has given it up.
 func (t *tracker) ask(p *piece) {
 	key := p.datagram()
 	old := t.asked[key]
 	if old != nil {
 		t.giveUp(old, p.at)
 	} else if len(t.asked) >= maxConns {
-		t.counts.Forgotten++ // it is shown if the answer comes
+		t.counts.Forgotten++ // the request is shown if the answer arrives
 		return
 	}
 	t.asked[key] = &waiting{piece: p}
 }
 
-// answered reports whether an answer is to be shown with its request: that is not so if the
-// request has been shown.
+// answered reports whether an answer has to be shown with its request. It is false if the
+// request has been shown already.
 func (t *tracker) answered(p *piece) bool {
 	w := t.asked[p.datagram()]
 	delete(t.asked, p.datagram())

@@ -64,7 +64,8 @@ func (o *Options) body(r *Request, data []byte) {
 	}
 }
 
-// httpRequest parses the header of a request, or its beginning. It returns nil if that is none.
+// httpRequest parses the header of a request, or its beginning. It returns nil if the
+// bytes are not a request.
 func httpRequest(head []byte, o *Options) *Request {
 	line, rest, _ := strings.Cut(string(head), "\r\n")
 	method, after, ok := strings.Cut(line, " ")
@@ -100,7 +101,8 @@ func isMethod(s string) bool {
 	return len(s) >= 3 && len(s) <= 16
 }
 
-// eachHeader calls f with the headers in the lines of a header. The last one may be cut.
+// eachHeader calls f with each field in the lines of a header. The last field may be cut
+// off.
 func eachHeader(lines string, f func(name, value string)) {
 	for lines != "" {
 		var line string
@@ -164,8 +166,8 @@ const (
 	inHeader  httpState = iota
 	inBody              // of a known length
 	inChunks            //
-	untilEnd            // until the connection ends, or the end cannot be told
-	noAnswers           // what is read is not HTTP
+	untilEnd            // until the connection ends, or the end cannot be determined
+	noAnswers           // the bytes are not HTTP
 )
 
 func (h *httpReader) lost() bool { return h.state == untilEnd || h.state == noAnswers }
@@ -208,7 +210,7 @@ func (h *httpReader) ended(to answers) {
 func (h *httpReader) header(w *window, to answers) {
 	found, _ := h.head.until(w, "\r\n\r\n")
 	if !found && w.n == 0 {
-		return // more of it comes
+		return // more of the header follows
 	}
 	head := h.head.buf
 	line, rest, _ := strings.Cut(string(head), "\r\n")
@@ -264,8 +266,8 @@ type chunks struct {
 	last bool   // the last chunk has been read: trailers follow
 }
 
-// read reads from w. done is set at the end of the body. ok is false if the bytes are no
-// chunks, or the next size is in bytes that are not known.
+// read reads from w. done is set at the end of the body. ok is false if the bytes are not
+// chunks, or if the size of the next chunk is in unknown bytes.
 func (c *chunks) read(w *window) (done, ok bool) {
 	for w.n > 0 {
 		if c.left > 0 {

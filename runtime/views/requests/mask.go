@@ -22,8 +22,8 @@ func maskTarget(s string) string {
 	return s
 }
 
-// routeOf returns a path with * for the parts that are numbers or IDs, without its query, so
-// that requests for things of one kind have the same route.
+// routeOf returns a path without its query and with * for numbers and IDs, so that
+// requests for objects of the same kind have the same route.
 func routeOf(target string) string {
 	path, _, _ := strings.Cut(target, "?")
 	parts := strings.Split(path, "/")

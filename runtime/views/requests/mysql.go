@@ -58,7 +58,7 @@ func splitMySQL(data []byte, size uint64, o *Options) []*Request {
 		}
 		r.size, r.left = before-w.n, left
 		if uint64(len(body))+5 >= r.size {
-			r.cut, r.left = left > 0, 0 // the rest of the query is to be shown
+			r.cut, r.left = left > 0, 0 // the rest of the query has to be shown
 		}
 		list = append(list, r)
 	}
@@ -85,7 +85,7 @@ const (
 	mysqlLost
 )
 
-// mysqlBytes is how many bytes of a packet are looked at, with its header.
+// mysqlBytes is the number of bytes of a packet that are examined, with its header.
 const mysqlBytes = 4 + 32
 
 func (m *mysqlReader) lost() bool { return m.state == mysqlLost }
@@ -132,7 +132,7 @@ func (m *mysqlReader) packet(to answers) {
 	}
 	if m.state == mysqlFirst && m.req == nil {
 		if m.req = to.begin(); m.req == nil {
-			m.req = &Request{} // it is not known
+			m.req = &Request{} // the packet is not known
 		}
 		m.rows = 0
 		to.count(4)
@@ -189,7 +189,7 @@ func (m *mysqlReader) ended(to answers) {
 	}
 }
 
-// result handles the end of a result, after which others of the same answer may come.
+// result handles the end of a result. Other results of the same answer may follow.
 func (m *mysqlReader) result(more bool, to answers) {
 	m.state = mysqlFirst
 	if !more {

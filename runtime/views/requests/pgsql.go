@@ -69,7 +69,7 @@ func splitPgsql(data []byte, size uint64, o *Options) []*Request {
 		}
 	}
 	if op != "" && len(w.data) < 5 {
-		// The rest comes later, or is among the bytes that are not known.
+		// The rest follows later, or is among the unknown bytes.
 		w.skip(w.n)
 		add()
 		list[len(list)-1].cut = true
@@ -85,7 +85,7 @@ func cString(b []byte) string {
 	return string(s)
 }
 
-// maxField is how many bytes of a message are looked at.
+// maxField is the number of bytes of a message that are examined.
 const maxField = 1024
 
 // pgsqlReader reads the answers of PostgreSQL, each of which ends with ReadyForQuery.

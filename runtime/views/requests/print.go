@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// printer prints requests, each as it comes or all together at the end.
+// printer prints requests, each at once or all together at the end.
 type printer interface {
 	request(r *Request)
 	end()
@@ -100,7 +100,8 @@ func side(r *Request) string {
 	return "client"
 }
 
-// duration returns a time in the unit in which it has one to three digits before the point.
+// duration returns a time in a unit that gives one to three digits before the decimal
+// point.
 func duration(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
@@ -167,7 +168,7 @@ type object struct{ b []byte }
 func (o *object) add(name string, v any) {
 	data, err := json.Marshal(v)
 	if err != nil {
-		data = []byte("null") // only values without a form in JSON fail, and there are none
+		data = []byte("null") // only values without a JSON form fail, and there are none
 	}
 	if len(o.b) > 0 {
 		o.b = append(o.b, ", "...)

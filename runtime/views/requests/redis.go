@@ -101,11 +101,11 @@ func redisCommand(words []string, o *Options) *Request {
 type redisReader struct {
 	line text
 	left uint64   // bytes of a string and the line end after it
-	open []uint64 // numbers of elements that are still to come, of arrays in arrays
-	off  bool     // the bytes are no answers, or some are not known
+	open []uint64 // numbers of elements that are still to come, for nested arrays
+	off  bool     // the bytes are not answers, or some are unknown
 }
 
-// maxNested is the maximum number of arrays in arrays.
+// maxNested is the maximum depth of nested arrays.
 const maxNested = 64
 
 func (r *redisReader) lost() bool { return r.off }
@@ -185,7 +185,7 @@ func (r *redisReader) value(line []byte, to answers) {
 	r.element(to)
 }
 
-// element handles the end of a value, which may be the last one of an array.
+// element handles the end of a value, which may be the last element of an array.
 func (r *redisReader) element(to answers) {
 	for len(r.open) > 0 {
 		last := len(r.open) - 1

@@ -22,10 +22,11 @@ type Request struct {
 	// Op is the operation, such as GET, and Target its object: a path, a query, a key or a
 	// name. Protocol.Keys has the protocol's own names for them. Host is set for HTTP.
 	Op, Target, Host string
-	// Asked are values that the user asks for by name: headers, and the body.
+	// Asked are values that the user requested: headers by name, and the body.
 	Asked []Field
 
-	// Status is that of the answer, as the protocol writes it, or "" if none came.
+	// Status is the status of the answer in the form of the protocol, or "" if there is
+	// no answer.
 	Status string
 	Failed bool // whether the status is an error
 	Rows   int  // of the result, or -1
@@ -39,8 +40,9 @@ type Request struct {
 
 	route string // see route
 	size  uint64 // bytes of the request among those that were split
-	// How it goes on after these: cut is set if it has to be split again together with what
-	// follows, left is the number of bytes that follow, and chunks reads them.
+	// These members describe the rest of the request. cut is set if it has to be split
+	// again together with the bytes that follow. left is the number of bytes that follow,
+	// and chunks reads a chunked body.
 	cut    bool
 	left   uint64
 	chunks *chunks
@@ -60,8 +62,9 @@ type Protocol struct {
 	Event      string // the event of the provider
 	Datagrams  bool   // requests are single datagrams
 
-	// split returns the requests in the first bytes of what a client sends before the answer
-	// starts, which has size bytes in all. It returns none if the bytes are none.
+	// split returns the requests in size bytes that a client sent before the answer
+	// starts. data has the first of the bytes. It returns none if the bytes are not
+	// requests.
 	split func(data []byte, size uint64, o *Options) []*Request
 	// reader returns a reader for the answers on one connection.
 	reader func(o *Options) reader
@@ -69,8 +72,8 @@ type Protocol struct {
 
 // reader reads the answers on one connection, in order.
 type reader interface {
-	// read reads n bytes, of which the first ones are data. It calls begin at the start of an
-	// answer, with its status, for the request that it is for, and end at its end.
+	// read reads n bytes, of which data has the first. It calls begin at the start of an
+	// answer with its status, and end at its end.
 	read(data []byte, n uint64, to answers)
 	// lost reports whether the reader cannot tell where the answer ends.
 	lost() bool
@@ -78,7 +81,7 @@ type reader interface {
 
 // answers receives the answers that a reader has read.
 type answers interface {
-	// begin starts an answer and returns its request, or nil if that is not known.
+	// begin starts an answer and returns its request, or nil if the request is not known.
 	begin() *Request
 	// count adds n bytes to the answer.
 	count(n uint64)
@@ -117,9 +120,9 @@ type Options struct {
 type Counts struct {
 	Requests  uint64
 	Unasked   uint64 // answers to requests that were not seen
-	Garbage   uint64 // pieces that look like requests and are none
+	Garbage   uint64 // pieces that look like requests but are not
 	Forgotten uint64 // connections given up because there were too many
-	Unclear   uint64 // requests of which it is not known which answers are theirs
+	Unclear   uint64 // requests whose answers could not be identified
 	Late      uint64 // answers to requests that were shown without one
 	HTTP2     uint64 // sides of connections with HTTP/2, which is not decoded
 }

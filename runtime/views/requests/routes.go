@@ -12,11 +12,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// maxRoutes is the maximum number of routes that are kept apart. Requests of others are
+// maxRoutes is the maximum number of separate routes. Requests of other routes are
 // counted together.
 const maxRoutes = 4096
 
-// otherRoutes is the name of the routes that are not kept apart.
+// otherRoutes is the name for all other routes.
 const otherRoutes = "(other routes)"
 
 // routes sums up requests by route, and prints the sums at the end.

@@ -22,8 +22,8 @@ type Sink struct {
 	opt     *Options
 	tracker *tracker
 	printer printer
-	boot    time.Time // when the clock of the events was 0
-	wrong   int       // records that have not the right form
+	boot    time.Time // the time at which the clock of the events was 0
+	wrong   int       // records with a wrong form
 	stop    chan struct{}
 }
 
@@ -50,7 +50,7 @@ func bootTime() time.Time {
 	return time.Now().Add(-time.Duration(ts.Nano()))
 }
 
-// watch completes answers whose end cannot be told.
+// watch completes answers whose end cannot be determined.
 func (s *Sink) watch() {
 	tick := time.NewTicker(quietTime / 3)
 	defer tick.Stop()

@@ -8,10 +8,10 @@ type window struct {
 	n    uint64
 }
 
-// cut reports whether the next byte is not known.
+// cut reports whether the next byte is unknown.
 func (w *window) cut() bool { return len(w.data) == 0 && w.n > 0 }
 
-// skip passes over up to k bytes and returns their number.
+// skip skips up to k bytes and returns their number.
 //
 //go:noinline
 func (w *window) skip(k uint64) uint64 {
