@@ -15,9 +15,9 @@ import (
 )
 
 // anywhere is the start of a target that stands for the files of all processes, in all
-// mount namespaces, including those that a process maps later: ** is every file, **/NAME
-// those whose names match a pattern. The files are looked for when the session runs, so
-// the program cannot depend on them.
+// mount namespaces, including files that a process maps later. ** is every file, **/NAME
+// every file whose name matches a pattern. gotrace searches for the files while the
+// session runs, so the program cannot depend on them.
 const anywhere = "**"
 
 // anywhereName returns the pattern of file names in such a target.
@@ -30,8 +30,8 @@ func anywhereName(target string) (pattern string, ok bool) {
 	return strings.CutPrefix(target, anywhere+"/")
 }
 
-// checkAnywhere completes a point for files that are not known yet. It reports what such a point
-// cannot have.
+// checkAnywhere completes a point for files that are not known yet. It returns an error
+// if the point has parts that need a known file.
 func checkAnywhere(p *Point, err error) (*Point, error) {
 	if err != nil {
 		return p, err
@@ -47,7 +47,7 @@ func checkAnywhere(p *Point, err error) (*Point, error) {
 	return p, nil
 }
 
-// goName reports whether a function has a name of Go: with the path of a package.
+// goName reports whether the name of a function is a Go name, with the path of a package.
 func goName(name string) bool {
 	_, last, ok := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], ".")
 	if !ok || last == "" {
@@ -95,7 +95,7 @@ func anywhereContext(e *Env, p *Point, ret bool) (*Context, error) {
 	return c, nil
 }
 
-// multi completes l for a point that may be attached with others.
+// multi completes l for a point that may be attached together with others.
 func (l *Load) multi(p *Point) {
 	if p.Multi {
 		l.AttachType = ebpf.AttachTraceUprobeMulti
@@ -104,13 +104,13 @@ func (l *Load) multi(p *Point) {
 	l.BareShape = l.Shape
 }
 
-// AnywhereIn reports whether an anywhere point is looked for in files with a name.
+// AnywhereIn reports whether an anywhere point may be in files with a given name.
 func AnywhereIn(p *object.Point, name string) bool {
 	pattern, ok := anywhereName(p.Target)
 	return ok && Match(pattern, filepath.Base(name))
 }
 
-// NamesFile reports whether an anywhere point is looked for in some files only.
+// NamesFile reports whether an anywhere point is limited to files with certain names.
 func NamesFile(p *object.Point) bool {
 	pattern, ok := anywhereName(p.Target)
 	return ok && pattern != "*"
@@ -126,7 +126,8 @@ func (f *CodeFile) Alike(p *object.Point) string {
 }
 
 // Find returns the places of an anywhere point in a file. There are none if the file has
-// another name or no such function. The error says why a function cannot be traced.
+// another name or no such function. If a function cannot be traced, the error gives the
+// reason.
 func (f *CodeFile) Find(p *object.Point) ([]*object.Point, error) {
 	if !AnywhereIn(p, f.Name) || !f.x.Mentions(p.Func) {
 		return nil, nil
@@ -160,7 +161,7 @@ func (f *CodeFile) Find(p *object.Point) ([]*object.Point, error) {
 	return out, failed
 }
 
-// addresses returns where a probe on s has to be.
+// addresses returns the addresses at which to probe s.
 func (f *CodeFile) addresses(p *object.Point, s binary.Symbol) ([]uint64, error) {
 	if f.x.IsGo(s) && f.x.ABI(s) != binary.ABIGo {
 		return nil, usage("%s of %s takes its arguments from the stack: the program was built with a release before Go 1.17", p.Func, f.Name)
@@ -175,8 +176,8 @@ func (f *CodeFile) addresses(p *object.Point, s binary.Symbol) ([]uint64, error)
 	return r.At, err
 }
 
-// StandardFiles returns the files outside of processes that an anywhere point is likely to
-// be in soon: libraries and programs with that name in the usual directories.
+// StandardFiles returns files that processes are likely to map soon and that may have an
+// anywhere point: libraries and programs with matching names in the usual directories.
 func StandardFiles(p *object.Point) []string {
 	pattern, ok := anywhereName(p.Target)
 	if !ok || pattern == "*" {

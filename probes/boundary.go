@@ -68,8 +68,8 @@ func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string
 	return ""
 }
 
-// doubtIndirect returns a warning about a function whose implementation may be outside
-// of its file.
+// doubtIndirect returns a warning about an indirect function whose implementation may be
+// outside of its file.
 func doubtIndirect(e *Env, p *Point) string {
 	return wholeFunction(e, p, func(path string, x *binary.File) string {
 		for _, s := range x.Named(p.Func) {
@@ -81,8 +81,8 @@ func doubtIndirect(e *Env, p *Point) string {
 	})
 }
 
-// wholeFunction calls f for the files of a point at the start of functions, until it
-// returns a text, and returns that. It returns "" for other points.
+// wholeFunction calls f for the files of a point at the start of functions until f
+// returns a text other than "", and returns that text. For other points it returns "".
 func wholeFunction(e *Env, p *Point, f func(path string, x *binary.File) string) string {
 	if p.Func == "" || p.Offset != 0 || p.Mode != "" || p.Anywhere {
 		return ""

@@ -16,7 +16,8 @@ func userCall(p *Point) (key, name string, returns bool) {
 	return "user:" + p.File + ":" + p.Func, p.Func, p.Kind.OnReturn
 }
 
-// syscallCall is the Call of tracepoints: those of system calls are at calls or returns.
+// syscallCall is the Call of tracepoints. Tracepoints of system calls are at calls or
+// returns.
 func syscallCall(p *Point) (key, name string, returns bool) {
 	side, name, ok := sideOf(p.Func)
 	if !ok || p.Target != "syscalls" {

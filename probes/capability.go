@@ -54,8 +54,8 @@ func noPermission(kind string, caps []Capability) string {
 	return "operation not permitted, even for root (lockdown, a container with fewer rights, or a kernel built without it)"
 }
 
-// paranoid returns the reason why a process with CAP_PERFMON may not open events of perf, or
-// "". Distributions such as Debian extend the kernel by this restriction.
+// paranoid returns the reason why a process with CAP_PERFMON may not open perf events, or
+// "". Distributions such as Debian add this restriction to the kernel.
 func paranoid() string {
 	text, err := os.ReadFile("/proc/sys/kernel/perf_event_paranoid")
 	if err != nil || len(lacking(capsAdmin)) == 0 {
@@ -67,8 +67,8 @@ func paranoid() string {
 	return "permission denied: this needs CAP_SYS_ADMIN, since kernel.perf_event_paranoid is 3 or more"
 }
 
-// lacking returns the capabilities that this process does not have, of those that a kind
-// with the given ones needs.
+// lacking returns the capabilities that a kind with the given ones needs but this process
+// does not have.
 func lacking(caps []Capability) (list []Capability) {
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {

@@ -15,7 +15,7 @@ import (
 type sockAddrHook struct {
 	name   string
 	attach ebpf.AttachType
-	// tells is set if the only result that the kernel accepts permits the call.
+	// tells is set if the kernel accepts only the result that permits the call.
 	tells bool
 }
 

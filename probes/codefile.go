@@ -12,7 +12,7 @@ import (
 // CodeFile is a file with code that a process has mapped.
 type CodeFile struct {
 	Name string // in the process
-	Path string // by which it can be opened until Close, though the process may have ended
+	Path string // path by which the file can be opened until Close, even if the process has ended
 	x    *binary.File
 	open *os.File
 }
@@ -23,12 +23,12 @@ func (f *CodeFile) Close() {
 	f.open.Close()
 }
 
-// CodeFiles opens each of the files that processes have mapped once. A file is the same if
-// it has the same inode, so that the kernel has one probe for all who map it.
+// CodeFiles opens each file that processes have mapped once. Files with the same inode
+// are the same file, because the kernel has one probe for all processes that map it.
 type CodeFiles struct {
 	seen map[codeID]bool
 	like map[codeCopy]overlays
-	left map[codeID]bool // there was no room for them
+	left map[codeID]bool // number of files that exceeded the limit
 }
 
 // maxCodeFiles limits the number of files that are opened.
@@ -40,15 +40,15 @@ type codeID struct {
 	codeCopy
 }
 
-// codeCopy identifies a file wherever its file system is mounted. Overlays show files of
-// the layers below with the inode of these but with another device.
+// codeCopy identifies a file in all mounts of its file system. Overlays show files of
+// their layers with the same inode but another device.
 type codeCopy struct {
 	inode        uint64
 	size         int64
 	mtime, ctime int64 // ns since the epoch
 }
 
-// overlays tells whether a file with the same codeCopy was seen on an overlay, and on
+// overlays records whether a file with the same codeCopy was seen on an overlay, and on
 // another file system.
 type overlays struct{ on, off bool }
 
@@ -62,7 +62,7 @@ func (c *CodeFiles) Open(name string, paths ...string) *CodeFile {
 		} else if c.has(id, over) {
 			return nil
 		}
-		file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // it may have become a pipe
+		file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // the path may now be a pipe
 		if err != nil {
 			continue
 		}
@@ -89,8 +89,8 @@ func (c *CodeFiles) Mark(path string) {
 	}
 }
 
-// Len returns the number of files that have been opened or marked. Left returns the number
-// of those that there was no room for.
+// Len returns the number of files that have been opened or marked. Left returns the
+// number of files that exceeded the limit.
 func (c *CodeFiles) Len() int  { return len(c.seen) }
 func (c *CodeFiles) Left() int { return len(c.left) }
 
@@ -100,7 +100,7 @@ func (c *CodeFiles) has(id codeID, over bool) bool {
 	return c.seen[id] || like.on || over && like.off
 }
 
-// add adds a file. It reports whether it is new and there is room for it.
+// add adds a file. It returns false if the file is not new or the limit is reached.
 func (c *CodeFiles) add(id codeID, over bool) bool {
 	if c.seen == nil {
 		c.seen, c.like, c.left = map[codeID]bool{}, map[codeCopy]overlays{}, map[codeID]bool{}
@@ -115,7 +115,7 @@ func (c *CodeFiles) add(id codeID, over bool) bool {
 	return !known
 }
 
-// identify returns what tells a regular file from others, and whether it is on an overlay.
+// identify returns the identity of a regular file, and whether it is on an overlay.
 func identify(stat func(*unix.Stat_t) error, path string) (id codeID, over bool, err error) {
 	var st unix.Stat_t
 	if err := stat(&st); err != nil {

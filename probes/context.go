@@ -14,7 +14,7 @@ import (
 type Context struct {
 	Kind *Kind
 	// Shared is the context of a program for this point and others, if it differs from
-	// that of a program for this point alone, else nil.
+	// that of a program for this point alone. Otherwise it is nil.
 	Shared *Context
 	Load   Load
 	Args   Args
@@ -60,18 +60,18 @@ type Context struct {
 	// kstack may nevertheless be empty, or "".
 	Stacks        bool
 	NoKernelStack string
-	// Pinned is set if the program runs when others read the file of its iterator, and the
-	// session has ended.
+	// Pinned is set if the program runs when other processes read the file of its
+	// iterator, after the session has ended.
 	Pinned bool
 	// OtherTasks is set if programs may sleep and so read the memory of processes other
 	// than the current one.
 	OtherTasks bool
 }
 
-// NeedsOwnFrame reports whether the frame of a program must be on the stack of the task that
-// runs it. From Linux 6.13 on, frames are in memory that all tasks of a CPU use. That is wrong
-// for uprobes on a kernel with preemption. Programs of other types do not run again on a CPU
-// before they end: the kernel skips them.
+// NeedsOwnFrame reports whether the frame of a program must be on the stack of the task
+// that runs it. From Linux 6.13 on, frames are in memory that all tasks of a CPU use. On
+// a kernel with preemption, that is wrong for uprobes. Programs of other types do not run
+// again on a CPU before they end, because the kernel skips them.
 func (c *Context) NeedsOwnFrame(k Kernel) bool {
 	return c.Preemptible && c.Load.Type == ebpf.Kprobe && k.Has(FeatPreempt) && !k.Release().Less(Version{Major: 6, Minor: 13})
 }
@@ -120,8 +120,8 @@ type Args struct {
 	Base func(b *ir.Builder, ctx *ir.Value) *ir.Value
 	// Typed returns Type if finding it takes time. It is called only for programs that
 	// use args. The result is valid only for this point, so each point of a wildcard
-	// needs its own program. TypedOne does the same for the type of argN. It returns
-	// nil if only the word is known. Both may be nil.
+	// needs its own program. TypedOne does the same for the type of argN. It returns nil
+	// if the type is not known. Both may be nil.
 	Typed    func() (*types.Type, error)
 	TypedOne func(n int) *types.Type
 	// N is the number of argN: arg0 … arg(N-1). Read emits code that reads argN from
@@ -176,9 +176,9 @@ type TracedFunc struct {
 // builtins ctx and reg.
 type RawContext struct {
 	Type *types.Type // the struct that ctx points to; nil: there is no ctx
-	// Word is the size in bytes of the smallest load that the kernel accepts, if Type is
-	// not how the context is in memory: the kernel replaces each load by another that
-	// finds the member. 0: Type is what is in memory.
+	// Word is the size in bytes of the smallest load that the kernel accepts. It is set
+	// if the kernel replaces loads from the context by others, so that Type is not the
+	// layout in memory. 0: Type is the layout in memory.
 	Word int
 	// Nullable is set if pointers loaded from Type or from Args.Type may be null, and
 	// the verifier requires a check before they are followed.

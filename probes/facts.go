@@ -88,13 +88,13 @@ type Kernel interface {
 	// "category:event", in order.
 	Tracepoint(category, event string) (*TraceFormat, error)
 	Tracepoints() ([]string, error)
-	// Functions lists the traceable functions as "module:function", in order. A name is
-	// there as often as there are functions of that name. If the list cannot be read,
-	// Symbol may still find functions.
+	// Functions lists the traceable functions as "module:function", in order. A name
+	// occurs once for each function of that name. If the list cannot be read, Symbol may
+	// still find functions.
 	Functions() ([]string, error)
-	// Homonyms returns the addresses of the functions of a name, in ascending order, if
-	// there are several of them, else nil. If module is "", it looks in vmlinux and all
-	// modules.
+	// Homonyms returns the addresses of the functions with a name, in ascending order, if
+	// there are several. Otherwise it returns nil. If module is "", it looks in vmlinux
+	// and all modules.
 	Homonyms(module, name string) []uint64
 	// Symbol returns the address of a kernel symbol. SymbolAt returns the symbol that
 	// contains an address, and the offset in it.

@@ -101,8 +101,8 @@ func fentryKind(ret bool) *Kind {
 	return k
 }
 
-// homonyms returns the number of functions with the name of a point if that may be why it
-// is refused with err, else 0.
+// homonyms returns the number of functions with the name of a point, if this may be the
+// reason for err. Otherwise it returns 0.
 func homonyms(e *Env, p *object.Point, err error) int {
 	if !errors.Is(err, unix.EBUSY) || p.Target == "bpf" {
 		return 0

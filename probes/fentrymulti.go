@@ -34,8 +34,8 @@ func manyFunctions(e *Env, ret bool) ebpf.AttachType {
 	return object.AttachTraceFEntryMulti
 }
 
-// fentrySession returns the attach type of a program for calls and returns, or 0. Where
-// sessions of kprobes are disabled, those of fentry are too.
+// fentrySession returns the attach type of a program for calls and returns, or 0. If
+// sessions of kprobes are disabled, sessions of fentry are too.
 func fentrySession(e *Env) ebpf.AttachType {
 	if e.NoFeature[string(FeatKprobeSession)] || manyFunctions(e, false) == 0 {
 		return 0
@@ -88,8 +88,9 @@ func funcRet(b *ir.Builder, ctx *ir.Value) *ir.Value {
 	return b.Load(slot, 0, 8, false)
 }
 
-// attachFentryMulti attaches a program to functions. The kernel refuses all of them if it
-// refuses one, and does not tell which. In that case they are attached with several links.
+// attachFentryMulti attaches a program to functions. If the kernel refuses one of them,
+// it refuses all, and does not tell which. In that case they are attached with several
+// links.
 func attachFentryMulti(e *Env, prog *ebpf.Program, attach ebpf.AttachType, ps []*object.Point) (io.Closer, error) {
 	var ids []btf.TypeID
 	at := map[btf.TypeID]*object.Point{}

@@ -19,8 +19,8 @@ import (
 const errorInjection = "/sys/kernel/debug/error_injection/list"
 
 // fmodRetKind returns fmod_ret, for programs that run before a kernel function and can
-// replace it by a result. The kernel allows that for the security hooks and for the
-// functions in errorInjection.
+// return a result instead of running it. The kernel allows that for the security hooks
+// and for the functions in errorInjection.
 func fmodRetKind() *Kind {
 	k := &Kind{
 		Name: "fmod_ret",

@@ -108,8 +108,8 @@ func homonymName(p *Point, n uint64) string {
 	return strings.Join(parts, ":")
 }
 
-// homonymAddr returns the address of the function of a point with Count, and records
-// the name under which results show it.
+// homonymAddr returns the address of the function of a point with Count, and records the
+// name that results show for it.
 func homonymAddr(e *Env, p *object.Point) (uint64, error) {
 	addrs := e.Kernel.Homonyms(p.Target, p.Func)
 	if p.Count > uint64(len(addrs)) {

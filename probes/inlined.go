@@ -12,8 +12,8 @@ import (
 )
 
 // inlinedMark is the Mode of points at the copies of a function that the compiler
-// inlined: uprobe:BINARY:inlined:FUNCTION. The debug info tells where their code starts
-// and where their parameters are.
+// inlined: uprobe:BINARY:inlined:FUNCTION. The debug info has the places where their code
+// starts, and the locations of their parameters.
 const inlinedMark = "inlined"
 
 // inlined adds the copies of the functions that p.Func denotes, one point for each
@@ -66,8 +66,8 @@ func noWords(int) (*types.Type, string, error) {
 	return nil, "", usage("an inlined copy of a function is not called, so no register has argument N: args has its parameters by name")
 }
 
-// onlyInlined returns where the function at p is inlined if there is none with its own
-// code, or "".
+// onlyInlined returns the places where the function at p is inlined, if it has no code of
+// its own. Otherwise it returns "".
 func onlyInlined(e *Env, p *Point) string {
 	return wholeFunction(e, p, func(_ string, x *binary.File) string {
 		g, err := x.DebugInfo()

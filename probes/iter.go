@@ -265,15 +265,15 @@ func (r *iterRun) Run() error {
 	return err
 }
 
-// iterPin is an iterator that is pinned to a file, for others to read. Unless it has run,
-// which means that the session has started, Close removes the file.
+// iterPin is an iterator that is pinned to a file, for others to read. Close removes the
+// file unless Run was called, that is, unless the session has started.
 type iterPin struct {
 	*link.Iter
 	path string
 	ran  bool
 }
 
-// Run leaves it to others to read the iterator.
+// Run does nothing, because other processes read the iterator.
 func (i *iterPin) Run() error {
 	i.ran = true
 	return nil

@@ -124,8 +124,8 @@ func noWildcards(k *Kind, parts []string) error {
 	return nil
 }
 
-// listedValue is listed for attach points that end with a value, which lists leave
-// empty, as in "interval:ms:". The value may be omitted in the pattern.
+// listedValue is like listed, for attach points that end with a value, which is empty in
+// lists, as in "interval:ms:". The value may be omitted in the pattern.
 func listedValue(pattern []string, point ...string) bool {
 	if n := len(point); len(pattern) == n+1 && Match(pattern[n], "") {
 		pattern = pattern[:n]

@@ -194,7 +194,7 @@ func (n notLoaded) Error() string {
 
 func (n notLoaded) Unwrap() error { return ErrNotFound }
 
-// writtenOut is the Aux of points that were not made from a wildcard.
+// writtenOut is the Aux of points that do not come from a wildcard.
 const writtenOut kprobeAux = "written out"
 
 type kprobeAux string
@@ -341,7 +341,7 @@ func kprobeType(e *Env, p *Point, n int) *types.Type {
 		return nil
 	}
 	for _, f := range proto.Params[:n+1] {
-		if !f.Type.IsScalar() { // it may take several words, which shifts the following ones
+		if !f.Type.IsScalar() { // it may take several words, so the following ones are shifted
 			return nil
 		}
 	}

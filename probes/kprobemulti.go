@@ -63,8 +63,8 @@ func attachKprobeMulti(e *Env, prog *ebpf.Program, ps []*object.Point, ret bool)
 	})
 }
 
-// attachHomonyms attaches to functions by their addresses. If they are several, of which
-// the kernel does not let some be traced, it attaches to the others.
+// attachHomonyms attaches to functions by their addresses. If there are several and some
+// cannot be traced, it attaches to the others.
 func attachHomonyms(addrs []uintptr, attach func(link.KprobeMultiOptions) error) error {
 	err := attach(link.KprobeMultiOptions{Addresses: addrs})
 	if err == nil || len(addrs) == 1 || errors.Is(err, unix.EPERM) {

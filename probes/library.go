@@ -25,10 +25,10 @@ func markLibrary(target string, points []*Point) {
 	}
 }
 
-// Elsewhere returns the points of a program in another file that is the same library:
-// another copy or another build. ps are the points that the program has. Of those that
-// the file lacks, or at which the program would read what is not there, Elsewhere
-// returns the names and the reason.
+// Elsewhere returns the points of a program in another file of the same library: another
+// copy or another build. ps are the points of the program. Elsewhere also returns the
+// names of points that the file lacks, or at which the program would read wrong values,
+// with the reason.
 func Elsewhere(e *Env, ps []*object.Point, f *CodeFile) (found []*object.Point, left []string) {
 	x := f.x
 	if x.Arch() != e.Kernel.Arch() {
@@ -76,8 +76,8 @@ func Elsewhere(e *Env, ps []*object.Point, f *CodeFile) (found []*object.Point, 
 	return found, left
 }
 
-// elsewhereUSDT is Elsewhere for static probes. The program reads the arguments where
-// they are in the file that it was compiled for.
+// elsewhereUSDT is Elsewhere for static probes. The program reads the arguments from
+// their locations in the file for which it was compiled.
 func elsewhereUSDT(e *Env, x *binary.File, ps []*object.Point, move func(*object.Point, uint64, uint64)) (left []string) {
 	there := map[*object.Point]bool{}
 	for _, n := range x.USDTNotes() {
@@ -116,8 +116,8 @@ func elsewhereUSDT(e *Env, x *binary.File, ps []*object.Point, move func(*object
 	return slices.Compact(left)
 }
 
-// operandsOf returns the arguments of a static probe as text that is the same wherever
-// programs read them in the same way.
+// operandsOf returns the locations of a static probe's arguments as text. Programs can
+// read two probes in the same way if the texts are equal.
 func operandsOf(x *binary.File, n *binary.USDTNote) string {
 	return fmt.Sprintf("%v", usdtArgs(x, n))
 }

@@ -28,8 +28,9 @@ type Packet struct {
 	Dir string
 	// Sockets is set if the program can look up sockets.
 	Sockets bool
-	// Find, if not nil, is all there is: what it returns emits code that finds the packet
-	// and describes it. It depends on the point. The error says why there is no packet.
+	// If Find is not nil, the other members are not set. The function that Find returns
+	// emits code that finds the packet, and describes it. It depends on the point. The
+	// error is the reason why there is no packet.
 	Find func() (func(b *ir.Builder, ctx *ir.Value) *Packet, error)
 }
 
@@ -76,9 +77,9 @@ func xdpPacket(ethernet bool) *Packet {
 	p := &Packet{Ethernet: ethernet, Dir: "ingress", Ifindex: contextWord(xdpIfindex)}
 	data, end := contextWord(xdpData), contextWord(xdpDataEnd)
 	p.Len = func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.Op(ir.OpSub, end(b, ctx), data(b, ctx)) }
-	// The verifier tells apart all numbers that a program adds to a pointer to the packet,
-	// so it would follow each turn of a loop that goes through one. The address is
-	// therefore read as a number: it is the first member of what ctx points to.
+	// The verifier distinguishes all numbers that a program adds to a pointer to the
+	// packet, so it would follow each iteration of a loop over the packet. Therefore the
+	// address, the first member of the struct at ctx, is read as a number.
 	p.Load = func(b *ir.Builder, ctx, off, dst, n *ir.Value) *ir.Value {
 		start := b.Slot(8)
 		b.Store(start, 0, 8, b.Const(0))

@@ -72,7 +72,7 @@ func (p *perfEvent) Missed() uint64 {
 // the kernel waits until no CPU executes it any more.
 func (p *perfEvent) SlowToClose() bool { return p.link != nil }
 
-// Missed returns the sum of what the elements have missed.
+// Missed returns the sum of the missed events of all elements.
 func (cs closers) Missed() (sum uint64) {
 	for _, c := range cs {
 		if m, ok := c.(interface{ Missed() uint64 }); ok {

@@ -37,7 +37,8 @@ type Kind struct {
 	Manual
 }
 
-// Finder is how attach points are found on the system, and what helps if one is not.
+// Finder has the functions that find attach points on the system, and those that help if
+// one is not found.
 type Finder struct {
 	// Expand returns the points on this system that p matches, in a stable order. If p
 	// contains no wildcard, that is p itself. The result is empty if nothing matches. If
@@ -57,7 +58,8 @@ type Finder struct {
 	Doubt func(e *Env, p *Point) string
 }
 
-// Attacher is how programs are attached, and what the kernel allows there.
+// Attacher has the functions that attach programs, and the properties of the hooks in the
+// kernel.
 type Attacher struct {
 	// Attach attaches a loaded program. The closer detaches it. Attach is nil if Runs
 	// is not OnEvent.
@@ -69,8 +71,8 @@ type Attacher struct {
 	// Gather is called with all points of the kind in a script before any Context. It
 	// marks the points to be attached together. It may be nil.
 	Gather func(e *Env, ps []*Point)
-	// Dispatchers returns the programs that run those of a whole script whose points have
-	// Multi set. If it is nil, each program is attached itself.
+	// Dispatchers returns the dispatchers for the programs of a whole script whose points
+	// have Multi set. If it is nil, programs are attached without dispatchers.
 	Dispatchers func(e *Env, progs []*object.Program) []object.Dispatcher
 	// Return is the name of the kind for returns of the same functions, if the kernel
 	// can run one program at calls and returns (a session), or "".
@@ -97,7 +99,7 @@ type Attacher struct {
 	Unique bool
 }
 
-// Traits is what the rest of gotrace has to know about probes of the kind.
+// Traits has the properties of the kind that the rest of gotrace uses.
 type Traits struct {
 	// Class is the value of the builtin probetype; "": Name.
 	Class string
@@ -105,9 +107,9 @@ type Traits struct {
 	Runs Moment
 	// OnReturn is set if a program runs when the function at the point returns.
 	OnReturn bool
-	// Call returns the key and the name of the function or system call at whose call or
-	// return, as returns tells, programs at p run. The key is "" if they run elsewhere. It
-	// is nil for kinds that are at neither.
+	// Call returns the key and the name of a function or system call, if programs at p
+	// run at its call or (if returns is true) at its return. Otherwise the key is "". It
+	// is nil for kinds that do not run at calls or returns.
 	Call func(p *Point) (key, name string, returns bool)
 	// Outermost is set if filters of probes do not apply to the kind (begin, end).
 	Outermost bool
@@ -139,13 +141,13 @@ type Traits struct {
 	Paths bool
 }
 
-// Manual is what help and errors tell about the kind.
+// Manual has the texts about the kind in help and errors.
 type Manual struct {
 	Syntax string // for help and errors: "kprobe:[module:]function[+offset]"
 	Doc    string // one or two sentences
 	Since  string // first kernel release that supports it; "" if 5.10
-	// Overhead says how long the kernel itself takes to run a program at an event. It is
-	// "" if the programs do not run at events of the system.
+	// Overhead is the time that the kernel itself takes to run a program at an event, as
+	// text. It is "" if the programs do not run at events of the system.
 	Overhead string
 }
 

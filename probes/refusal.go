@@ -16,8 +16,8 @@ import (
 const kprobeBlacklist = "/sys/kernel/debug/kprobes/blacklist"
 
 // refusal returns the reason why the kernel refuses a probe at p, a function or a
-// location in it, according to the symbols and blacklist, the content of
-// kprobeBlacklist. It returns "" if they contain no reason.
+// location in it. It uses the symbols and blacklist, the content of kprobeBlacklist. It
+// returns "" if they contain no reason.
 func refusal(k Kernel, p *object.Point, blacklist string) string {
 	addr, ok := k.Symbol(p.Func)
 	if !ok {

@@ -162,12 +162,14 @@ func everywhere(pattern string, files []string) []string {
 	return list
 }
 
-// deleted is what the kernel adds to the path of a file that was deleted or replaced.
+// deleted is the suffix that the kernel adds to the path of a file that was deleted or
+// replaced.
 const deleted = " (deleted)"
 
 // inProcess returns a path by which this process finds the file with the given path in
 // the process of -p, which may have another root or mount namespace. If another file has
-// the path now, as after an update, it is the one that the process has mapped.
+// the path now, for example after an update, the path is that of the file that the
+// process has mapped.
 func inProcess(e *Env, path string) string {
 	pid := e.PID
 	if pid == 0 || !strings.HasPrefix(path, "/") {

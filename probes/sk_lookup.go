@@ -15,8 +15,8 @@ import (
 // ownNetNS is the file of the network namespace of this process.
 const ownNetNS = "/proc/self/ns/net"
 
-// skLookupKind returns sk_lookup, for the moment at which the kernel looks for the socket
-// that a packet is for.
+// skLookupKind returns sk_lookup, whose programs run when the kernel looks up the socket
+// for a packet.
 func skLookupKind() *Kind {
 	k := &Kind{
 		Name: "sk_lookup",

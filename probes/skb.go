@@ -60,7 +60,7 @@ func openSkb(e *Env, dir string, skb func(b *ir.Builder, ctx *ir.Value) *ir.Valu
 		// The header of the network layer is at data until that layer has set its
 		// offset.
 		start := b.IfElse(network, func() *ir.Value { return b.Op(ir.OpAdd, head, network) }, func() *ir.Value { return data })
-		// data may be at the header before it, or at one after it.
+		// data may point to an earlier or a later header.
 		size := b.Op(ir.OpAdd, get("len"), b.Op(ir.OpSub, data, start))
 		size = b.IfElse(b.Op(ir.OpSLt, size, b.Const(0)), func() *ir.Value { return b.Const(0) }, func() *ir.Value { return size })
 		linear := b.Op(ir.OpSub, size, get("data_len"))
@@ -116,7 +116,8 @@ func contextSkb(e *Env, p *Point, members []types.Field) *Packet {
 	})
 }
 
-// argSkb returns the packet of a point at a function whose arguments read reads.
+// argSkb returns the packet of a point at a function. read reads the function's
+// arguments.
 func argSkb(e *Env, p *Point, read func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value) *Packet {
 	return skbPointerPacket(e, "", func() (func(b *ir.Builder, ctx *ir.Value) *ir.Value, error) {
 		proto, err := e.Kernel.FuncProto(p.Target, p.Func)
@@ -128,7 +129,7 @@ func argSkb(e *Env, p *Point, read func(b *ir.Builder, ctx *ir.Value, n int) *ir
 				return func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.AsInt(read(b, ctx, i)) }, nil
 			}
 			if !f.Type.IsScalar() {
-				break // it may take several words, which moves those after it
+				break // it may take several words, so the following ones are shifted
 			}
 		}
 		return nil, noSkb(p)

@@ -31,10 +31,10 @@ func isSourceName(pattern string) bool {
 }
 
 // sourceMatcher returns a function that reports whether a symbol is the function of C++
-// or Rust that a pattern denotes. The pattern has or omits the parameters, and the
-// arguments of the template or generic function: "ns::f", "ns::f(int)", "ns::max<int>".
-// Parts that the compiler split from a function are not the function. match compares the
-// pattern with a name.
+// or Rust that a pattern denotes. The pattern may omit the parameters, and the arguments
+// of the template or generic function: "ns::f", "ns::f(int)", "ns::max<int>". Parts that
+// the compiler split from a function are not the function. match compares the pattern
+// with a name.
 func sourceMatcher(pattern string, match func(pattern, name string) bool) func(symbol []byte) bool {
 	words := wordsOf(abiTag.Get().ReplaceAllString(pattern, ""))
 	pattern = squeeze(pattern)
@@ -83,8 +83,8 @@ var abiTag = lazy.Regexp{Expr: `\[abi:[^]]*\]`}
 var word = lazy.Regexp{Expr: `[A-Za-z0-9_]+`}
 
 // wordsOf returns words that the symbol of every function with a name contains, so that
-// most symbols need not be decoded. Arguments are left out, since symbols have other
-// names for types, and so are words that symbols abbreviate.
+// most symbols need not be decoded. It leaves out arguments, because symbols have other
+// names for types, and words that symbols abbreviate.
 func wordsOf(pattern string) (words [][]byte) {
 	name, _, _ := strings.Cut(strings.ReplaceAll(pattern, "(anonymous namespace)", ""), "<")
 	if name, _, _ = strings.Cut(name, "("); strings.Contains(name, "operator") {

@@ -38,16 +38,16 @@ func traceableLike(e *Env, name string) string {
 	return nearest(name, names)
 }
 
-// renames lists forms of the names that functions have after the function with the old
-// name, %s, became an inline function or a macro, or that they have on an architecture.
+// renames lists forms of later names of functions. %s is the old name, which became an
+// inline function or a macro, or has another form on an architecture.
 var renames = []string{"%s_noprof", "__%s_noprof", "__%s", "__x64_%s", "__x64_sys_%s", "__arm64_%s", "ksys_%s", "do_%s"}
 
 // archPrefixes lists the prefixes of the names of system calls by architecture.
 var archPrefixes = []string{"__x64_", "__arm64_", "__s390x_", "__riscv_", "__ia32_", "SyS_", "__se_"}
 
-// variantOf returns a later name of a function, or its name with a suffix of the
-// compiler, which changed the function's parameters or split it. It returns "" if names
-// contains none.
+// variantOf returns a later name of a function, or its name with a suffix that the
+// compiler added when it changed the function's parameters or split it. It returns "" if
+// names contains neither.
 func variantOf(name string, names []string) string {
 	known := make(map[string]bool, len(names))
 	best := ""

@@ -107,7 +107,7 @@ func gatherSyscalls(e *Env, ps []*Point) {
 }
 
 // copiesMemory reports whether a tracepoint also has a copy of the memory that an
-// argument points to, as from Linux 6.19 on. The raw tracepoint has none.
+// argument points to, as some have from Linux 6.19 on. The raw tracepoint has no copy.
 func copiesMemory(e *Env, p *Point) bool {
 	f, err := e.Kernel.Tracepoint(p.Target, p.Func)
 	return err == nil && slices.ContainsFunc(f.Fields, func(fld types.Field) bool {

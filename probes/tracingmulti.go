@@ -14,7 +14,7 @@ import (
 
 // tracingMultiOptions are the functions to which tracingMulti attaches a program.
 type tracingMultiOptions struct {
-	// AttachType is the one with which the program was loaded.
+	// AttachType is the attach type with which the program was loaded.
 	AttachType ebpf.AttachType
 	// Functions are the IDs of functions in the BTF of vmlinux, in any order.
 	Functions []btf.TypeID

@@ -80,7 +80,7 @@ type uprobePlace struct {
 	symbol binary.Symbol    // the function
 	args   []binary.USDTArg // USDT
 	copy   *binary.Inlined  // the inlined copy that starts at addr, or nil
-	before bool             // addr is that of the instruction before the copy
+	before bool             // addr is the address of the instruction before the copy
 	// replaced is set if the kernel replaces the instruction by a call.
 	replaced bool
 }
@@ -158,8 +158,8 @@ func parseUprobe(e *Env, k *Kind, ret bool, parts []string) (*Point, error) {
 	return p, nil
 }
 
-// counterOf returns a place without the offset of the counter that it may end in, and the
-// offset: 4096 in "f(0x1000)". It is 0 if there is none.
+// counterOf splits a place such as "f(0x1000)" into the place and the offset of a
+// counter, here 4096. The offset is 0 if there is none.
 func counterOf(place string) (string, uint64) {
 	if name, text, ok := strings.Cut(strings.TrimSuffix(place, ")"), "("); ok && name != "" && strings.HasSuffix(place, ")") {
 		if n, _, err := parseCount(text); err == nil {
@@ -388,8 +388,8 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 	return c, nil
 }
 
-// entryAddr sets the traced address of a context, whose instruction pointer is at u, to
-// the function's first instruction.
+// entryAddr sets the traced address of a context to the function's first instruction. The
+// instruction pointer of the context is at u.
 func (u *uprobePlace) entryAddr(a *binary.Arch, c *Context) {
 	c.Func.Addr = a.IP
 	past := int64(u.addr - u.entry)
@@ -421,7 +421,7 @@ func uprobeError(p *object.Point, err error) error {
 func replacesReturn(p *object.Point) bool { return p.OnReturn && !p.AtInsn }
 
 // attachUprobeMulti attaches a program to many points, with one link for each file.
-// Points at which the kernel replaces the return address have links of their own.
+// Points at which the kernel replaces the return address have separate links.
 func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
 	type group struct {
 		file string
@@ -469,8 +469,8 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point) (io.Closer, error
 	return all, nil
 }
 
-// bind records that the program depends on a type of the traced file, unless t is a
-// number, text or memory that looks the same in every file. It returns t.
+// bind records that the program depends on a type of the traced file. It returns t. It
+// records nothing if t is a number, text or memory that is the same in every file.
 //
 //go:noinline
 func (p *Point) bind(t *types.Type) *types.Type {
@@ -489,7 +489,7 @@ func (p *Point) place(name string) (at int64, size uint64, fixed, ok bool) {
 	return p.Aux.(*uprobePlace).place(name)
 }
 
-// place returns the place of a symbol as Point.place does.
+// place returns the place of a symbol, like Point.place.
 func (u *uprobePlace) place(name string) (at int64, size uint64, fixed, ok bool) {
 	s, ok := u.exe.Symbol(name)
 	if u.exe.FixedAddress() {

@@ -177,9 +177,9 @@ func (u *uprobeFile) matching() error {
 	return nil
 }
 
-// nameMatcher returns a function that reports whether a symbol of x is one that p.Func
-// denotes: by its name, by a pattern, or by the name in C++ or Rust. It also returns
-// whether it is the latter.
+// nameMatcher returns a function that reports whether p.Func denotes a symbol of x: by
+// its name, by a pattern, or by the name in C++ or Rust. It also returns whether p.Func
+// is a name in C++ or Rust.
 func nameMatcher(x *binary.File, p *Point) (matches func([]byte) bool, source bool) {
 	switch {
 	case p.Mode == cppMark:

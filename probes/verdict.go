@@ -7,7 +7,7 @@ import (
 // Verdict describes the results by which the programs of a kind refuse packets or
 // calls: drop() and deny(). All functions emit code for the result.
 type Verdict struct {
-	What string // what is refused, for messages: "packet", "call"
+	What string // the refused object, for messages: "packet", "call"
 	// Drop is the result that drops the packet, or nil if the kind has no packets.
 	Drop func(b *ir.Builder) *ir.Value
 	// Deny is the result that refuses the call with an error number from 1 to 4095, or

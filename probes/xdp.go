@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// xdp, tc and cgroup_skb trace packets. Their programs let every packet pass, which is
-// their Context.Result.
+// xdp, tc and cgroup_skb trace packets. By default their programs let every packet pass,
+// as Context.Result specifies.
 
 // interfaceOf returns the network interface of a point.
 func interfaceOf(p *object.Point) (*net.Interface, error) {

@@ -119,8 +119,8 @@ func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
 	return a.load(b, ctx, name), nil
 }
 
-// SetReg changes a register of a process. The program's counter and its stack pointer are
-// among them, the segments and flags are not.
+// SetReg changes a register of a process. It can change the program counter and the stack
+// pointer, but not segments and flags.
 func (a *Arch) SetReg(b *ir.Builder, ctx *ir.Value, name string, v *ir.Value) error {
 	if name == "pc" {
 		name = a.ip

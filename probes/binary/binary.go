@@ -36,7 +36,7 @@ type File struct {
 	elf       *elf.File
 	data      []byte
 	mapped    bool              // data is a mapping of the file
-	loaded    map[string]uint64 // addresses of the sections of a relocatable file; nil: it has its addresses
+	loaded    map[string]uint64 // addresses of the sections of a relocatable file; nil: the file has fixed addresses
 	tables    lazy.Value[[]symbolTable]
 	byAddr    lazy.Value[*addrTable]
 	golang    lazy.Value[bool]
@@ -80,7 +80,8 @@ func Open(path string) (*File, error) {
 	return x, err
 }
 
-// OpenNames is like Open, but also opens 32-bit files. Of these only the symbols are read.
+// OpenNames is like Open, but also opens 32-bit files. Only the symbols of a 32-bit file
+// are read.
 func OpenNames(path string) (*File, error) {
 	label := path
 	path, member, archived := SplitArchive(path)
@@ -135,8 +136,9 @@ func FromMemory(data []byte, label string) (*File, error) {
 // narrow reports whether the file is a 32-bit one.
 func (x *File) narrow() bool { return x.elf.Class != elf.ELFCLASS64 }
 
-// mapKind is how files are mapped. The kernel puts the breakpoints of uprobes, also those of other
-// sessions, into private mappings, even if they are not executable.
+// mapKind is the flag with which files are mapped. The kernel inserts breakpoints of
+// uprobes, also of other sessions, into private mappings, even if they are not
+// executable.
 const mapKind = unix.MAP_SHARED
 
 func newFile(data []byte) (*File, error) {
@@ -181,8 +183,8 @@ func (x *File) Close() {
 // DebugInfo returns the file's DWARF, from itself or from its debug file.
 func (x *File) DebugInfo() (*DebugInfo, error) { return x.debugInfo.Get() }
 
-// FixedAddress reports whether the file is loaded at the addresses in its headers,
-// rather than at one that the kernel chooses.
+// FixedAddress reports whether the file is loaded at the addresses in its headers, rather
+// than at addresses that the kernel chooses.
 func (x *File) FixedAddress() bool { return x.elf != nil && x.elf.Type == elf.ET_EXEC }
 
 // Arch returns the file's architecture, as in GOARCH if Go supports it.

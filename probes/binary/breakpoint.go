@@ -28,9 +28,10 @@ var vectorOps = amd64.SetOf(
 	[2]byte{0x16, 0x16}, [2]byte{0x2f, 0x2f}, [2]byte{0x60, 0x62}, [2]byte{0x6c, 0x6f}, [2]byte{0x74, 0x76}, [2]byte{0xd4, 0xd5}, [2]byte{0xe4, 0xe6},
 	[2]byte{0xe8, 0xeb}, [2]byte{0xec, 0xef}, [2]byte{0xf1, 0xf1}, [2]byte{0xf4, 0xf4}, [2]byte{0xfa, 0xfb})
 
-// misread are the opcodes of VEX and EVEX instructions that the kernel accepts, but executes
-// as the jump, call or nop with that opcode: the instruction has no effect, or a wrong one.
-// memset of the C library starts with such an instruction where there is AVX-512.
+// misread are the opcodes of VEX and EVEX instructions that the kernel accepts, but
+// executes as the jump, call or nop with that opcode: the instruction has no effect, or a
+// wrong one. On processors with AVX-512, memset of the C library starts with such an
+// instruction.
 var misread = amd64.SetOf([2]byte{0x70, 0x7f}, [2]byte{0x90, 0x90}, [2]byte{0xe8, 0xe9}, [2]byte{0xeb, 0xeb})
 
 // Refused reports whether there can be no breakpoint on the instruction at an address: the

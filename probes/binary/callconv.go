@@ -26,7 +26,7 @@ type passing struct {
 	ints   []string // free integer registers
 	floats int      // number of free floating-point registers
 	stack  int64    // offset from the stack pointer of the next parameter on the stack
-	lost   string   // first parameter with an unknown location, after which all locations are unknown
+	lost   string   // first parameter with an unknown location; all later locations are unknown too
 }
 
 // goStackArgs is the offset from the stack pointer of Go's first argument on the stack.

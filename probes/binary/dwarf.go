@@ -21,9 +21,9 @@ type DebugInfo struct {
 	splits   map[*units.Unit]*DebugInfo
 	skeleton *units.Unit
 
-	// whole is the debug information of the program. It contains the units of types in the
-	// program's package: those that were read, by signature, nil for those that cannot be
-	// read, and the signatures of all by name, nil if they were not read yet.
+	// whole is the debug information of the program. It contains the units of types in
+	// the program's package: the units that were read, by signature (nil if a unit cannot
+	// be read), and the signatures of all types by name (nil if they were not read yet).
 	whole       *DebugInfo
 	files       *splitFiles
 	packed      map[uint64]*DebugInfo
@@ -124,8 +124,8 @@ func (g *DebugInfo) origin(e *dwarf.Entry) (*DebugInfo, *dwarf.Entry) {
 }
 
 // follow returns the entry that an attribute refers to and the debug information that
-// contains it: that of a unit of a type, or of the file with data that several files
-// share, may be another one than g.
+// contains it. This may be different from g: that of a unit of a type, or of the file
+// with data that several files share.
 func (g *DebugInfo) follow(f *dwarf.Field) (at *DebugInfo, off dwarf.Offset, ok bool) {
 	switch f.Class {
 	case dwarf.ClassReference:
@@ -169,8 +169,8 @@ func (g *DebugInfo) name(e *dwarf.Entry) string {
 }
 
 // params returns the entries of a function's parameters, in order. If the function is a
-// copy made by the optimizer, they are those of the original, because some may be
-// missing in the copy.
+// copy made by the optimizer, params returns the parameters of the original, because some
+// may be missing in the copy.
 func (g *DebugInfo) params(fn *dwarf.Entry) []*dwarf.Entry {
 	for range maxChain {
 		off, ok := fn.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)

@@ -223,7 +223,7 @@ func (x *File) relocate(data []byte, addr uint64) []byte {
 	return out
 }
 
-// memory returns n bytes of the file at an address, or all that follow if n is 0. It
+// memory returns n bytes of the file at an address, or all following bytes if n is 0. It
 // returns nil if there are fewer.
 func (x *File) memory(addr, n uint64) []byte {
 	for _, p := range x.elf.Progs {

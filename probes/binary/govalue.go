@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// An interface of Go is two words: what describes the type of the value, and the address
-// of the value or, for pointers, the pointer. The program contains the descriptions, each a
-// struct abi.Type; their names and types refer to each other by offsets. The layout is that
-// of Go 1.18 to 1.26.
+// An interface of Go has two words: the address of the description of the value's type,
+// and the address of the value or, for pointers, the pointer itself. The program contains
+// the descriptions, each a struct abi.Type; their names and types refer to each other by
+// offsets. The layout is that of Go 1.18 to 1.26.
 
-// GoValue is what a probe copied of the value in an interface.
+// GoValue is the part of the value in an interface that a probe copied.
 type GoValue struct {
 	Type  uint64    // address of the description of its type
 	Null  bool      // the second word of the interface is 0
-	Words []byte    // the first bytes of the value or, of a pointer, of what it points to
+	Words []byte    // the first bytes of the value or, for a pointer, of the object that it points to
 	Texts [2]string // the strings whose address and length are the first and the second pair of words
-	Known [2]bool   // whether these could be read
+	Known [2]bool   // whether these bytes could be read
 }
 
 // The kinds of abi.Kind that are of interest.
@@ -66,7 +66,7 @@ type goField struct {
 	t    *goType
 }
 
-// maxGoTypes is the number of descriptions that are kept.
+// maxGoTypes is the maximum number of descriptions that are cached.
 const maxGoTypes = 4096
 
 // goTypeAt returns the description at an address of the file, or nil.
@@ -120,8 +120,8 @@ func (x *File) goName(addr uint64) (string, bool) {
 	return string(text), text != nil
 }
 
-// parts reads the members of a struct, as many as can be read, or the type that a pointer
-// points to.
+// parts reads the members of a struct, up to the first that cannot be read, or the type
+// that a pointer points to.
 func (t *goType) parts() {
 	if t.read {
 		return
@@ -191,7 +191,7 @@ func (x *File) GoText(v *GoValue) (text string, ok bool) {
 	return t.name + "(" + s + ")", true
 }
 
-// unread is the text of what was not in memory.
+// unread is the text for data that was not in memory.
 const unread = "…"
 
 // string returns the text of a string that was copied.

@@ -9,13 +9,13 @@ import (
 // Inlined is a copy of a function that the compiler inlined into another function.
 type Inlined = units.Copy
 
-// Inlined returns the copies of the functions with names that wanted reports true for.
+// Inlined returns the copies of the functions for whose names wanted returns true.
 func (g *DebugInfo) Inlined(wanted func(name string, mangled bool) bool) []Inlined {
 	return g.units.Inlined(wanted)
 }
 
 // InlinedNear returns the copies of the function of a symbol in its own compilation unit.
-// It reads only debug info that the file itself contains, and that is not of Go.
+// It reads only debug info in the file itself, and not that of Go.
 func (x *File) InlinedNear(s Symbol) []Inlined {
 	if !x.hasDWARF() || x.IsGo(s) {
 		return nil
@@ -44,9 +44,10 @@ func (g *DebugInfo) Copy(c Inlined) (Function, bool) {
 	return Function{g, unit, entry, c.Addr, true}, true
 }
 
-// Start returns the address in s at which a breakpoint is hit once by each run of a copy. It
-// is that of the copy's first instruction or, if the copy jumps back to that one or the kernel
-// refuses a breakpoint there, of the instruction before, if all runs come from that one.
+// Start returns the address in s at which a breakpoint is hit once by each run of a copy.
+// It is the address of the copy's first instruction. If the copy jumps back to that
+// instruction, or the kernel refuses a breakpoint there, it is the address of the
+// instruction before, provided that all runs come from there.
 func (x *File) Start(s Symbol, c *Inlined) uint64 {
 	loops, others, known := false, false, true
 	before := c.Addr

@@ -8,9 +8,9 @@ import (
 	"github.com/gotrace/gotrace/probes/binary/internal/units"
 )
 
-// packageIndex tells which parts of a package's sections belong to a unit. It is a hash
-// table of the units' IDs, or of the signatures of types. Each has a row of offsets and a
-// row of sizes, with a column for each section.
+// packageIndex has the parts of a package's sections that belong to each unit. It is a
+// hash table of the units' IDs, or of the signatures of types. Each has a row of offsets
+// and a row of sizes, with a column for each section.
 type packageIndex struct {
 	order                               binary.ByteOrder
 	version                             uint16

@@ -5,8 +5,8 @@ import (
 	"debug/elf"
 )
 
-// Load tells where the sections of a relocatable file are, such as a module of the kernel.
-// It must be called before the file's debug information is read, which then has the
+// Load sets the addresses of the sections of a relocatable file, such as a kernel module.
+// If it is called before the file's debug information is read, the latter has the
 // addresses in memory.
 func (x *File) Load(sections map[string]uint64) { x.loaded = sections }
 

@@ -13,10 +13,10 @@ import (
 const maxSection = 1 << 30
 
 // debugSection returns the uncompressed content of the section of debug information
-// .debug_NAME. Older compilers name compressed sections .zdebug_NAME, and files of
-// split DWARF use the ending .dwo. In a .dwo file, which no linker has seen, each type
-// has a section of its own, all with the same name. Then debugSection returns them one
-// after the other. It returns nil if there is no such section or it is damaged.
+// .debug_NAME. Older compilers name compressed sections .zdebug_NAME, and files of split
+// DWARF use the ending .dwo. In a .dwo file, which no linker has processed, each type has
+// a separate section, all with the same name. Then debugSection returns them one after
+// the other. It returns nil if there is no such section or it is damaged.
 func (x *File) debugSection(name string) []byte {
 	var found [][]byte
 	total := 0
@@ -47,8 +47,8 @@ func (x *File) debugSection(name string) []byte {
 	return slices.Concat(found...)
 }
 
-// uncompressed returns the content of a section, or nil if it is damaged. old tells that
-// the name says whether the section is compressed.
+// uncompressed returns the content of a section, or nil if it is damaged. old is set if
+// the name of the section tells whether it is compressed.
 func (x *File) uncompressed(s *elf.Section, old bool) []byte {
 	if !old && s.Flags&elf.SHF_COMPRESSED == 0 {
 		return x.bytesOf(s)

@@ -277,8 +277,8 @@ func (b *blob) plain(id uint32) (r raw, ok bool) {
 // prototypes are the results of named, by ID.
 type prototypes map[uint32]*probes.FuncProto
 
-// named returns the prototype of the FUNC id. A pattern asks for that of each function
-// several times, so each is built once. Callers do not change it.
+// named returns the prototype of the FUNC id. A pattern looks up the prototype of each
+// function several times, so each is built only once. Callers do not change it.
 func (b *blob) named(id uint32) *probes.FuncProto {
 	b.mu.Lock()
 	p, ok := b.funcs[id]

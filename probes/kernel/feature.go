@@ -11,7 +11,7 @@ import (
 type featureRow struct {
 	name  probes.Feature
 	since probes.Version
-	arm64 probes.Version // the release for arm64, if it is another one
+	arm64 probes.Version // the release for arm64, if it differs
 	// needs is a name that is in the kernel's BTF if and only if the feature was built
 	// in. It is looked up if the release is recent enough.
 	needs string

@@ -32,7 +32,7 @@ func preemptible() bool {
 }
 
 // loggedPreemptMode returns the mode that the kernel logged at boot, in the format of
-// preemptMode. It returns "" if the log does not contain it any more.
+// preemptMode. It returns "" if the log no longer contains it.
 func loggedPreemptMode() string {
 	const readAll, size = 3, 10
 	n, err := unix.Klogctl(size, nil)

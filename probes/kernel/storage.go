@@ -5,8 +5,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// iteratesStorage reports whether the running kernel accepts programs that visit the values
-// in the memory of sockets. Some that are locked down refuse them.
+// iteratesStorage reports whether the running kernel accepts programs that visit the
+// values in the memory of sockets. Some kernels that are locked down refuse them.
 func iteratesStorage() bool { return loads(ebpf.AttachTraceIter, "bpf_sk_storage_map") }
 
 // LoadsFentry reports whether the running kernel accepts fentry programs from this process.

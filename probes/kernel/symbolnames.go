@@ -11,9 +11,9 @@ type found struct {
 	offset       uint64 // of the address in the symbol
 }
 
-// symbolNames looks up symbols while modules and BPF programs are loaded and unloaded.
-// It reads kallsyms again if an address may be in one that was loaded since, and keeps
-// the older symbols for addresses in one that was unloaded.
+// symbolNames looks up symbols while modules and BPF programs are loaded and unloaded. It
+// reads kallsyms again if an address may be in a module or program that was loaded since,
+// and keeps the older symbols for addresses in unloaded ones.
 type symbolNames struct {
 	mu      sync.Mutex
 	table   *symbolTable

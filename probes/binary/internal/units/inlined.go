@@ -20,8 +20,8 @@ func (c *Copy) Covers(addr uint64) bool {
 	return slices.ContainsFunc(c.Ranges, func(r [2]uint64) bool { return r[0] <= addr && addr < r[1] })
 }
 
-// Inlined returns the copies of the functions with names that wanted reports true for, in
-// the order of the debug information.
+// Inlined returns the copies of the functions for whose names wanted returns true, in the
+// order of the debug information.
 func (d *Data) Inlined(wanted func(name string, mangled bool) bool) []Copy {
 	var out []Copy
 	for _, u := range d.Units() {

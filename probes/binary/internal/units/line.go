@@ -53,9 +53,9 @@ func (l *lines) name(n uint64) string {
 	return ""
 }
 
-// lineTable returns the unit's line table. It reads it at the first call. The file that
-// completes a skeleton has a list of files of its own if GCC wrote it. LLVM uses the list
-// of the skeleton.
+// lineTable returns the unit's line table. It reads it at the first call. If GCC wrote
+// the file that completes a skeleton, that file has its own list of files. LLVM uses the
+// list of the skeleton.
 func (u *Unit) lineTable() *lines {
 	if u.skeleton != nil && u.root.stmtList.form == 0 && len(u.d.Line) == 0 {
 		return u.skeleton.lineTable()
@@ -326,8 +326,8 @@ func (l *lines) addRows(h *lineHeader, r *cursor.Cursor) {
 }
 
 // Statements calls f with the address and the position of each statement of the unit that
-// is in a file with a name that wanted reports true for. It reports whether the unit has
-// such a file.
+// is in a file for whose name wanted returns true. It reports whether the unit has such a
+// file.
 func (u *Unit) Statements(wanted func(file string) bool, f func(addr uint64, line, col int)) bool {
 	if u.root.stmtList.form == 0 {
 		return false

@@ -7,11 +7,11 @@ import (
 )
 
 // Units of types describe one type each, which other units refer to by a signature. In
-// DWARF 4 they are in a section of their own, .debug_types, and their header is that of
-// other units with the signature and the offset of the type's entry appended.
+// DWARF 4 they are in a separate section, .debug_types. Their header is that of other
+// units, followed by the signature and the offset of the type's entry.
 
-// joinTypes appends the units of .debug_types to Info. It clears what their headers have
-// more than others: in an ordinary unit, zeros are entries without meaning.
+// joinTypes appends the units of .debug_types to Info. It sets the additional fields of
+// their headers to zero: in an ordinary unit, zeros are entries without meaning.
 func (d *Data) joinTypes() {
 	at := uint64(len(d.Info))
 	d.Info = slices.Concat(d.Info, d.Types)

@@ -1,13 +1,13 @@
-// Package units reads the parts of DWARF that say which code an address belongs to:
-// the functions of each unit, the copies of functions that were inlined into them,
-// and the source lines. It reads DWARF 2 to 5 and GNU's split DWARF, in any of the
-// files that may hold them.
+// Package units reads the parts of DWARF that describe the code at an address: the
+// functions of each unit, the copies of functions that were inlined into them, and the
+// source lines. It reads DWARF 2 to 5 and GNU's split DWARF, in any of the files that may
+// hold them.
 //
-// A unit is read when an address of it is looked up. What was read is kept until it
-// takes maxLoaded bytes; then all of it is dropped and read again as needed.
+// A unit is read when one of its addresses is looked up. Units are kept until they take
+// maxLoaded bytes. Then all of them are dropped and read again as needed.
 //
-// Debug information may be damaged or hostile. Then less is found, or what it says.
-// Time and memory stay linear in its size.
+// Debug information may be damaged or hostile. Results may then be missing or wrong, but
+// time and memory stay linear in its size.
 package units
 
 import (
@@ -22,8 +22,8 @@ import (
 // Sections are the sections of a file that hold DWARF, uncompressed.
 type Sections struct {
 	Info, Abbrev, Str, LineStr, Line, Addr, StrOffsets, Rnglists, Ranges []byte
-	// Types is .debug_types, of DWARF 4. New appends it to Info, so that an offset says
-	// which entry is meant.
+	// Types is .debug_types, of DWARF 4. New appends it to Info, so that an offset
+	// identifies an entry.
 	Types []byte
 	// Sections that are in the same file, but are not read by this package: locations,
 	// and the indexes of a package.
@@ -286,8 +286,8 @@ func (u *Unit) Version() int { return int(u.version) }
 // Is64 reports whether offsets in the unit have 64 bits.
 func (u *Unit) Is64() bool { return u.is64 }
 
-// Whole returns the unit that contains the entries of u: another one if u is a
-// skeleton. It returns nil if that one cannot be found.
+// Whole returns the unit that contains the entries of u: another one if u is a skeleton.
+// It returns nil if that unit cannot be found.
 func (u *Unit) Whole() *Unit {
 	if u.root.dwoName.form == 0 || u.skeleton != nil {
 		return u
