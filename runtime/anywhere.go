@@ -12,8 +12,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// codeWatch attaches programs to functions in the files that processes map as code: those
-// that they have mapped when the session starts and, from a goroutine, those that they map
+// codeWatch attaches programs to functions in the files that processes map as code: files
+// that are mapped when the session starts and, from a goroutine, files that are mapped
 // later.
 type codeWatch struct {
 	s      *Session
@@ -25,7 +25,7 @@ type codeWatch struct {
 	failed map[string]bool // messages that have been printed
 	places int             // instructions with a probe
 	there  map[*object.Point]bool
-	near   map[*object.Point][]string // names of functions that are like those of points that are not there
+	near   map[*object.Point][]string // functions with names similar to those of points that were not found
 	tried  int                        // number of files that were searched for such names
 }
 
@@ -56,8 +56,8 @@ func (s *Session) watchCode() {
 	}
 }
 
-// reportMissing warns of points whose function no file has yet. Points whose function the
-// script does not name are those of a provider, which has points for several libraries.
+// reportMissing warns about points whose function is in no file yet. It ignores points of
+// providers, which have points for several libraries.
 func (w *codeWatch) reportMissing() {
 	if w.s.opt.NoWarnings || w.s.obj.Settings.MissingProbes == "ignore" {
 		return
@@ -82,7 +82,7 @@ func (w *codeWatch) reportMissing() {
 	w.near = nil
 }
 
-// survey attaches to the files that exist.
+// survey attaches to the files that are mapped now.
 func (w *codeWatch) survey() {
 	if w.only != 0 {
 		w.mapped.process(w.only)
@@ -111,8 +111,8 @@ func (w *codeWatch) found(pid int, m symbols.Mapping) {
 	w.file(m.Path, w.mapped.pathsOf(pid, m)...)
 }
 
-// file attaches to the functions of a file, unless that has been done. paths are those by
-// which the file can be opened.
+// file attaches to the functions of a file, unless that has been done. The file can be
+// opened by one of paths.
 func (w *codeWatch) file(name string, paths ...string) {
 	if !slices.ContainsFunc(w.progs, func(p *object.Program) bool {
 		return slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere && probes.AnywhereIn(&at, name) })
@@ -124,7 +124,7 @@ func (w *codeWatch) file(name string, paths ...string) {
 		return
 	}
 	defer f.Close()
-	// Of several programs at an instruction, the last one that is attached runs first.
+	// If several programs are attached to one instruction, the last one runs first.
 	for _, p := range slices.Backward(w.progs) {
 		var found []*object.Point
 		for i := range p.Points {
@@ -154,8 +154,8 @@ func (w *codeWatch) file(name string, paths ...string) {
 // maxAlike is the number of files that are searched for names of functions to suggest.
 const maxAlike = 4
 
-// alike looks for functions of a file whose names are like that of a point, if the user has
-// named the file.
+// alike searches a file for functions with names similar to that of a point, if the user
+// has named the file.
 func (w *codeWatch) alike(f *probes.CodeFile, at *object.Point) {
 	if w.near == nil || w.there[at] || !probes.NamesFile(at) || w.tried >= maxAlike {
 		return

@@ -24,17 +24,18 @@ type point struct {
 
 // attachments are the places at which a session's programs run.
 type attachments struct {
-	linksMu    sync.Mutex // for links, while the governor runs
+	linksMu    sync.Mutex // protects links while the governor runs
 	links      []attached
-	detached   []attached // links that have yet to be closed; their programs no longer run
+	detached   []attached // links that are not closed yet; their programs no longer run
 	attachedTo map[counted]bool
-	joined     map[*object.Program]bool   // programs whose work the program of their partner does
+	joined     map[*object.Program]bool   // programs that are replaced by the program of their partner
 	missed     map[*object.Program]uint64 // events that a detached program missed, as counted by the kernel
 	measured   *measurement               // with Setup.Stats, while probes are attached
 	governor   *governor                  // nil: Setup.Budget is nil
 }
 
-// walks are the runs of programs that walk objects of the kernel, such as iter probes.
+// walks is the state of the programs that iterate over kernel objects, such as iter
+// probes.
 type walks struct {
 	walkers    sync.WaitGroup
 	walkErr    error
@@ -174,10 +175,10 @@ func (s *Session) attachProg(p *object.Program) error {
 	}, func(at *object.Point, err error) error { return s.notAttached(at, at.Name, err) })
 }
 
-// linkAll attaches a program to points: to all of them with one link if the kernel can, or
-// else to each with a link of its own. It calls linked with each link and its point, or
-// nil if it is the link for all, and failed with each point that cannot be attached. It
-// returns the first error of these functions.
+// linkAll attaches a program to points: to all of them with one link if the kernel
+// supports it, otherwise to each with a separate link. It calls linked with each link and
+// its point, or nil if it is the link for all, and failed with each point that cannot be
+// attached. It returns the first error of these functions.
 func (s *Session) linkAll(prog *ebpf.Program, points []*object.Point, linked func(io.Closer, *object.Point) error, failed func(*object.Point, error) error) error {
 	if len(points) == 0 {
 		return nil
@@ -188,7 +189,8 @@ func (s *Session) linkAll(prog *ebpf.Program, points []*object.Point, linked fun
 			s.opt.Progress.Add(len(points))
 			return linked(link, nil)
 		}
-		// Attached one by one, they work, or the error names the point that fails.
+		// Attach them one by one, so that they work, or the error names the point that
+		// fails.
 	}
 	for _, at := range points {
 		link, err := kind.Attach(s.at, prog, at)
@@ -226,8 +228,8 @@ func (s *Session) attachedMany(p *object.Program, link io.Closer) error {
 	return nil
 }
 
-// counted identifies an attach point as users count them: one name at one place in
-// the script. A static probe may have several addresses.
+// counted identifies an attach point for messages: one name at one place in the script. A
+// static probe may have several addresses.
 type counted struct {
 	name string
 	at   source.Span
@@ -274,8 +276,8 @@ func (s *Session) notAttached(at *object.Point, name string, err error) error {
 // object that exists, once.
 type walker interface{ Run() error }
 
-// walk runs the walkers in their own goroutine, so that the session reads their
-// records meanwhile. Afterwards it ends the session if nothing else can happen.
+// walk runs the walkers in their own goroutine, so that the session reads their records
+// meanwhile. Afterwards it ends the session if no other events can happen.
 func (s *Session) walk(lasting int) {
 	var ws []walker
 	s.linksMu.Lock()
@@ -348,7 +350,7 @@ type detacher interface {
 	SlowToClose() bool
 }
 
-// manySlow is the number of slow links from which on the session prints its results
+// manySlow is the minimum number of slow links for which the session prints its results
 // before it closes them.
 const manySlow = 8
 
@@ -381,7 +383,7 @@ func (s *Session) detach() {
 	s.detached = append(s.detached, later...)
 	s.links = nil
 	if len(s.detached) > 0 {
-		// Closing one link waits for all programs: until none runs on any CPU.
+		// Closing one link waits until no program runs on any CPU.
 		now = append(now, s.detached[0])
 		s.detached = s.detached[1:]
 	}

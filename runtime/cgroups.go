@@ -37,8 +37,8 @@ type chosenCgroup struct {
 	id  uint64
 }
 
-// watchCgroups ends the session when a chosen cgroup has been removed, even if another
-// was created under its name: no process can be in it any more.
+// watchCgroups ends the session when a chosen cgroup has been removed, because no process
+// can be in it any more. This holds even if another cgroup was created with its name.
 func (s *Session) watchCgroups() {
 	t := time.NewTicker(tick)
 	defer t.Stop()

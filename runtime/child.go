@@ -108,13 +108,13 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 // Files returns the files that the program has mapped when it starts.
 func (c *Child) Files() []string { return filesOfProgram(c.cmd.Args[1]) }
 
-// settleIn is the maximum time for which to wait until the child waits. It takes that long only if
-// something else than a busy machine keeps the child from it.
+// settleIn is the maximum time for which to wait until the child waits. It takes that
+// long only if the child is stopped for another reason than a busy machine.
 const settleIn = time.Minute
 
-// settle returns once the child waits for resume. Otherwise probes would see the
-// system call it waits in. If /proc does not show the state, settle assumes that
-// the child waits already.
+// settle returns when the child waits for resume. Otherwise probes would see the system
+// call in which it waits. If /proc does not show the state, settle assumes that the child
+// already waits.
 func (c *Child) settle() {
 	for began := time.Now(); time.Since(began) < settleIn; time.Sleep(100 * time.Microsecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.PID()))

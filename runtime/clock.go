@@ -52,9 +52,8 @@ func newStopwatch() *stopwatch {
 	return &stopwatch{time.Now(), clockNow(unix.CLOCK_PROCESS_CPUTIME_ID)}
 }
 
-// over reports whether d has passed, of which this process was running all the time: a machine
-// that is busy with other processes must not cost results. At the latest, it is over when most
-// has passed.
+// over reports whether this process has used d of CPU time, or most has passed. So
+// results are not lost if the machine is busy with other processes.
 func (w *stopwatch) over(d, most time.Duration) bool {
 	waited := time.Since(w.began)
 	return waited > most || waited > d && clockNow(unix.CLOCK_PROCESS_CPUTIME_ID)-w.cpu > int64(d)
@@ -78,6 +77,6 @@ func sessionWords() []byte {
 	boot := clockNow(unix.CLOCK_BOOTTIME)
 	binary.NativeEndian.PutUint64(b[object.SessionStart:], uint64(boot))
 	binary.NativeEndian.PutUint64(b[object.SessionTAI:], uint64(clockOffset(unix.CLOCK_TAI, unix.CLOCK_BOOTTIME)))
-	unix.Getrandom(b[object.SessionSecret:], 0) // of so few bytes it does not fail
+	unix.Getrandom(b[object.SessionSecret:], 0) // it does not fail for so few bytes
 	return b
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 )
 
-// commands has the command lines of processes, for those that end before they are printed.
+// commands caches the command lines of processes, which may end before they are printed.
 type commands struct {
 	lines map[process]string
 	known map[uint32]process // those of the last survey
@@ -23,7 +23,7 @@ const maxCommands = 1 << 16
 // CommandLine implements builtins.Names.
 func (n *names) CommandLine(pid, start uint32) string {
 	if now := n.readCommand(pid); now.pid == 0 || now.start != start {
-		n.commands.known[pid] = process{} // look again at the next survey
+		n.commands.known[pid] = process{} // read it again at the next survey
 	}
 	return n.commands.lines[process{pid, start}]
 }
@@ -42,7 +42,7 @@ func (n *names) readCommand(pid uint32) process {
 		return process{}
 	}
 	_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
-	const start = 19 // the 22nd field of all
+	const start = 19 // field 22 of the line
 	fields := strings.Fields(rest)
 	if len(fields) <= start {
 		return process{}
@@ -56,7 +56,8 @@ func (n *names) readCommand(pid uint32) process {
 	return p
 }
 
-// surveyCommands reads the command lines of new processes if the script shows some.
+// surveyCommands reads the command lines of new processes if the script shows command
+// lines.
 func (s *Session) surveyCommands() {
 	if !s.usesCommands {
 		return

@@ -24,8 +24,8 @@ func (d dispatcher) Missed() uint64 {
 	return stats.RecursionMisses
 }
 
-// attachDispatchers attaches the object's dispatchers. It marks the programs that they run
-// as done.
+// attachDispatchers attaches the object's dispatchers. It marks the programs that they
+// run as attached.
 func (s *Session) attachDispatchers(done map[*object.Program]bool) error {
 	for i := range s.obj.Dispatchers {
 		d := &s.obj.Dispatchers[i]

@@ -83,8 +83,8 @@ func (e symbolizer) GoValue(pid int, v binary.GoValue) string {
 func (e symbolizer) Kernel(addr uint64) string {
 	e.s.notePrograms()
 	if name, _, offset, ok := e.s.kernelSymbol(addr); ok {
-		// A function to which a probe is attached as one of several of a name shows
-		// which of them it is.
+		// If a probe is attached to one of several functions with the same name, the name
+		// shows which one it is.
 		return cmp.Or(e.s.at.FunctionName(addr-offset), name)
 	}
 	return hexAddr(addr)

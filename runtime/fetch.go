@@ -16,9 +16,10 @@ func (s *Session) attachFetchers(p *object.Program) {
 	s.fetchAt(p, pointers(p.Points), func(l attached) { s.links = append(s.links, l) })
 }
 
-// fetchAt attaches the fetcher of a program, if it has one, to points and calls add with the
-// links. It is called so that the fetcher runs before the program. Without it, the program
-// does not find memory that the process has not touched, which is no error.
+// fetchAt attaches the fetcher of a program, if it has one, to points and calls add with
+// the links. The caller chooses the order so that the fetcher runs before the program. If
+// the fetcher cannot be attached, the program cannot read memory that the process has not
+// touched, which is not an error.
 func (s *Session) fetchAt(p *object.Program, points []*object.Point, add func(attached)) {
 	for _, f := range s.obj.Fetchers {
 		prog := s.progs[f.Program.Name]

@@ -14,8 +14,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// fileWatch calls found with the files that processes have mapped as code: with those of
-// the running processes, and from a goroutine with those that are mapped later.
+// fileWatch calls found with the files that processes map as code: first with those of
+// the running processes, then from a goroutine with those that are mapped later.
 type fileWatch struct {
 	found   func(pid int, m symbols.Mapping)
 	proc    string
@@ -38,8 +38,9 @@ type mappedBy struct {
 // maxSilent limits the number of mappings that wait for their file systems.
 const maxSilent = 4096
 
-// newFileWatch opens the kernel's log of mappings of a process, or of all for allProcesses.
-// The log comes first, so that no file is missed between survey and follow.
+// newFileWatch opens the kernel's log of mappings of a process, or of all for
+// allProcesses. The log is opened before survey is called, so that no file is missed
+// between survey and follow.
 func (s *Session) newFileWatch(pid int, found func(pid int, m symbols.Mapping)) *fileWatch {
 	w := &fileWatch{found: found, proc: s.procRoot(), stop: make(chan struct{}), wake: -1}
 	var err error
@@ -51,7 +52,7 @@ func (s *Session) newFileWatch(pid int, found func(pid int, m symbols.Mapping)) 
 
 // survey finds the files of all running processes.
 func (w *fileWatch) survey() {
-	pids, _ := symbols.Running(w.proc) // without procfs, the log tells of later mappings
+	pids, _ := symbols.Running(w.proc) // without procfs, the log still has later mappings
 	for pid := range pids {
 		w.process(pid)
 	}
@@ -64,7 +65,7 @@ func (w *fileWatch) process(pid int) {
 	}
 }
 
-// again sees the files whose file systems had not answered.
+// again retries the files whose file systems did not answer.
 func (w *fileWatch) again() {
 	late := w.silent
 	w.silent = nil
@@ -73,8 +74,8 @@ func (w *fileWatch) again() {
 	}
 }
 
-// pathsOf returns the paths by which a mapped file can be opened: the mapping, which is there
-// though the file was deleted, and the path of the process.
+// pathsOf returns the paths by which a mapped file can be opened: the mapping, which
+// exists even if the file was deleted, and the path of the process.
 func (w *fileWatch) pathsOf(pid int, m symbols.Mapping) []string {
 	dir := filepath.Join(w.proc, strconv.Itoa(pid))
 	return []string{fmt.Sprintf("%s/map_files/%x-%x", dir, m.Start, m.End), dir + "/root" + m.Path, m.Path}
@@ -126,7 +127,8 @@ func (w *fileWatch) Forked(pid, parent int)            {}
 func (w *fileWatch) Executed(pid int)                  {}
 func (w *fileWatch) Ended(pid int)                     {}
 
-// close ends the goroutine. It reports on warn, which may be nil, what was not seen.
+// close ends the goroutine. It reports the files that were not seen on warn, which may be
+// nil.
 func (w *fileWatch) close(warn io.Writer) {
 	close(w.stop)
 	if w.log != nil {
@@ -158,7 +160,7 @@ func (w *fileWatch) closeLog() {
 	}
 }
 
-// warnings returns where warnings go, or nil if there are to be none.
+// warnings returns the writer for warnings, or nil if they are suppressed.
 func (s *Session) warnings() io.Writer {
 	if s.opt.NoWarnings {
 		return nil

@@ -69,11 +69,11 @@ func (s *Session) followFamily() error {
 	if err := f.add(s); err != nil {
 		return fmt.Errorf("cannot follow process %d: %w", f.root, err)
 	}
-	// A program at a fork may have read its parent's byte before the walk set that, and
-	// yet write the child's byte after the walk. Once all such programs have ended,
-	// another walk finds the child.
+	// A program at a fork may have read the parent's byte before the walk set it, and
+	// write the child's byte after the walk. After all such programs have ended, another
+	// walk finds the child.
 	for more := true; more && s.opt.Child == nil; {
-		unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0) // if it is not supported: the walk itself takes longer than such a program
+		unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0) // without support, nothing is lost: the walk takes longer than such a program
 		if more, err = f.run(object.FollowChildren, 0); err != nil {
 			return fmt.Errorf("cannot list the descendants of process %d: %w", f.root, err)
 		}
@@ -111,8 +111,8 @@ func foreignPIDs() bool {
 	return unix.Stat("/proc/self/ns/pid", &st) == nil && st.Ino != initial
 }
 
-// run runs the walk over all tasks or, if pid is not 0, over those of one process. The
-// caller holds f.mu.
+// run runs the walk over all tasks or, if pid is not 0, over the tasks of one process.
+// The caller holds f.mu.
 func (f *family) run(mode uint64, pid int) (found bool, err error) {
 	var b [object.FollowStateSize]byte
 	binary.NativeEndian.PutUint64(b[object.FollowMode:], mode)

@@ -17,10 +17,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// Budget is the time that the programs of sessions may take together, as the kernel measures
-// it.
+// Budget limits the time that the programs of several sessions take together, as measured
+// by the kernel.
 type Budget struct {
-	share float64 // of the time of all CPUs
+	share float64 // share of the time of all CPUs
 
 	mu    sync.Mutex  // of progs and of what governors know about them
 	progs []*governed // of all sessions that run
@@ -45,53 +45,53 @@ func (b *Budget) enable() (err error) {
 	return nil
 }
 
-// A governor keeps the programs of a session within Setup.Budget. It measures them
-// with the kernel's statistics. If they and those of other sessions take more, it lets
-// programs run at one of several events, if what they do allows it, and then detaches the
-// most expensive ones. If they take much less, it lets sampled ones run at more events
-// again. It runs in its own goroutine, since that of the session may wait for its output.
+// A governor keeps the programs of a session within Setup.Budget. It measures them with
+// the kernel's statistics. If the programs of all sessions take more than the budget, it
+// samples programs that can be sampled, and then detaches the most expensive ones. If
+// they take much less, it lets sampled programs run at more events again. It runs in its
+// own goroutine, since the goroutine of the session may be blocked by its output.
 type governor struct {
 	s      *Session
 	budget *Budget
 	cpus   float64
 	progs  []*governed
-	over   bool // the programs took more in the last period
-	calm   int  // periods since they took more than half
-	wait   int  // such periods before a program runs at more events
+	over   bool // the programs exceeded the budget in the last period
+	calm   int  // periods since they took more than half of the budget
+	wait   int  // number of such periods before a program runs at more events
 	last   time.Time
 	began  time.Time
 	done   chan struct{} // closed when the goroutine has ended
 
 	mu    sync.Mutex
-	notes []output.Message // to be reported by the session
+	notes []output.Message // actions for the session to report
 }
 
 // governed is a program that is measured.
 type governed struct {
 	p        *object.Program
 	prog     *ebpf.Program
-	fetcher  *ebpf.Program // runs at the same events; nil: none
-	runtime  time.Duration // of both until the last measurement
+	fetcher  *ebpf.Program // its fetcher, which runs at the same events; nil: none
+	runtime  time.Duration // run time of both in ns at the last measurement
 	runs     uint64        // the same
-	share    float64       // of the time of all CPUs since the one before
+	share    float64       // share of the time of all CPUs since the previous measurement
 	rate     float64       // share per ns of a run
-	ns       float64       // of a run, since the one before
+	ns       float64       // ns of a run since the previous measurement
 	whole    float64       // ns of a run before it was sampled
 	log      int           // it runs at one of 2^log events
 	sampled  bool          // log was above 0 at some time
-	since    time.Duration // since when, from the start of the session
+	since    time.Duration // time of the last sampling or detaching, since the start of the session
 	detached bool
 	// fixed is set if other goroutines attach the program to further files, so that it
 	// cannot be detached alone.
 	fixed bool
 }
 
-// governPeriod is the time between measurements. A budget is kept within a second: by then
-// there have been ten.
+// governPeriod is the time between measurements. So an excess ends within a second, after
+// at most ten measurements.
 const governPeriod = 100 * time.Millisecond
 
-// maxLog limits the sampling. A program that is expensive even at so few events is so because
-// of what it costs to find out that it need not run.
+// maxLog limits the sampling. If a program is expensive even at so few events, the cost
+// is that of the decision not to run.
 const maxLog = 12
 
 // Numbers of periods that a governor waits before a program runs at more events. It waits
@@ -124,10 +124,10 @@ func (s *Session) startGoverning() error {
 	return nil
 }
 
-// onlineCPUs returns the number of CPUs that run.
+// onlineCPUs returns the number of CPUs that are online.
 func onlineCPUs() int {
 	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(1, &set); err == nil && set.Count() > 0 { // of init, which is not confined
+	if err := unix.SchedGetaffinity(1, &set); err == nil && set.Count() > 0 { // the affinity of init, which is not restricted
 		return set.Count()
 	}
 	n, err := ebpf.PossibleCPU()
@@ -149,20 +149,21 @@ func (g *governor) run() {
 		case <-g.s.stop:
 			return
 		case <-t.C:
-			// The tick may have been long ago. What has run since then counts too.
+			// The tick may have been a long time ago. Programs have run since then, which
+			// counts too.
 			g.step(time.Now())
 		}
 	}
 }
 
-// join makes the programs a part of the budget and measures them for the first time.
+// join adds the programs to the budget and measures them for the first time.
 func (g *governor) join(now time.Time) {
 	g.budget.mu.Lock()
 	defer g.budget.mu.Unlock()
 	g.began, g.last = now, now
 	g.measure(now)
 	for _, p := range g.progs {
-		p.share = 0 // what they took before does not count
+		p.share = 0 // earlier run time does not count
 	}
 	g.budget.progs = append(g.budget.progs, g.progs...)
 }
@@ -184,7 +185,7 @@ func (g *governor) step(now time.Time) {
 }
 
 // measure updates the shares of all programs. It returns false if too little time has
-// passed to know them.
+// passed.
 func (g *governor) measure(now time.Time) bool {
 	elapsed := now.Sub(g.last)
 	for _, p := range g.progs {
@@ -210,9 +211,9 @@ func (g *governor) measure(now time.Time) bool {
 	return elapsed > governPeriod/4
 }
 
-// act samples or detaches programs of the session if all take more than the budget. If they
-// have taken much less for some time, it lets a sampled one run at more events. The caller
-// holds the lock of the budget.
+// act samples or detaches programs of the session if all sessions exceed the budget. If
+// they have taken much less for some time, it lets a sampled program run at more events.
+// The caller holds the lock of the budget.
 func (g *governor) act(now time.Time) {
 	list := decide(g.budget.progs, g.budget.share)
 	for _, a := range list {
@@ -224,7 +225,7 @@ func (g *governor) act(now time.Time) {
 			}
 			g.sample(a.p, a.log, now)
 			a.p.share -= a.saved // for other governors, until it is measured
-		case g.over: // not for one burst
+		case g.over: // one burst does not count
 			g.detach(a.p, now)
 		}
 	}
@@ -276,11 +277,11 @@ func decide(progs []*governed, budget float64) (list []action) {
 			by = append(by, p)
 		}
 	}
-	// Leave some room, as the estimate of what an action saves is rough.
+	// Aim below the budget, since the savings of an action are only estimated.
 	goal := budget * 3 / 4
 	slices.SortStableFunc(by, func(a, b *governed) int { return cmp.Compare(b.share, a.share) })
 	for _, p := range by {
-		// Programs with a small part of the time are not worth losing exact numbers.
+		// Programs with a small share keep exact numbers.
 		if total <= goal || p.share < total/16 {
 			break
 		}
@@ -307,11 +308,12 @@ func decide(progs []*governed, budget float64) (list []action) {
 	return list
 }
 
-// firstLog is the first sampling of a program, which shows what it saves.
+// firstLog is the first sampling of a program. Its effect is measured before the next one
+// is chosen.
 const firstLog = 4
 
-// sampling returns the sampling with which p takes no more than the share want, and what
-// it saves. If none does, it is that which p has.
+// sampling returns the sampling with which p takes at most the share want, and the share
+// that it saves. If there is none, it returns the current sampling of p.
 func (p *governed) sampling(want float64) (log int, saved float64) {
 	switch {
 	case p.p.Sampled == 0 || p.rate == 0:
@@ -327,16 +329,16 @@ func (p *governed) sampling(want float64) (log int, saved float64) {
 	return p.log, 0
 }
 
-// at returns the share that p, which is sampled, takes with another sampling.
+// at returns the share that p, which is sampled, would take with another sampling.
 func (p *governed) at(log int) float64 {
-	// A run takes floor, and body in addition if the event counts.
+	// A run takes floor ns, and additionally body ns if the event is handled.
 	body := max(p.whole-p.ns, 0) / (1 - 1/float64(int(1)<<p.log))
 	floor := p.whole - body
 	return p.rate * (floor + body/float64(int(1)<<log))
 }
 
-// relaxed returns the least sampling with which p takes no more than the share want, or that
-// which it has.
+// relaxed returns the least sampling with which p takes at most the share want, or the
+// current one.
 func (p *governed) relaxed(want float64) int {
 	if p.detached {
 		return p.log
@@ -467,7 +469,7 @@ func (s *Session) detachProgram(p *object.Program) (left int) {
 	return left
 }
 
-// closeLink closes a link, and notes the events that its program missed.
+// closeLink closes a link, and records the events that its program missed.
 func (s *Session) closeLink(l attached) {
 	if m, ok := l.Closer.(interface{ Missed() uint64 }); ok {
 		s.missed[l.prog] += m.Missed()

@@ -116,9 +116,8 @@ func (s *Session) kernelLines() *kernelLines {
 	return s.lines
 }
 
-// frames returns the frames at the address of f: functions that were inlined there, and
-// f with its source line. returned tells that the address is that of the instruction
-// after a call.
+// frames returns the frames at the address of f: functions that were inlined there, and f
+// with its source line. returned is set if the address is a return address, after a call.
 func (k *kernelLines) frames(f value.Frame, returned bool) []value.Frame {
 	module := f.Module
 	if module == "" {

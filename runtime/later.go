@@ -7,7 +7,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// compileLater compiles the expressions of a predicate that is decided here, by step.
+// compileLater compiles the expressions of a predicate that user space decides, one for
+// each step.
 func compileLater(l *object.Later) ([]*regexp.Regexp, error) {
 	var list []*regexp.Regexp
 	for _, s := range l.Steps {

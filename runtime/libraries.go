@@ -15,11 +15,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// libraries attaches the programs at functions of libraries, such as those of
-// uprobe:libssl:SSL_write, to all other files that are these libraries: those of
-// containers, which have roots of their own, and those in other directories. A file is
-// found when a process has mapped it as code. The kernel attaches to processes that map
-// it later.
+// libraries attaches programs at functions of libraries, such as uprobe:libssl:SSL_write,
+// to all other files of these libraries: in containers, which have separate root
+// directories, and in other directories. A file is found when a process has mapped it as
+// code. The kernel attaches to processes that map it later.
 type libraries struct {
 	s     *Session
 	files *fileWatch
@@ -27,7 +26,7 @@ type libraries struct {
 	names []string                     // of the libraries
 	seen  map[string]*probes.CodeFiles // by library
 	links []attached
-	left  []string // what could not be attached, for the user
+	left  []string // files that could not be attached to, for the user
 }
 
 // startLibraries attaches to the libraries of all processes, and starts to wait for other
@@ -77,8 +76,9 @@ func (l *libraries) mapped(pid int, m symbols.Mapping) {
 		if !binary.IsLibrary(name, path) {
 			continue
 		}
-		// The path is that of the process in the kernel's log, and that of this process in
-		// the list of mappings. What was deleted or replaced is in map_files only.
+		// The path is that of the process in the kernel's log, and that of this process
+		// in the list of mappings. Files that were deleted or replaced are only in
+		// map_files.
 		m.Path = path
 		for _, file := range l.files.pathsOf(pid, m) {
 			if isMapped(file, m.Inode) {
@@ -99,8 +99,8 @@ func isMapped(file, inode string) bool {
 	return inode == "" || inode == strconv.FormatUint(st.Ino, 10) || probes.OnOverlay(file)
 }
 
-// found attaches to a file that a process has mapped, unless that was done. path is that of
-// the process.
+// found attaches to a file that a process has mapped, unless that was done. path is the
+// file's path in the process.
 func (l *libraries) found(pid int, name, file, path string) {
 	f := l.seen[name].Open(path, file)
 	if f == nil {

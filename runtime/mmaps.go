@@ -10,10 +10,10 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// mmapLog records executable mappings, executed programs, forks and exits of
-// processes. When a stack is printed, its process and the memory map may be gone.
-// The addresses are then looked up in this log. The log costs a little when a
-// process starts, and nothing when an event of the script fires.
+// mmapLog records executable mappings, executed programs, forks and exits of processes.
+// When a stack is printed, its process and the memory map may be gone. The addresses are
+// then looked up in this log. The log costs some time when a process starts, but none at
+// the script's events.
 type mmapLog struct {
 	*perfLog
 	family map[int]bool // the child and its descendants

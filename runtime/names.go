@@ -25,7 +25,8 @@ type cgroupKey struct {
 	filter string
 }
 
-// EachUser calls f with the name and the ID of each user in /etc/passwd, in its order.
+// EachUser calls f with the name and the ID of each user in /etc/passwd, in the order of
+// the file.
 func EachUser(f func(name string, id uint32)) error {
 	file, err := os.Open("/etc/passwd")
 	if err != nil {

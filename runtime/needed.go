@@ -14,9 +14,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
 
-// filesOfProgram returns the files that a program has mapped when it starts: its own,
-// the dynamic linker, and the libraries that the linker finds. For a script they are
-// those of its interpreter.
+// filesOfProgram returns the files that a program has mapped when it starts: its own, the
+// dynamic linker, and the libraries that the linker finds. For a script they are the
+// files of its interpreter.
 func filesOfProgram(path string) []string {
 	if p := interpreter(path); p != "" {
 		path = p
@@ -117,8 +117,8 @@ func findNeeded(name string, dirs []string) string {
 }
 
 // asMapped returns for each file a mapping of its first page, with the device and inode
-// that the kernel reports for mappings. These may differ from those of stat. It leaves
-// out files that cannot be mapped.
+// that the kernel reports for mappings. These may differ from the results of stat. It
+// leaves out files that cannot be mapped.
 func asMapped(files []string) (list []symbols.Mapping) {
 	real := map[string]bool{}
 	for _, path := range files {

@@ -26,7 +26,7 @@ type owners struct {
 // ownerNames holds the texts that are printed for a cgroup.
 type ownerNames struct{ container, pod, unit string }
 
-// noOwner is the text where there is no container, pod or unit.
+// noOwner is the text for a missing container, pod or unit.
 const noOwner = "-"
 
 // survey reads the paths of all cgroups, so that their names are still known after they
@@ -85,7 +85,7 @@ func (n *names) Pod(id uint64) string { return n.owners.of(id).pod }
 // Unit implements builtins.Names.
 func (n *names) Unit(id uint64) string { return n.owners.of(id).unit }
 
-// surveyOwners surveys the cgroups if the script prints what they belong to.
+// surveyOwners surveys the cgroups if the script prints their containers, pods or units.
 func (s *Session) surveyOwners(now time.Time) {
 	if s.usesOwners {
 		s.env.names.owners.survey(now)

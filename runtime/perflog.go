@@ -35,7 +35,7 @@ type perfRing struct {
 const (
 	allProcesses = -1
 
-	// One CPU's ring holds the records of a few hundred program starts between two
+	// The ring of one CPU holds the records of a few hundred program starts between two
 	// reads.
 	perfLogSize    = 8 << 20 // bytes of all rings together
 	minPerfLogRing = 64 << 10

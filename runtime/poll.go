@@ -190,7 +190,7 @@ func (s *Session) endOfRun() (err error) {
 	if s.opt.KeepMaps {
 		s.final, err = s.snapshot(0)
 	}
-	s.reportErrors(true) // before the maps, whose values they concern
+	s.reportErrors(true) // before the maps, because they concern their values
 	s.reportLost()
 	s.opt.Sink.End()
 	if s.obj.Settings.PrintMapsOnExit {
@@ -222,8 +222,8 @@ func (s *Session) noteMappings() {
 	}
 }
 
-// resurvey is the minimum time between two surveys because the log of mappings has lost
-// records.
+// resurvey is the minimum time between two surveys that are made because the log of
+// mappings has lost records.
 const resurvey = time.Second
 
 // watchSelf runs the programs of self:signal probes when their signal arrives.

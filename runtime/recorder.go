@@ -73,8 +73,8 @@ func (r *recorder) close() {
 	r.ring, r.heads = nil, nil
 }
 
-// fits returns an error if there is not enough memory for a recorder's map. The kernel could
-// first take the memory from all others.
+// fits returns an error if there is not enough memory for a recorder's map. Otherwise the
+// kernel might first take the memory from other processes.
 func fits(spec *ebpf.MapSpec) error {
 	const file = "/proc/meminfo"
 	text, err := os.ReadFile(file)
@@ -115,7 +115,7 @@ func (r *recorder) records() (n uint64) {
 	return n
 }
 
-// place returns the offset in the ring of position pos of a CPU.
+// place returns the offset in the ring for position pos of a CPU.
 func (r *recorder) place(cpu int, pos uint64) uint64 {
 	element := uint64(cpu*r.Chunks) + pos/uint64(r.Chunk)%uint64(r.Chunks)
 	return element*uint64(r.element) + pos%uint64(r.Chunk)
@@ -126,7 +126,7 @@ func (r *recorder) place(cpu int, pos uint64) uint64 {
 func (r *recorder) read(cpu int, list []recorded) (all []recorded, torn int) {
 	word := r.head(cpu)
 	end := word(object.HeadNext)
-	var late []uint64 // places in the ring that a late program has written to, in pairs: from, to
+	var late []uint64 // intervals in the ring that a late program has written to, in pairs: from, to
 	for i := range min(word(object.HeadLate), object.LateMarks) {
 		mark := word(object.HeadMarks + 8*int(i))
 		from := r.place(cpu, mark>>object.MarkShift)
@@ -142,7 +142,7 @@ func (r *recorder) read(cpu int, list []recorded) (all []recorded, torn int) {
 		mark := binary.NativeEndian.Uint64(r.ring[at:])
 		size := mark % (1 << object.MarkShift) * 8
 		if mark>>object.MarkShift != pos&(1<<(64-object.MarkShift)-1) || size <= object.RecordHeader || pos+size > end || at%uint64(r.element)+size > uint64(r.element) {
-			// What is left of a record that began before pos is not a gap.
+			// The rest of a record that began before pos is not a gap.
 			inGap = inGap || !first
 			pos += 8
 			continue
@@ -201,8 +201,8 @@ func (r *recorder) collect() (list []recorded, torn int) {
 	}
 }
 
-// printRecorded prints the events of the recorder, if they are to be printed, and says how
-// many there were.
+// printRecorded prints the events of the recorder, unless they must not be printed, and
+// reports their number.
 func (s *Session) printRecorded() {
 	r := s.recorder
 	if r == nil {
@@ -250,7 +250,7 @@ func (s *Session) printRecorded() {
 	fmt.Fprintf(s.opt.Stderr, "Recorded %d events: %d printed%s, %d overwritten by later ones\n", total, printed, not, total-uint64(len(list)))
 }
 
-// date tells Setup.Dated when the results that follow occurred.
+// date passes the time of the following results to Setup.Dated.
 func (s *Session) date(at time.Time) {
 	for _, d := range s.opt.Dated {
 		d.Date(at)

@@ -9,10 +9,10 @@ const verifierDoc = "docs/VERIFIER.md"
 // refusals are the common reasons for which the verifier refuses programs, by parts of its
 // message. The first one that matches counts.
 var refusals = []struct {
-	parts []string // of the message; one is enough
+	parts []string // parts of the message; one is enough
 	name  string   // of the section in verifierDoc
-	words string   // what is wrong
-	hint  string   // the way out; "" if there is none in the script
+	words string   // the fault, in words
+	hint  string   // the remedy; "" if there is none in the script
 }{
 	{[]string{"BPF program is too large"}, "too-many-instructions",
 		"the verifier follows all ways through a program, and these have more than a million instructions",
@@ -52,7 +52,7 @@ var refusals = []struct {
 		"please report it, with the output of -v"},
 }
 
-// inWords returns what a message of the verifier means, a hint, and the section of
+// inWords returns the meaning of a message of the verifier, a hint, and the section of
 // verifierDoc about it. They are "" if the message is not a common one.
 func inWords(why string) (words, hint, section string) {
 	for _, r := range refusals {

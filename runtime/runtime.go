@@ -84,21 +84,21 @@ type Setup struct {
 	// the end; of each map at most the SampleTop entries with the greatest values.
 	Samplers  []output.Sampler
 	SampleTop int64
-	// Timeline is told when and in which thread events occurred, and of calls and returns.
-	// The script must have been compiled for it. It may be nil.
+	// Timeline receives the times and threads of events, and calls and returns. The
+	// script must have been compiled for it. It may be nil.
 	Timeline output.Timeline
-	// Dated is told when the events of a recorder occurred, if the script was compiled so that
-	// they tell it.
+	// Dated receives the times of a recorder's events, if the script was compiled so that
+	// the events contain them.
 	Dated []output.Dated
-	// Progress shows what takes long before the first result and after the last event; nil:
-	// nothing is shown.
+	// Progress shows long operations before the first result and after the last event;
+	// nil: nothing is shown.
 	Progress *output.Progress
 	// Stats makes the kernel measure the programs, and prints the results to Stderr when
 	// the session ends.
 	Stats bool
-	// Budget is the time that the programs may take, together with those of other sessions
-	// that have it; nil: any. If they take more, some are run at a part of the events, if the
-	// object was compiled for that, or detached.
+	// Budget limits the time that the programs take, together with those of other
+	// sessions with the same Budget; nil: no limit. Programs that exceed it are sampled,
+	// if the object was compiled for that, or detached.
 	Budget *Budget
 	// Quiet suppresses messages that are neither errors nor warnings.
 	Quiet bool
@@ -176,7 +176,7 @@ func (o openSink) Map(m output.Map)         { o.open(func() { o.Sink.Map(m) }) }
 func (o openSink) Message(m output.Message) { o.open(func() { o.Sink.Message(m) }) }
 func (o openSink) Lost(n uint64)            { o.open(func() { o.Sink.Lost(n) }) }
 
-// LostAt passes on the report to a sink that asks for the places of lost events.
+// LostAt passes the report to a sink that implements output.LostSink.
 func (o openSink) LostAt(at source.Span, n uint64) (taken bool) {
 	if sink, ok := o.Sink.(output.LostSink); ok {
 		o.open(func() { taken = sink.LostAt(at, n) })
@@ -193,12 +193,12 @@ const (
 	Bench      // measure all bench probes
 )
 
-// Session is a loaded object, which Run runs once in the caller's goroutine. The Session
-// of package tracer is the same for a script that runs in a goroutine of its own.
+// Session is a loaded object, which Run runs once in the caller's goroutine. A Session of
+// package tracer runs a script in a separate goroutine.
 type Session struct {
 	obj          *object.Object
 	defs         *builtins.Registry
-	at           *probes.Env             // what attaching depends on
+	at           *probes.Env             // the environment for attaching
 	kinds        map[string]*probes.Kind // by name
 	opt          Setup
 	maps         map[string]*ebpf.Map // by kernel name
@@ -209,7 +209,7 @@ type Session struct {
 	lines        *kernelLines // nil: not looked for yet
 	env          *env
 	usesCommands bool // the script shows command lines of processes
-	usesOwners   bool // the script prints what cgroups belong to
+	usesOwners   bool // the script prints containers, pods or units of cgroups
 	cgroups      []chosenCgroup
 	ncpu         int // number of possible CPUs
 

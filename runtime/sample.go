@@ -11,13 +11,13 @@ import (
 // schedule determines when a session shows its maps while it runs.
 type schedule struct {
 	due       time.Time     // when to print the maps next, if Setup.Every is set
-	shownErr  error         // of printing them
+	shownErr  error         // error of printing them
 	sampled   []*object.Map // for Setup.Samplers
 	sampleDue time.Time     // when to pass them next
 }
 
-// sampleShare limits the time for samples: at least this many times the time that the last
-// one took passes before the next one.
+// sampleShare limits the time for samples: the pause before the next one is at least
+// sampleShare times the duration of the last one.
 const sampleShare = 20
 
 // startSampling makes the list of the maps for Setup.Samplers: those of numbers and
@@ -80,8 +80,8 @@ func (s *Session) sampleMap(m *object.Map) {
 	}
 }
 
-// resetting calls reset, which sets the values of a map to 0. Before that it passes them to
-// Setup.Samplers.
+// resetting passes the values of a map to Setup.Samplers, and then calls reset, which
+// sets them to 0.
 func (s *Session) resetting(m *object.Map, reset func() error) error {
 	for _, o := range s.sampled {
 		if o == m {

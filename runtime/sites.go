@@ -65,8 +65,8 @@ func (s *Session) reportErrors(last bool) {
 	}
 }
 
-// reportLost reports how many events were lost since the last call: of each place in the
-// script, to a sink that asks for it, else of all.
+// reportLost reports how many events were lost since the last call: for each place in the
+// script if the sink implements output.LostSink, otherwise their sum.
 func (s *Session) reportLost() {
 	t := s.sites
 	sink, places := s.opt.Sink.(output.LostSink)
@@ -86,8 +86,8 @@ func (s *Session) reportLost() {
 	}
 }
 
-// reportAudit reports how often each place in the script would have refused what it saw,
-// had it been allowed to.
+// reportAudit reports how often each place in the script would have dropped or denied
+// something with --unsafe.
 func (s *Session) reportAudit() {
 	for i, n := range s.sites.counts() {
 		site := s.sites.sites[i]

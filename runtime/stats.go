@@ -33,7 +33,7 @@ func (s *Session) measure() error {
 }
 
 // reportStats prints how often the programs that waited for events ran, how long they
-// took, how many events they missed, and what part of a CPU's time they used.
+// took, how many events they missed, and the share of a CPU that they used.
 func (s *Session) reportStats() {
 	m := s.measured
 	if m == nil {

@@ -57,15 +57,15 @@ type ending struct {
 }
 
 // At the end, this many entries of a map are always read, and the greatest ones among
-// them are printed, however long it takes. They are fewer if their values take more than
-// unhurriedBytes.
+// them are printed, however long it takes. The number is lower if their values take more
+// than unhurriedBytes.
 const (
 	unhurriedEntries = 1 << 18
 	unhurriedBytes   = 64 << 20
 )
 
-// unhurried returns the number of entries that are always read, and of those that are
-// always printed, if a value takes size bytes in the kernel.
+// unhurried returns the number of entries that are always read, and the number of those
+// that are always printed, if a value takes size bytes in the kernel.
 func unhurried(size int) int {
 	return max(1, min(unhurriedEntries, unhurriedBytes/max(size, 1)))
 }
@@ -73,7 +73,7 @@ func unhurried(size int) int {
 // leftOut is the number of entries of a map that were not printed or not even read.
 type leftOut struct {
 	name   string
-	n      int // not printed, of those that were read
+	n      int // entries that were read but not printed
 	read   int // entries read, if there are more; 0: all of them
 	atMost int // entries that the map can have; 0: there is no limit
 }
@@ -108,8 +108,8 @@ func (e *ending) stopped() bool { return e.ended.Load() != 0 }
 func (e *ending) interrupted() bool { return e.cutAt.Load() != nil }
 
 // late reports whether the session ended too long ago for a record to be handled, and
-// counts the record otherwise. outside tells whether the record's builtin has effects
-// outside of the session. late is called with the session locked.
+// counts the record otherwise. outside is set if the record's builtin has effects outside
+// of the session. late is called with the session locked.
 func (e *ending) late(outside bool) bool {
 	switch at := e.ended.Load(); {
 	case e.interrupted():
@@ -125,8 +125,9 @@ func (e *ending) late(outside bool) bool {
 	return false
 }
 
-// hurried reports whether the user ended the session longer ago than patience. A process that does
-// not run may also wait for the reader of its output, so twice patience is enough.
+// hurried reports whether the user ended the session longer than patience ago. A process
+// that does not run may be waiting for the reader of its output, so the limit in any case
+// is twice patience.
 func (e *ending) hurried(patience time.Duration) bool {
 	cut := e.cutAt.Load()
 	return cut != nil && cut.over(patience, 2*patience)
@@ -155,8 +156,8 @@ func (e *ending) reportLeftOut(w io.Writer) {
 	}
 }
 
-// reportDropped reports the number of records that were not handled: of each place in the
-// script to a sink that asks for lost events, else of each builtin.
+// reportDropped reports the number of records that were not handled: for each place in
+// the script if the sink implements output.LostSink, otherwise for each builtin.
 func (e *ending) reportDropped(sink output.Sink, w io.Writer) {
 	lost, places := sink.(output.LostSink)
 	bySpan := func(a, b *object.Event) int { return cmp.Compare(a.Span.Start, b.Span.Start) }

@@ -9,7 +9,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// noteStamp passes the stamp of a record to Setup.Timeline. Calls pass theirs themselves.
+// noteStamp passes the stamp of a record to Setup.Timeline. For records of calls,
+// handleCall does so.
 func (s *Session) noteStamp(rec *object.Record) {
 	if s.opt.Timeline != nil && rec.Stamp != 0 && rec.Call == nil {
 		s.opt.Timeline.At(s.stamp(rec))

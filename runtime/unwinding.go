@@ -25,8 +25,8 @@ type unwinding struct {
 	tables   *unwind.Tables
 	log      *mmapLog
 	mem      [][]byte      // mapped memory of the kernel's maps
-	lost     uint64        // records that the log had lost when sweep last looked
-	swept    time.Time     // when that was
+	lost     uint64        // number of records that the log had lost at the last sweep
+	swept    time.Time     // time of the last sweep
 	wanted   []int         // processes whose tables must be complete before probes are attached
 	surveyed chan struct{} // closed when the mappings of all processes have been read
 	stop     chan struct{}
@@ -165,7 +165,7 @@ func (u *unwinding) follow() {
 		if u.stopping() {
 			return
 		}
-		u.note() // so that processes that start now need not wait for the others
+		u.note() // so that new processes need not wait for the others
 	}
 	close(u.surveyed)
 	for u.log != nil && !u.stopping() {
@@ -179,7 +179,7 @@ func (u *unwinding) note() {
 	if u.log != nil {
 		u.log.drain(u)
 		u.sweep()
-		u.tables.Flush() // lists may also wait for their time
+		u.tables.Flush() // lists may also be due later
 	}
 }
 
@@ -219,7 +219,7 @@ func (u *unwinding) Mapped(pid int, m symbols.Mapping) {
 	lo, _ := strconv.ParseUint(minor, 16, 32)
 	inode, _ := strconv.ParseUint(m.Inode, 10, 64)
 	path := m.Path
-	if path == "//anon" { // memory without a file in the kernel's log
+	if path == "//anon" { // memory without a file, in the kernel's log
 		path = ""
 	}
 	u.tables.Mapped(pid, unwind.Mapping{Start: m.Start, End: m.End, Offset: m.Offset, Dev: hi<<32 | lo, Inode: inode, Generation: m.Generation, Path: path})

@@ -15,8 +15,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// userCode is what a session knows about the code of processes: the symbols of their
-// addresses, what they map and execute, and the tables for their stacks.
+// userCode is a session's information about the code of processes: the symbols of their
+// addresses, the files that they map and execute, and the tables for their stacks.
 type userCode struct {
 	syms      *symbols.User
 	libraries *libraries    // nil: no program is at functions of libraries
@@ -95,8 +95,8 @@ func (s *Session) watchMappings() {
 	}
 }
 
-// pause is the time between two reads of the log of mappings. A process that sees other
-// files than this one should live as long to have its file opened.
+// pause is the time between two reads of the log of mappings. A process in another mount
+// namespace must live for this time if its files are to be opened.
 const pause = 2 * time.Millisecond
 
 // followMappings reads the log of mappings soon after there are any, even if the script
@@ -110,7 +110,7 @@ func (s *Session) followMappings() {
 			return
 		default:
 		}
-		// While maps are printed, the log goes on.
+		// While maps are printed, the log continues to fill.
 		s.mmaps.collect()
 		if s.mu.TryLock() {
 			if !s.closed {
@@ -126,7 +126,7 @@ func (s *Session) followMappings() {
 // closed.
 func (s *Session) stopFollowing() {
 	if s.followed != nil {
-		unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // without the eventfd it ends within a tick
+		unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // without the eventfd, the goroutine ends within a tick
 		<-s.followed
 		unix.Close(s.wake)
 	}
@@ -219,7 +219,7 @@ func (s *Session) survey(add func(symbols.Found)) {
 	running, _ := symbols.Running(s.procRoot()) // without procfs, the log tells of later mappings
 	pids := slices.Sorted(maps.Keys(running))
 	slices.Reverse(pids)
-	turn := 50 * time.Millisecond // later turns are shorter
+	turn := 50 * time.Millisecond // later iterations are shorter
 	began := time.Now()
 	for _, pid := range pids {
 		found := symbols.ReadMaps(s.procRoot(), pid)

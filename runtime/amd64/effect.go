@@ -5,7 +5,7 @@ package amd64
 type Effect struct {
 	Size   int
 	Flow   Flow
-	Target uint64 // of a branch, jump or call with a fixed target
+	Target uint64 // target of a branch, jump or call, if it is fixed
 	Taken  uint64 // address that the instruction computes, or 0
 
 	Change Change
@@ -111,7 +111,7 @@ func (in *Insn) change(e *Effect) {
 	reg := in.modRM>>3&7 | in.rex&4<<1
 	rm := in.modRM&7 | in.rex&1<<3
 	direct := in.modRM>>6 == 3
-	// written tells that a register has another value now.
+	// written records that a register gets an unknown value.
 	written := func(n byte) {
 		switch r := regOf(n); {
 		case n == numSP:
@@ -154,7 +154,7 @@ func (in *Insn) change(e *Effect) {
 		in.changeByConstant(e, direct, rm, written)
 	case op == 0x89 || op == 0x8b || op == 0x8d:
 		in.move(e, direct, reg, rm, written)
-	case op < 0x40 && op&7 == 1 && direct && op>>3 != 7: // but cmp
+	case op < 0x40 && op&7 == 1 && direct && op>>3 != 7: // except cmp
 		if op == 0x31 && reg == rm && regOf(rm) != OtherReg { // xor
 			e.Change, e.Reg = ClearReg, regOf(rm)
 			return

@@ -1,6 +1,6 @@
-// Package amd64 decodes instructions of the x86-64: their lengths, where execution continues,
-// the addresses that they compute, and what they do to the registers that hold addresses of
-// stack frames.
+// Package amd64 decodes x86-64 instructions: their lengths, where execution continues,
+// the addresses that they compute, and their effects on the registers that hold addresses
+// of stack frames.
 package amd64
 
 import "encoding/binary"

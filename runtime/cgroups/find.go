@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// System is where containers and units are looked for.
+// System specifies where to search for containers and units.
 type System struct {
 	Root string // of the file system with the state files; "" is /
 	Proc string // mount point of procfs; "" is /proc
@@ -26,7 +26,7 @@ func (s *System) proc() string {
 	return s.Proc
 }
 
-// known returns the containers of the state files, which it reads once.
+// known returns the containers in the state files, which it reads once.
 func (s *System) known() map[string]*Container {
 	if s.containers == nil {
 		root := s.Root
@@ -41,7 +41,7 @@ func (s *System) known() map[string]*Container {
 // Reread makes s read the state files again when they are next needed.
 func (s *System) Reread() { s.containers = nil }
 
-// Container returns what the state files say about a container, or nil.
+// Container returns the description of a container in the state files, or nil.
 func (s *System) Container(id string) *Container { return s.known()[id] }
 
 // Pod returns the name of a pod, or "" if the state files do not contain it.
@@ -242,8 +242,8 @@ func walk(root string, visit func(dir, name string)) error {
 	})
 }
 
-// FindUnit returns the cgroup directory of a running systemd unit. A name without a
-// type is that of a service.
+// FindUnit returns the cgroup directory of a running systemd unit. A name without a type
+// is the name of a service.
 func (s *System) FindUnit(name string) (string, error) {
 	root, err := Version2(s.proc())
 	if err != nil {

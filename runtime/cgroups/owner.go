@@ -2,15 +2,15 @@ package cgroups
 
 import "strings"
 
-// Owner is what a cgroup belongs to, derived from its path. A field is "" if the cgroup
-// belongs to nothing of that kind.
+// Owner has the container, pod and unit of a cgroup, derived from its path. A field is ""
+// if there is none.
 type Owner struct {
 	Container string // ID of the innermost container, or its name if it has no ID
 	PodUID    string // Kubernetes: the pod's UID; Podman: the pod's ID
 	Unit      string // the innermost systemd service or scope
 }
 
-// OwnerOf returns what the cgroup at a path below the root belongs to.
+// OwnerOf returns the owner of the cgroup at a path below the root.
 func OwnerOf(path string) (o Owner) {
 	for part := range strings.SplitSeq(path, "/") {
 		if id := ContainerID(part); id != "" {
@@ -26,13 +26,13 @@ func OwnerOf(path string) (o Owner) {
 	return o
 }
 
-// Names are the names of what a cgroup belongs to. A field is "" if the cgroup belongs to
-// nothing of that kind.
+// Names has the names of the container, pod and unit of a cgroup. A field is "" if there
+// is none.
 type Names struct{ Container, Pod, Unit string }
 
-// Names returns the names of what the cgroup at a path below the root belongs to. Where the
-// files of the runtime do not contain a name, it is the short ID of the container, or the
-// UID of the pod.
+// Names returns the names of the container, pod and unit of the cgroup at a path below
+// the root. If the files of the runtime do not contain a name, it is the short ID of the
+// container, or the UID of the pod.
 func (s *System) Names(path string) Names {
 	owner := OwnerOf(path)
 	n := Names{Unit: owner.Unit}
@@ -74,16 +74,16 @@ func isUnit(name string) bool {
 	return false
 }
 
-// runtimes lists how container runtimes begin the names of cgroups when systemd manages
-// them, and their names. An ID must follow: the cgroup of a process that only monitors a
-// container (conmon) has the same beginning.
+// runtimes lists the prefixes of cgroup names that container runtimes use when systemd
+// manages the cgroups, with the names of the runtimes. An ID must follow: the cgroup of a
+// process that only monitors a container (conmon) has the same beginning.
 var runtimes = []struct{ prefix, name string }{
 	{"docker-", "docker"}, {"cri-containerd-", "containerd"}, {"containerd-", "containerd"}, {"crio-", "cri-o"},
 	{"libpod-", "podman"}, {"libpod-payload-", "podman"}, {"nerdctl-", "containerd"},
 }
 
 // RuntimeOf returns the name of the runtime of the innermost container in the path of a
-// cgroup, or "" if the path does not tell.
+// cgroup, or "" if the path does not contain it.
 func RuntimeOf(path string) (name string) {
 	above := ""
 	for part := range strings.SplitSeq(path, "/") {
@@ -108,7 +108,7 @@ func RuntimeOf(path string) (name string) {
 //
 //	docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope, libpod-ID.scope …
 //	ID                      where the runtime manages cgroups itself
-//	SLICE:cri-containerd:ID where it was told the name of a slice all the same
+//	SLICE:cri-containerd:ID where it was given the name of a slice all the same
 //	lxc.payload.NAME        LXC
 //	machine-NAME.scope      systemd-nspawn
 func ContainerID(name string) string {

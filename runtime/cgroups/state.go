@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// Container is a container as the files of its runtime describe it.
+// Container describes a container, according to the files of its runtime.
 type Container struct {
 	ID    string
 	Name  string // "" if unknown
 	Image string // without a tag or a digest; "" if unknown
-	// Ref is the image as the container was made with, ImageID its ID. The files of Podman and
-	// CRI-O have them in their list of containers; "" if unknown.
+	// Ref is the image from which the container was created, and ImageID its ID, both as
+	// in the lists of containers of Podman and CRI-O; "" if unknown.
 	Ref, ImageID string
 	// Namespace and Pod are the names of the Kubernetes or Podman pod, "" if there is
 	// none. PodUID is as in Owner.
 	Namespace, Pod, PodUID string
-	// Labels are the labels of the container, or the annotations that its runtime keeps. CRI-O
-	// keeps the labels in one of them.
+	// Labels are the labels of the container, or the annotations that its runtime stores.
+	// CRI-O stores the labels in an annotation.
 	Labels map[string]string
 
 	pid int // its first process, in the pid namespace of the runtime; 0 if unknown
@@ -84,7 +84,7 @@ func (s *states) glob(pattern string) []string {
 	return list
 }
 
-// of returns the container with an ID, which may be new.
+// of returns the container with an ID. It adds one if there is none.
 //
 //go:noinline
 func (s *states) of(id string) *Container {

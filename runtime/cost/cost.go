@@ -1,6 +1,6 @@
-// Package cost estimates how long compiled programs take at each event. The estimate adds
-// up the costs of instructions and helpers, which model.go has, as measured on this
-// machine if the kernel permits it (measure.go). Nothing is attached.
+// Package cost estimates how long compiled programs take at each event. It adds up the
+// costs of instructions and helpers (model.go), which are measured on this machine if the
+// kernel permits it (measure.go). It attaches nothing.
 package cost
 
 import (
@@ -13,12 +13,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Unit is a part of a script that the estimate has a row for: a statement or a condition.
+// Unit is a part of a script with a separate row in the estimate: a statement or a
+// condition.
 type Unit struct {
 	Span source.Span
-	Head source.Span // what to show of it: a statement without its block
-	// Turns is how often the loops around it run it at one event, as far as the script
-	// says so. It is 0 if a loop does not say.
+	Head source.Span // the part to show: a statement without its block
+	// Turns is the number of times that the loops around it run it at one event. It is 0
+	// if a number of iterations is not constant.
 	Turns int
 }
 
@@ -38,8 +39,8 @@ type Code struct {
 // Part is the code of one unit.
 type Part struct {
 	Unit  Unit
-	Usual Code // without failure paths; of one turn, if it is in a loop
-	Rare  Code // code on failure paths, and that which adds an entry to a map
+	Usual Code // without failure paths; for one iteration, if it is in a loop
+	Rare  Code // code on failure paths, and code that adds an entry to a map
 	Loop  bool
 	// Always is set if the unit is reached at each event.
 	Always bool
@@ -54,16 +55,17 @@ type Program struct {
 	Insns       int
 	Stack       int // bytes of the stack
 	Parts       []Part
-	Least, Most float64 // ns of the shortest and the longest way through it, without failures
-	// Open is set if a loop has no known number of turns: Most counts one.
+	Least, Most float64 // ns of the cheapest and the most expensive path through it, without failures
+	// Open is set if the number of iterations of a loop is not known: Most counts one
+	// iteration.
 	Open bool
 	// Unknown are helpers whose cost is a guess.
 	Unknown []string
 }
 
-// Estimate estimates the costs of p, whose instructions it attributes to units. Units may
-// contain each other: an instruction belongs to the smallest one that contains its
-// source, or else to the last one, which is for the rest.
+// Estimate estimates the costs of p, and attributes its instructions to units. Units may
+// contain each other: an instruction belongs to the smallest unit that contains its
+// source, or else to the last one, which is for all other code.
 func Estimate(p *object.Program, maps []object.KernelMap, units []Unit, m *Model) Program {
 	e := &estimate{p: p, m: m, units: units, kinds: map[string]ebpf.MapType{}, unknown: map[string]bool{}, ways: map[int]way{}}
 	for _, k := range maps {
@@ -102,7 +104,7 @@ type estimate struct {
 	index map[int]int // the reverse
 	ns    []float64   // cost of each instruction, without functions that it calls
 	unit  []int       // index in units
-	turns []int       // how often it runs, if it runs
+	turns []int       // number of times that it runs, if it runs
 	parts []*Part     // by unit
 
 	ways    map[int]way // of functions, by the index of the first instruction
@@ -110,7 +112,7 @@ type estimate struct {
 	unknown map[string]bool
 }
 
-// way is the cost of the shortest and the longest way through a function.
+// way is the cost of the cheapest and the most expensive path through a function.
 type way struct{ least, most float64 }
 
 // number numbers the instructions as jumps and lines do.

@@ -11,15 +11,15 @@ import (
 // measuredMap is the name of the map of a measured program.
 const measuredMap = "measured"
 
-// Each measurement runs a program that has what is measured copies times in a row, and
-// takes the mean of the middle half of several runs. Few copies keep the processor's caches as cold as they
-// are at an event.
+// Each measurement runs a program with copies of the measured code in a row, and takes
+// the mean of the middle half of several runs. The number of copies is small, so that the
+// processor's caches are as cold as at an event.
 const (
 	copies = 20
 	runs   = 200
 )
 
-// sampleText is what reads of user memory read.
+// sampleText is the text that measured reads of user memory read.
 const sampleText = "/usr/lib/locale"
 
 var sample = [...]byte{'/', 'u', 's', 'r', '/', 'l', 'i', 'b', '/', 'l', 'o', 'c', 'a', 'l', 'e', 0}
@@ -46,7 +46,7 @@ func (m *Model) measure(r row) (float64, error) {
 	return ns, nil
 }
 
-// run returns the time from before the first to after the last copy of what r measures.
+// run returns the time from before the first to after the last copy of the code of r.
 func run(r row) (float64, error) {
 	const took = asm.R9
 	code := append(asm.Instructions{}, r.before...)

@@ -7,18 +7,18 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// Model has the costs of instructions and helpers in nanoseconds. It measures what it is
-// first asked for.
+// Model has the costs of instructions and helpers in nanoseconds. It measures each cost
+// at its first use.
 type Model struct {
 	costs map[key]float64
-	clock float64 // what reading the clock twice takes; 0: not measured yet
-	// Refused is why costs could not be measured on this machine, or nil. They are then
-	// those of a machine with 3 GHz.
+	clock float64 // time for reading the clock twice; 0: not measured yet
+	// Refused is the reason why costs could not be measured on this machine, or nil. If
+	// it is set, they are the costs of a 3 GHz machine.
 	Refused error
 }
 
-// NewModel returns a model that has not measured anything. If measure is not set, it
-// never does.
+// NewModel returns a model that has not measured anything yet. If measure is false, it
+// never measures.
 func NewModel(measure bool, why error) *Model {
 	m := &Model{costs: map[key]float64{}}
 	if !measure {
@@ -33,31 +33,31 @@ type key struct {
 	kind   ebpf.MapType
 }
 
-// Keys of what is no helper. Their numbers are no helper's.
+// Keys of operations that are not helpers. No helper has these numbers.
 var (
 	Insn   = key{helper: 1 << 30}   // an instruction that is not one of the others
 	Atomic = key{helper: 1<<30 + 1} // an atomic operation
 )
 
-// row is the cost of something: on a machine with 3 GHz, and how it is measured.
+// row is the cost of an operation on a 3 GHz machine, and the way to measure it.
 type row struct {
 	ns float64
-	// before sets up registers r6 to r8 and the stack. op is what is measured. It may
+	// before sets up registers r6 to r8 and the stack. op is the measured code. It may
 	// change r0 to r5.
 	before, op asm.Instructions
-	share      float64 // part of the time of op that is the row's; 0: all
+	share      float64 // share of the time of op that belongs to the row; 0: all
 	m          *ebpf.MapSpec
 }
 
-// turnNs is the cost of a turn of a loop for which the kernel calls a function.
+// turnNs is the cost of an iteration of a loop for which the kernel calls a function.
 const turnNs = 7
 
-// unknownNs is the cost that a helper is taken to have that the model does not know.
+// unknownNs is the assumed cost of a helper that is not in the model.
 const unknownNs = 50
 
 func (m *Model) guess() float64 { return unknownNs }
 
-// cost returns the cost of something that the model knows.
+// cost returns the cost of an operation in the model.
 func (m *Model) cost(k key) float64 {
 	ns, _ := m.lookup(k)
 	return ns
@@ -115,7 +115,8 @@ func onStack(r asm.Register, off int32, then ...asm.Instruction) asm.Instruction
 //go:noinline
 func set(r asm.Register, n int32) asm.Instruction { return asm.Mov.Imm(r, n) }
 
-// rowOf returns the row of k. It is not a table, as most of it is not needed.
+// rowOf returns the row of k. It is a function and not a table, because most rows are not
+// needed.
 func rowOf(k key) (r row, ok bool) {
 	call := k.helper.Call()
 	// fill makes 64 bytes of the stack readable, and puts the address of the task in
@@ -128,7 +129,7 @@ func rowOf(k key) (r row, ok bool) {
 	case Insn.helper:
 		r.ns, r.share, r.before = 0.4, 1./6, append(fill, set(rb, 3), set(rc, 5))
 		r.op = asm.Instructions{
-			// Some wait for the one before, as most instructions do.
+			// Some wait for the previous one, as most instructions do.
 			asm.Add.Reg(rb, rc), asm.Xor.Reg(rb, rc), asm.LoadMem(ra, rfp, -8, asm.DWord),
 			asm.LSh.Imm(rb, 1), asm.Add.Imm(rb, 7), asm.JEq.Imm(ra, -1, ""),
 		}
@@ -161,7 +162,7 @@ func rowOf(k key) (r row, ok bool) {
 	case asm.FnDPath:
 		r.ns = 200
 	case asm.FnLoop, asm.FnForEachMapElem:
-		r.ns = 20 // for the call; its turns are counted apart
+		r.ns = 20 // for the call; its iterations are counted separately
 	case asm.FnStrncmp, asm.FnPerCpuPtr, asm.FnThisCpuPtr, asm.FnGetFuncIp, asm.FnGetAttachCookie, asm.FnTaskPtRegs,
 		asm.FnGetFuncArg, asm.FnGetFuncRet, asm.FnMapLookupPercpuElem:
 		r.ns = 5

@@ -7,8 +7,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// function returns the cost of the ways through the function whose first instruction has
-// the index first. It marks what each of them passes.
+// function returns the cost of the paths through the function whose first instruction has
+// the index first. It marks the code that is on all of them.
 func (e *estimate) function(first int) way {
 	if w, ok := e.ways[first]; ok {
 		return w
@@ -23,9 +23,9 @@ func (e *estimate) function(first int) way {
 	return w
 }
 
-// graph is the flow of a function without the edges that lead back to the start of a
-// loop: they lead to where the loop is left. Instructions are numbered from that of the
-// function's start.
+// graph is the control flow of a function. Edges back to the start of a loop are replaced
+// by edges to the exits of the loop. Instructions are numbered from the start of the
+// function.
 type graph struct {
 	first int
 	succs [][]int // of each instruction that is reached; nil: none
@@ -44,7 +44,7 @@ func (e *estimate) graph(first int) *graph {
 		g.succs[i] = e.next(first+i, first, end)
 	}
 	back := g.sort()
-	drop := map[int][]int{} // by where an edge comes from
+	drop := map[int][]int{} // by the source of an edge
 	for _, edge := range back {
 		drop[edge[0]] = append(drop[edge[0]], edge[1])
 	}
@@ -56,8 +56,7 @@ func (e *estimate) graph(first int) *graph {
 	return g
 }
 
-// sort puts the instructions that are reached in order. It returns the edges that lead
-// back.
+// sort orders the instructions that are reached. It returns the edges that lead back.
 func (g *graph) sort() (back [][2]int) {
 	const fresh, open, done = 0, 1, 2
 	state := make([]byte, len(g.succs))
@@ -90,7 +89,8 @@ func (g *graph) sort() (back [][2]int) {
 	return back
 }
 
-// next returns what may run after instruction i of the function from first to end.
+// next returns the instructions that may run after instruction i of the function from
+// first to end.
 func (e *estimate) next(i, first, end int) []int {
 	in := e.p.Insns[i]
 	var to []int
@@ -116,7 +116,7 @@ func (e *estimate) next(i, first, end int) []int {
 }
 
 // neverTaken reports whether the jump i tests whether an element of an array exists. All
-// do, but the verifier requires the test.
+// elements exist, but the verifier requires the test.
 func (e *estimate) neverTaken(i int) bool {
 	in := e.p.Insns[i]
 	if in.OpCode.JumpOp() != asm.JEq || in.OpCode.Source() != asm.ImmSource || in.Constant != 0 {
@@ -136,8 +136,8 @@ func isJump(in asm.Instruction) bool {
 	return in.OpCode.Class().IsJump() && in.OpCode.JumpOp() != asm.Call
 }
 
-// markLoops multiplies the turns of the instructions of loops, and makes their last ones
-// lead to where the loop is left. back has the edges to the starts of loops.
+// markLoops multiplies the iterations of the instructions in loops, and makes the last
+// instruction of each loop lead to its exits. back has the edges to the starts of loops.
 func (e *estimate) markLoops(g *graph, back [][2]int) {
 	if len(back) == 0 {
 		return
@@ -195,8 +195,9 @@ type loop struct {
 	in         map[int]bool
 }
 
-// exits returns where a loop is left to. If that is the start of another loop, which is
-// around it, the exits are those of that one. depth counts these.
+// exits returns the instructions to which a loop exits. If such an instruction is the
+// start of an enclosing loop, its exits are used instead. depth counts the enclosing
+// loops.
 func (e *estimate) exits(g *graph, loops []loop, l loop, depth int) (list []int) {
 	const deepest = 16
 	if depth > deepest {
@@ -217,26 +218,26 @@ func (e *estimate) exits(g *graph, loops []loop, l loop, depth int) (list []int)
 	return list
 }
 
-// repeat notes that instruction i is part of a loop.
+// repeat records that instruction i is part of a loop.
 func (e *estimate) repeat(i int) {
 	if e.unit[i] == len(e.units)-1 {
 		return // code for all of the program, such as its end
 	}
 	p := e.parts[e.unit[i]]
 	p.Loop = true
-	if p.Unit.Turns <= 1 { // a loop in the code of a builtin is none of the script
+	if p.Unit.Turns <= 1 { // a loop in the code of a builtin is not a loop of the script
 		e.open = true
 	}
 	e.turns[i] = max(p.Unit.Turns, 1)
 }
 
-// markAlways marks the parts that each way through main passes.
+// markAlways marks the parts that are on every path through main.
 func (e *estimate) markAlways(g *graph) {
 	place := make([]int, len(g.succs))
 	for n, i := range g.order {
 		place[i] = n
 	}
-	reach := 0 // how far an edge from an instruction before leads
+	reach := 0 // the farthest target of an edge from an earlier instruction
 	for n, i := range g.order {
 		if reach <= n && !e.rare(g.first+i) {
 			e.parts[e.unit[g.first+i]].always++
@@ -249,12 +250,13 @@ func (e *estimate) markAlways(g *graph) {
 			}
 		}
 		if usual == 0 && !e.rare(g.first+i) {
-			reach = len(g.order) // it ends here
+			reach = len(g.order) // the program ends here
 		}
 	}
 }
 
-// shortestAndLongest returns the costs of the ways through g that pass no failure path.
+// shortestAndLongest returns the costs of the cheapest and the most expensive path
+// through g without failure paths.
 func (e *estimate) shortestAndLongest(g *graph) way {
 	ways := make([]way, len(g.succs))
 	for n := len(g.order) - 1; n >= 0; n-- {
@@ -279,8 +281,8 @@ func (e *estimate) shortestAndLongest(g *graph) way {
 	return ways[0]
 }
 
-// called returns the cost of the function that instruction i calls, or has the kernel
-// call.
+// called returns the cost of the function that instruction i calls, directly or through
+// the kernel.
 func (e *estimate) called(i int) way {
 	in := e.p.Insns[i]
 	if in.IsFunctionCall() {

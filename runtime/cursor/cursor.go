@@ -7,15 +7,15 @@ import (
 	"encoding/binary"
 )
 
-// Cursor is a position in bytes. What is read beyond their end is 0, and Bad is set then.
+// Cursor is a position in bytes. A read beyond their end returns 0 and sets Bad.
 type Cursor struct {
 	Data  []byte
 	Order binary.ByteOrder // nil: little-endian
 	At    uint64           // the position in Data
-	Bad   bool             // something was beyond the end
+	Bad   bool             // a read went beyond the end
 }
 
-// More reports whether there are bytes left and none were missing.
+// More reports whether bytes are left and Bad is not set.
 func (c *Cursor) More() bool { return !c.Bad && c.At < uint64(len(c.Data)) }
 
 // Take returns the next n bytes, or nil if there are fewer.
@@ -40,8 +40,8 @@ func (c *Cursor) Byte() byte {
 	return b
 }
 
-// U8, U16, U24, U32 and U64 read a number of so many bits. Uint reads one of n bytes, at
-// most 8.
+// U8, U16, U24, U32 and U64 read a number with that many bits. Uint reads a number of n
+// bytes, at most 8.
 func (c *Cursor) U8() uint64  { return uint64(c.Byte()) }
 func (c *Cursor) U16() uint64 { return c.Uint(2) }
 func (c *Cursor) U24() uint64 { return c.Uint(3) }

@@ -17,7 +17,7 @@ const Port = 53
 // HeaderSize is the size of the header of a message in bytes.
 const HeaderSize = 12
 
-// Types of records and the class of the internet.
+// Types of records and the Internet class.
 const (
 	A     = 1
 	CNAME = 5
@@ -29,7 +29,7 @@ const (
 // Results of queries.
 const (
 	NoError   = 0
-	NameError = 3 // there is no such name
+	NameError = 3 // the name does not exist
 )
 
 // types are the names of the types of records.
@@ -53,7 +53,7 @@ type Header struct {
 	Response  bool
 	Truncated bool // the message is too long for UDP
 	Code      int  // result of a query, if it is a response
-	Answers   int  // records in the answer
+	Answers   int  // number of records in the answer
 	standard  bool // a query of one name, or the response to one
 }
 
@@ -145,7 +145,7 @@ const (
 	maxName   = 255 // bytes of a name in a message
 )
 
-// Name returns the name at an offset of a message, in small letters and with a dot at its
+// Name returns the name at an offset of a message, in lower case and with a dot at its
 // end, and the offset after it. Bytes that are not printable, dots and backslashes are
 // escaped with their decimal numbers.
 func Name(b []byte, at int) (name string, end int, ok bool) {

@@ -31,7 +31,7 @@ type config struct {
 	servers  []netip.Addr
 	search   []string
 	ndots    int
-	timeout  time.Duration // of one question to one server
+	timeout  time.Duration // time limit of one question to one server
 	attempts int
 }
 
@@ -75,7 +75,7 @@ func (c *config) option(word string) {
 	}
 }
 
-// candidates returns the full names by which to look for a name, the likeliest first.
+// candidates returns the full names to try for a name, the likeliest first.
 func (c *config) candidates(name string) []string {
 	if strings.HasSuffix(name, ".") {
 		return []string{name}
@@ -189,7 +189,8 @@ func exchangeUDP(server netip.AddrPort, query []byte, deadline time.Time) ([]byt
 		case answers(buf[:n], query):
 			return buf[:n], nil
 		}
-		// The message is not for this query, but perhaps forged: wait for the real one.
+		// The message does not answer this query and may be forged: wait for the real
+		// one.
 	}
 }
 

@@ -1,5 +1,6 @@
-// Package hosts finds the addresses of hosts, connects to them, accepts connections, and
-// knows the ports of services. Package net can do it too, but its resolver alone is 300 kB of the binary.
+// Package hosts looks up the addresses of hosts and the ports of services, and makes and
+// accepts connections. It replaces package net, whose resolver alone would add 300 kB to
+// the binary.
 package hosts
 
 import (
@@ -16,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// system has the files and the port by which names are found.
+// system has the files and the port that are used to look up names.
 type system struct {
 	hosts, resolv, services string
 	port                    uint16 // of the name servers
@@ -25,7 +26,7 @@ type system struct {
 var here = system{"/etc/hosts", "/etc/resolv.conf", "/etc/services", 53}
 
 // Lookup returns the addresses of a host, from /etc/hosts or else from the name servers
-// in /etc/resolv.conf. An address has itself.
+// in /etc/resolv.conf. For an address, it returns the address.
 func Lookup(name string, timeout time.Duration) ([]netip.Addr, error) {
 	return here.lookup(name, time.Now().Add(timeout))
 }
@@ -58,8 +59,8 @@ func (s system) inFile(name string) (list []netip.Addr) {
 	return list
 }
 
-// readLines returns the words of all lines of a file that have some, without comments.
-// It returns nothing if it cannot read the file.
+// readLines returns the words of all lines of a file that are not empty, without
+// comments. It returns nothing if it cannot read the file.
 func readLines(path string) (lines [][]string) {
 	data, _ := os.ReadFile(path)
 	for line := range strings.Lines(string(data)) {
@@ -104,8 +105,8 @@ func (s system) portOf(service string) (uint16, bool) {
 
 var errTimeout = errors.New("timeout")
 
-// Dial connects to a port of a host with TCP. It takes at most the timeout. So do reads and
-// writes from then on, all together, until the connection gets another deadline.
+// Dial connects to a port of a host with TCP. It takes at most the timeout. Reads and
+// writes together also have this time, until the caller sets another deadline.
 func Dial(host string, port uint16, timeout time.Duration) (*os.File, error) {
 	deadline := time.Now().Add(timeout)
 	list, err := here.lookup(host, deadline)
@@ -118,7 +119,7 @@ func Dial(host string, port uint16, timeout time.Duration) (*os.File, error) {
 	return nil, err
 }
 
-// connect returns a connected socket with a deadline, which holds for connecting too.
+// connect returns a connected socket with a deadline, which also applies to connecting.
 func connect(kind int, to netip.AddrPort, deadline time.Time) (*os.File, error) {
 	if !time.Now().Before(deadline) {
 		return nil, errTimeout
@@ -170,7 +171,7 @@ func connected(f *os.File, deadline time.Time) error {
 	return cmp.Or(err, failed)
 }
 
-// sockaddr returns the family and the form for the kernel of an address.
+// sockaddr returns the family of an address and its form for the kernel.
 func sockaddr(at netip.AddrPort) (family int, addr unix.Sockaddr) {
 	if a := at.Addr().Unmap(); a.Is4() {
 		return unix.AF_INET, &unix.SockaddrInet4{Port: int(at.Port()), Addr: a.As4()}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SplitPort divides an address into its host, without the brackets of an address of IPv6,
+// SplitPort divides an address into its host, without the brackets of an IPv6 address,
 // and its port: a number or the name of a service. The host may be "".
 func SplitPort(addr string) (host string, port uint16, ok bool) {
 	at := strings.LastIndexByte(addr, ':')
@@ -34,7 +34,7 @@ func SplitPort(addr string) (host string, port uint16, ok bool) {
 	return host, port, ok && text != ""
 }
 
-// Listener accepts connections of TCP. Its connections are files that have deadlines.
+// Listener accepts TCP connections. Its connections are files that have deadlines.
 type Listener struct {
 	f    *os.File
 	raw  syscall.RawConn
@@ -45,7 +45,7 @@ type Listener struct {
 const backlog = 64
 
 // Listen listens on a port of an address of this machine, or of all if host is "". Port 0
-// is a port that is free.
+// selects a free port.
 func Listen(host string, port uint16) (*Listener, error) {
 	list := []netip.Addr{netip.IPv6Unspecified(), netip.IPv4Unspecified()}
 	if host != "" {
@@ -125,10 +125,10 @@ func (l *Listener) Accept() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "connection"), nil
 }
 
-// Stop refuses further connections. Those that have arrived remain, for Drain.
+// Stop refuses further connections. Drain returns those that have already arrived.
 func (l *Listener) Stop() {
-	// Drop segments of TCP with the flag SYN, which is in byte 13: clients try again when
-	// the listener is closed, and are refused.
+	// Drop TCP segments with the flag SYN, which is in byte 13: clients retry after the
+	// listener is closed, and are refused.
 	const load, ifSet, end, flags, syn, all = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, unix.BPF_RET | unix.BPF_K, 13, 2, 1 << 20
 	filter := []unix.SockFilter{{Code: load, K: flags}, {Code: ifSet, K: syn, Jf: 1}, {Code: end}, {Code: end, K: all}}
 	l.raw.Control(func(s uintptr) {
@@ -137,8 +137,8 @@ func (l *Listener) Stop() {
 	l.f.SetReadDeadline(time.Unix(1, 0))
 }
 
-// Drain returns the connections that have arrived but were not accepted. Close would reset
-// them.
+// Drain returns the connections that have arrived but were not accepted, which Close
+// would reset.
 func (l *Listener) Drain() (list []*os.File) {
 	l.raw.Control(func(s uintptr) {
 		for range backlog + 1 {

@@ -1,6 +1,6 @@
 // Package lazy computes tables and regular expressions when they are first used, so that
-// the start of a script does not pay for those that it does not need. Unlike
-// sync.OnceValue, a variable of the package takes no code at the start of the program.
+// a script starts without those that it does not need. Unlike sync.OnceValue, its
+// variables need no code that runs at the start of the program.
 package lazy
 
 import (
@@ -27,7 +27,7 @@ func (v *Value[T]) Get() T {
 	return v.value
 }
 
-// Result is a value that New computes when it is first used, or the error of that.
+// Result is a value that New computes when it is first used, or the error of New.
 type Result[T any] struct {
 	New   func() (T, error)
 	once  sync.Once

@@ -12,7 +12,7 @@ const (
 	maxMaps   = 1 << 12
 )
 
-// bad returns an ErrFormat that tells what is inconsistent.
+// bad returns an ErrFormat with a description of the inconsistency.
 //
 //go:noinline
 func bad(format string, args ...any) error {
@@ -111,7 +111,8 @@ func (o *Object) check() error {
 	return nil
 }
 
-// checkDispatcher checks a dispatcher. names has the indices of the kernel maps, from 1.
+// checkDispatcher checks a dispatcher. names has the indices of the kernel maps, counted
+// from 1.
 func (o *Object) checkDispatcher(d *Dispatcher, names map[string]int) error {
 	if err := d.Program.check(); err != nil {
 		return err
@@ -173,7 +174,7 @@ func (o *Object) checkKnown(m *KernelMap) error {
 	return nil
 }
 
-// sampled returns the number of programs that may run at a part of the events.
+// sampled returns the number of programs that can be sampled.
 func (o *Object) sampled() (n int) {
 	for _, p := range o.Programs {
 		if p != nil {

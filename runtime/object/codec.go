@@ -273,10 +273,10 @@ type decoder struct {
 	fields fieldLists
 }
 
-// Decode decodes an object. For any data, its time and memory are proportional to
-// the length of the data. If there is no error, the object is safe to print and to
-// load: the kernel's verifier checks the programs as always, and store.Check checks
-// where maps are.
+// Decode decodes an object. For any data, its time and memory are proportional to the
+// length of the data. If there is no error, the object is safe to print and to load: the
+// kernel's verifier checks the programs as always, and store.Check checks the locations
+// of maps.
 func Decode(data []byte) (*Object, error) {
 	rest, ok := strings.CutPrefix(string(data[:min(len(data), len(magic))]), magic)
 	if !ok || rest != "" {

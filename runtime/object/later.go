@@ -7,14 +7,14 @@ import (
 )
 
 // Later is a predicate that a program could not decide. Argument First of the event has a
-// bit for each part that it has decided. The arguments after it are values of which user
-// space knows the text.
+// bit for each part that the program has decided. The arguments after it are values whose
+// text user space knows.
 type Later struct {
 	First int
-	Steps []Step // of a machine with a stack of truth values
+	Steps []Step // program for a stack machine of truth values
 }
 
-// StepOp is what a Step does.
+// StepOp is the operation of a Step.
 type StepOp uint8
 
 const (
@@ -24,7 +24,7 @@ const (
 	StepAnd
 	StepOr
 	StepSame   // whether two are equal
-	StepChoose // of three: the second if the first is true, else the third
+	StepChoose // of three operands: the second if the first is true, else the third
 )
 
 // Step is a step of a Later. Expr is a regular expression of package regexp.
@@ -68,8 +68,8 @@ func (l *Later) print(b *bytes.Buffer) {
 	}
 }
 
-// Holds decides the predicate of an event that was sent. matches reports whether the text
-// of an argument matches the expression of a step.
+// Holds decides the predicate for an event that was sent. matches reports whether the
+// text of an argument matches the expression of a step.
 func (r *Record) Holds(matches func(step, arg int) bool) bool {
 	l := &r.Later
 	var stack []bool

@@ -68,10 +68,10 @@ type Follow struct {
 	Walk *Program // runs for each task, in one of the modes FollowAdd, FollowChildren and FollowAlive
 }
 
-// Fetcher is a program that reads the memory of a process that another program, which runs
-// next at the same points, is to read. It may sleep until the memory has been read from a
-// file, which the other program may not. If the kernel refuses it, the other program does
-// not find that memory.
+// Fetcher is a program that reads memory of a process for another program, which runs
+// next at the same points. Unlike the other program, it may sleep until the memory has
+// been read from a file. If the kernel refuses the fetcher, the other program may find
+// that the memory is not present.
 type Fetcher struct {
 	Program *Program // its Points are empty
 	For     int      // index in Object.Programs
@@ -99,12 +99,12 @@ type Program struct {
 	Lines []source.Span // source of each instruction as the kernel counts: a 64-bit constant load counts twice
 	Stack int           // size of main's stack frame in bytes
 
-	// Rare tells which instructions, numbered like Lines, run only after something has
-	// failed or for the first time. It is for estimates of the costs, and not encoded.
+	// Rare is set for the instructions, numbered like Lines, that run only after a
+	// failure or for the first time. It is used to estimate costs, and is not encoded.
 	Rare []bool `object:"-"`
 
-	// Sampled is the number, from 1, of the program's value in SampleMap, if the program may
-	// run at a part of the events; else 0.
+	// Sampled is the number, counted from 1, of the program's value in SampleMap if the
+	// program can be sampled; otherwise 0.
 	Sampled int
 
 	Points []Point // attach points of the program
@@ -153,7 +153,7 @@ type Point struct {
 	OnReturn bool   // the program runs when Func returns
 	AtInsn   bool   // if OnReturn: the probe is at a return instruction of Func, at Offset
 	Matched  bool   // the point comes from a pattern
-	Anywhere bool   // Func is looked for in the files of all processes, see probes.CodeFiles
+	Anywhere bool   // Func is searched for in the files of all processes, see probes.CodeFiles
 
 	// The location of the point in a file: the path, the offset of the instruction,
 	// and the offset of the USDT semaphore or 0.
@@ -178,7 +178,7 @@ type KernelMap struct {
 	ValueSize  int
 	MaxEntries int
 	Flags      uint32
-	Inner      int    // of an array of maps: the size in bytes of the one element of each of its arrays
+	Inner      int    // for an array of maps: the size in bytes of the only element of each of its arrays
 	Contents   []byte // value of key 0; nil: zeros
 	Frozen     bool   // not written by programs or this process after it is filled
 }
@@ -190,7 +190,7 @@ type Settings struct {
 	CPPDemangle      bool
 	LogSize          int // size of the verifier's log in bytes
 	MaxCatBytes      int
-	MaxSeries        int    // number of series of a map that exporters use
+	MaxSeries        int    // maximum number of series of a map that are exported
 	MaxStrlen        int    // size of a string in bytes, including the NUL
 	MissingProbes    string // error, warn or ignore
 	PerfRBPages      int    // size of the ring buffer in pages; 0: depends on the memory

@@ -113,7 +113,7 @@ func (s *Invocation) print(b *bytes.Buffer) {
 	b.WriteByte('\n')
 }
 
-// Kept describes how a map is kept.
+// Kept returns a description of the way in which a map is stored.
 func (m *Map) Kept() string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s in %s", m.Store, m.Kernel)

@@ -34,16 +34,17 @@ type Event struct {
 	Lits []any
 	// Stamp is the offset of the event's stamp in the record, or 0 if it has none.
 	Stamp int
-	// Call is set if the record reports a call or a return, and not a call of a builtin.
+	// Call is set if the record reports a call or a return of a traced function, and not
+	// a call of a builtin.
 	Call *Call
-	// Later is the part of the predicate that user space decides. It has no steps if there
-	// is none.
+	// Later is the part of the predicate that user space decides. If there is none, it
+	// has no steps.
 	Later Later
 	// Parsed caches what the builtin's Handle derives from Lits. It is not encoded.
 	Parsed any `object:"-"`
 }
 
-// A stamp tells when and where an event occurred. It has StampSize bytes, with these
+// A stamp has the time and the thread of an event. It has StampSize bytes, with these
 // fields.
 const (
 	StampTime = 0  // u64: the boot clock, in ns
@@ -56,9 +57,9 @@ const (
 // Call describes calls of functions, or returns from them. Programs at both send such
 // events, so that the runtime can pair them.
 type Call struct {
-	Names  []string // of the functions by the number in the record's second word, if there are several; "": no events are sent at the other side
+	Names  []string // names of the functions, indexed by the record's second word if there are several; "": the other side sends no events
 	Return bool
-	All    bool // the return of each of the calls is reported: it depends on no condition
+	All    bool // the return of every call is reported, without any condition
 }
 
 // Arg is one argument of an event: its type and its offset in the record.
@@ -153,8 +154,8 @@ const (
 	StackFrames = 24 // the frames, as many as the map's depth; unused ones are 0
 )
 
-// GivenUp is the StackHash of a stack that programs must not find any more. No other
-// stack has this hash.
+// GivenUp is the StackHash of a stack that programs must no longer find. No other stack
+// has this hash.
 const GivenUp = 0
 
 // StackMap returns the name of the map for stacks of the given depth.
@@ -184,9 +185,8 @@ const (
 // CgroupMap is the map that holds the cgroups of Invocation.Cgroups.
 const CgroupMap = "cgroups"
 
-// SampleMap is an array of one element: for each program that may run at a part of the
-// events, the binary logarithm n of the number of events of which it runs at one, in 8
-// bytes. n is at most MaxSampling.
+// SampleMap is an array of one element. For each program that can be sampled, it has 8
+// bytes with a number n, at most MaxSampling: the program runs at one of 2^n events.
 const (
 	SampleMap   = "sampling"
 	MaxSampling = 31
@@ -202,7 +202,7 @@ const (
 	SessionSize   = 24
 )
 
-// Map describes one @map of the script and how it is kept. Package runtime/store
+// Map describes one @map of the script and how it is stored. Package runtime/store
 // creates and interprets the description.
 type Map struct {
 	Name  string      // including the @
@@ -210,12 +210,12 @@ type Map struct {
 	Key   *types.Type // as stored; nil: no key
 	Value *types.Type
 	Max   int // maximum number of entries; 0: there is none
-	// KeyNames are the names of the key's parts for other systems, "" where a part has
-	// none. MetricName is the name that the script gives the map there, or "".
+	// KeyNames are the names of the key's parts for other systems, "" if a part has none.
+	// MetricName is the name that the script gives the map there, or "".
 	KeyNames   []string
 	MetricName string
 
-	Store  string // name of the way it is kept, in runtime/store
+	Store  string // name of the store kind, in runtime/store
 	Kernel string // name of the kernel map
 	PerCPU bool   // each CPU has its own value
 	LRU    bool   // the kernel may drop entries, so a full map is not an error
@@ -231,8 +231,8 @@ type Map struct {
 	Reset *Program
 }
 
-// Inner reports whether an event of a provider keeps its own values in the map, so that it
-// is no result of the script. The names of such maps are those of the events.
+// Inner reports whether an event of a provider keeps values in the map, so that the map
+// is not a result of the script. Such maps are named after the events.
 func (m *Map) Inner() bool { return strings.Contains(m.Name, ":") }
 
 // Table is the location of a table in the element of TableMap.
@@ -254,8 +254,8 @@ const (
 	StackFault                  // a stack could not be taken or stored
 	HelperFail                  // another helper returned an error
 	NoEntry                     // a map was read at a key without an entry; the value is zero
-	UnreadText                  // a string was not in memory, at the return of the call neither; it is empty
-	Audit                       // no error: the program would have refused what it saw
+	UnreadText                  // a string was not in memory, neither at the call nor at its return; it is empty
+	Audit                       // no error: the program would have dropped or denied something with --unsafe
 )
 
 // Site is a place in the script where an error can occur at run time. Its u64

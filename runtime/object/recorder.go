@@ -3,23 +3,23 @@ package object
 import "fmt"
 
 // Recorder describes the memory of --recorder, in which programs keep events until the
-// session prints them. Each CPU has a ring of its own. A ring consists of Chunks chunks of
-// Chunk bytes, both powers of two, which are elements of RecorderMap: those of CPU n begin
-// with element n*Chunks. An element has room for the largest record after the chunk, so a
-// record that begins in a chunk never has to be split.
+// session prints them. Each CPU has a separate ring. A ring consists of Chunks chunks of
+// Chunk bytes, both powers of two. The chunks are elements of RecorderMap: those of CPU n
+// start at element n*Chunks. After its chunk, an element has space for the largest
+// record, so a record that begins in a chunk need not be split.
 //
-// Positions in a ring are counted from its first record on and do not wrap around: position
-// p is byte p%Chunk of chunk p/Chunk%Chunks. A program reserves memory by adding the size of
-// its record to the ring's head, the position after the last record. Records have multiples
-// of 8 bytes. They begin with RecordHeader bytes: the mark, and a number by which the records
-// of all CPUs are ordered. The record of the event follows, as in the ring buffer. The mark
-// contains the position of the record itself and is written last. So what is left of older
-// records, of records that are not complete, or of data that looks like a record has another
-// mark.
+// Positions in a ring are counted from its first record on and do not wrap around:
+// position p is byte p%Chunk of chunk p/Chunk%Chunks. A program reserves memory by adding
+// the size of its record to the ring's head, the position after the last record. Records
+// have multiples of 8 bytes. They begin with RecordHeader bytes: the mark, and a number
+// by which the records of all CPUs are ordered. The record of the event follows, as in
+// the ring buffer. The mark contains the position of the record itself and is written
+// last. So the rests of older records, incomplete records, and data that looks like a
+// record have another mark.
 //
-// The order is that of the boot clock, if Dated is set. Reading a clock can take ten times as
-// long as the rest, so on machines with few CPUs the programs count the records instead, with
-// RecorderCount, unless their times are needed.
+// If Dated is set, the order is that of the boot clock. Reading a clock can take ten
+// times as long as everything else. So on machines with few CPUs the programs count the
+// records instead, with RecorderCount, unless their times are needed.
 //
 // RecorderHeads is an array of one element. It begins with SharedHeads parts of HeadSize bytes
 // that all CPUs use. HeadSize bytes for each CPU follow.
@@ -75,8 +75,8 @@ const (
 	maxCPUs  = 1 << 16
 )
 
-// NewRecorder divides size bytes among cpus CPUs. Sizes are rounded down to powers of two.
-// It returns nil if there is no room for any record.
+// NewRecorder divides size bytes among cpus CPUs. Sizes are rounded down to powers of
+// two. It returns nil if not even one record fits.
 func NewRecorder(size int64, cpus int, until bool) *Recorder {
 	ring := int64(minChunk)
 	for 2*ring*int64(cpus) <= size {
@@ -97,7 +97,7 @@ func (r *Recorder) check(ring, heads *KernelMap) error {
 	case r.CPUs <= 0 || r.CPUs > maxCPUs || !power(r.Chunk) || r.Chunk > MaxChunk || !power(r.Chunks) || r.RingSize() > MaxRecorder:
 		return fmt.Errorf("%d CPUs with %d chunks of %d bytes", r.CPUs, r.Chunks, r.Chunk)
 	case ring == nil || heads == nil:
-		return nil // no program records anything
+		return nil // no program records events
 	case ring.KeySize != 4 || ring.ValueSize < r.Chunk || ring.ValueSize%8 != 0 || ring.MaxEntries != r.CPUs*r.Chunks:
 		return fmt.Errorf("its map has %d elements of %d bytes", ring.MaxEntries, ring.ValueSize)
 	case heads.KeySize != 4 || heads.ValueSize < HeadSize*(SharedHeads+r.CPUs) || heads.MaxEntries != 1:

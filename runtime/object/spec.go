@@ -93,7 +93,8 @@ var MainProto = &btf.FuncProto{
 var Long = &btf.Int{Name: "long", Size: 8, Encoding: btf.Signed}
 
 // contextType returns the type by which the kernel recognizes a program's context as a
-// function's parameter. It is nil if there is none, or a different one for each target.
+// function's parameter. It is nil if there is no such type, or if each target has a
+// different one.
 func contextType(t ebpf.ProgramType, at ebpf.AttachType) btf.Type {
 	name := ""
 	switch t {

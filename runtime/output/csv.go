@@ -13,15 +13,16 @@ import (
 )
 
 // CSVSink writes results as comma-separated values. Each row starts with the time of its
-// event, or if that is not known the one at which it is written. A row of column names precedes the first row, and each row whose
-// columns are not those of the row before; it follows an empty line unless it is the
-// first. Reports about the run go to a second writer, as text.
+// event or, if that is not known, the time at which it is written. A row of column names
+// precedes the first row, and each row whose columns differ from those of the row before.
+// An empty line precedes the column names, except at the start. Reports about the run go
+// to a second writer, as text.
 type CSVSink struct {
 	*TextSink
 	w       *csv.Writer
 	out     *Writer
 	columns []string  // of the row before
-	at      time.Time // of what is written; zero: not known
+	at      time.Time // time of the result that is written; zero: not known
 	now     func() time.Time
 }
 
@@ -139,8 +140,8 @@ func (c *CSVSink) Map(m Map) {
 //go:noinline
 func concat(a, b []string) []string { return slices.Concat(a, b) }
 
-// bounds returns the smallest and the largest number of a bucket. They are empty if there
-// is none.
+// bounds returns the smallest and the largest number of a bucket as text. A bound that
+// does not exist is empty.
 func bounds(b value.Bucket) (from, to string) {
 	show := func(n int64) string {
 		if b.Unsigned {

@@ -17,7 +17,7 @@ import (
 // written directly.
 type File struct {
 	*os.File
-	name string // of the regular file; "": it is written directly
+	name string // path of the regular file; "": the file is written directly
 	temp string // its name until it is complete; "": it has none
 }
 
@@ -35,7 +35,7 @@ func CreateFile(name string) (*File, error) {
 		return &File{File: os.NewFile(uintptr(fd), name)}, nil
 	}
 	if !mode.IsRegular() {
-		// Without O_NONBLOCK, this would wait for a reader of a pipe, perhaps forever.
+		// Without O_NONBLOCK, opening a pipe would wait for a reader, perhaps forever.
 		f, err := os.OpenFile(at, os.O_WRONLY|unix.O_NONBLOCK, 0)
 		if errors.Is(err, unix.ENXIO) {
 			err = errors.New("no process has the pipe open for reading")
@@ -48,7 +48,7 @@ func CreateFile(name string) (*File, error) {
 	f := &File{name: at}
 	// The kernel removes a file without a name even if the process is killed.
 	f.File, err = os.OpenFile(filepath.Dir(at), os.O_RDWR|unix.O_TMPFILE, 0o644)
-	if err != nil { // not all file systems have such files
+	if err != nil { // not all file systems support this
 		err = f.temporary(func(temp string) (err error) {
 			f.File, err = os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 			return err
@@ -81,8 +81,8 @@ func (f *File) temporary(create func(temp string) error) error {
 	}
 }
 
-// CheckFile returns the error of CreateFile if that can be known already. It does not open
-// pipes, whose readers may not have started yet.
+// CheckFile returns the error that CreateFile would return, if it can be determined in
+// advance. It does not open pipes, because their readers may not have started yet.
 func CheckFile(name string) error {
 	at, mode, err := locate(name)
 	if err != nil {

@@ -336,8 +336,7 @@ func (j *JSONSink) Attached(n int) {
 // Lost implements Sink.
 func (j *JSONSink) Lost(n uint64) { j.counted("lost_events", "events", n) }
 
-// counted writes a number in two places: as data, and in the place that older
-// readers expect.
+// counted writes a number twice: as data, and as the member that older readers expect.
 func (j *JSONSink) counted(kind, what string, n uint64) {
 	b := append(j.buf[:0], `{"type": `...)
 	b = append(appendString(b, kind), `, "count": `...)

@@ -38,16 +38,15 @@ type Sink interface {
 	Flush() error
 }
 
-// LostSink is a Sink that is told which events were lost.
+// LostSink is a Sink that receives which events were lost.
 type LostSink interface {
 	Sink
 	// LostAt reports that n events of the call at a place were lost. If it returns false,
-	// they are part of what Lost reports.
+	// the caller reports them with Lost.
 	LostAt(at source.Span, n uint64) bool
 }
 
-// Through passes results on to another sink. Embed it in a sink that looks at some of
-// them.
+// Through passes results to another sink. Embed it in a sink that examines some of them.
 type Through struct{ Sink }
 
 // LostAt implements LostSink.
@@ -58,13 +57,13 @@ func (t Through) LostAt(at source.Span, n uint64) bool {
 	return ok && s.LostAt(at, n)
 }
 
-// Sampler receives the contents of a script's maps of numbers and histograms again and
-// again while the script runs.
+// Sampler receives the contents of a script's maps of numbers and histograms periodically
+// while the script runs.
 type Sampler interface {
 	// Sample passes the contents of a map, or the entries with the greatest values.
 	Sample(m Map)
-	// Cleared reports that the values of a map are 0 again. Its contents before that were
-	// passed to Sample.
+	// Cleared reports that a map was cleared or its values set to 0. Its contents before
+	// that were passed to Sample.
 	Cleared(name string)
 	// Tick reports that all maps have been passed. It returns when to pass them next.
 	Tick(now time.Time) (next time.Time)
@@ -79,19 +78,20 @@ type Stamp struct {
 	Comm     string // the thread's name
 }
 
-// Timeline receives when and where events occurred, and of calls of functions that a
-// script has probes at.
+// Timeline receives the times, CPUs and threads of events, and the calls of functions
+// that a script probes.
 type Timeline interface {
 	// At is called before the results of an event are passed to a Sink.
 	At(s Stamp)
-	// Call reports a call of a function or system call by its name, or a return from it. all
-	// is set for a call whose return will be reported in any case.
+	// Call reports a call of a function or system call by its name, or a return from it.
+	// all is set if the return of the call is certain to be reported.
 	Call(s Stamp, name string, returns, all bool)
 }
 
 // Dated is a Sink that tells when results occurred.
 type Dated interface {
-	// Date tells when the results that follow occurred; zero: when they are passed.
+	// Date sets the time at which the following results occurred. If at is zero, they
+	// occur when they are passed.
 	Date(at time.Time)
 }
 
@@ -102,10 +102,10 @@ type Calls []OpenCall
 type OpenCall struct {
 	Name string
 	At   uint64 // time in ns, of any clock
-	All  bool   // its return would have been reported
+	All  bool   // its return is certain to be reported
 }
 
-// Enter adds a call. If there are most of them already, it drops the outermost one.
+// Enter adds a call. If there are already most calls, it drops the outermost one.
 func (c *Calls) Enter(call OpenCall, most int) {
 	if len(*c) >= most {
 		*c = append((*c)[:0], (*c)[1:]...)
@@ -113,8 +113,8 @@ func (c *Calls) Enter(call OpenCall, most int) {
 	*c = append(*c, call)
 }
 
-// Leave removes and returns the call that a return belongs to: the last one of that name.
-// It also removes the calls after that one: their returns were lost, or did not meet the
+// Leave removes and returns the call that a return belongs to: the last one with that
+// name. It also removes later calls, because their returns were lost or did not meet the
 // condition of the script. ok is false if there is no such call.
 func (c *Calls) Leave(name string) (call OpenCall, ok bool) {
 	for i, call := range slices.Backward(*c) {
@@ -168,7 +168,7 @@ type Alert struct {
 // AlertTime is the format of an alert's time, which is in UTC.
 const AlertTime = "2006-01-02T15:04:05.000000000Z"
 
-// Level is the origin and severity of a message. It decides whether the message can be
+// Level is the origin and severity of a message. It determines whether the message can be
 // suppressed.
 type Level uint8
 
@@ -177,7 +177,7 @@ const (
 	Warning               // of the script
 	Error                 // of the script; never suppressed
 	Audit                 // what the script would have done with --unsafe; never suppressed
-	Overhead              // of the runtime: what it does to keep to its budget; never suppressed
+	Overhead              // of the runtime: its actions to stay within the budget; never suppressed
 )
 
 // Map is a map to print.
@@ -190,7 +190,7 @@ type Map struct {
 	More    int         // entries that are not in Entries, see Session.Greatest of package runtime
 	Div     int64       // divisor for integers before printing; 0 or 1: none
 	Max     int         // maximum number of entries; 0: not known
-	// KeyNames are the names of the parts of a key, "" where a part has none. MetricName is
+	// KeyNames are the names of the parts of a key; "" if a part has none. MetricName is
 	// the name that the script gives the map in other systems, or "".
 	KeyNames   []string
 	MetricName string

@@ -22,8 +22,8 @@ type Pcapng struct {
 	buf    []byte
 }
 
-// maxAdded is the maximum number of bytes that the file has before or within the bytes of
-// a packet that were captured: a VLAN tag and a cooked header.
+// maxAdded is the maximum number of bytes that are added to the captured bytes of a
+// packet: a VLAN tag and a cooked header.
 const maxAdded = 4 + 16
 
 // Types of blocks and of headers, and options of blocks.
@@ -147,7 +147,7 @@ func withTag(frame []byte, tag uint32) []byte {
 }
 
 // cooked returns a packet with the header of LINKTYPE_LINUX_SLL in place of an Ethernet
-// header, if it has one. Of the addresses of Ethernet, it has only the sender's.
+// header, if it has one. It keeps only the sender's Ethernet address.
 func cooked(k Packet, data []byte) []byte {
 	const toUs, broadcast, multicast, fromUs = 0, 1, 2, 4
 	const ether, none = 1, 0xfffe // ARPHRD_ETHER, ARPHRD_NONE

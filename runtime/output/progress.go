@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Progress shows on a terminal what takes long: a line that appears when work has taken
-// progressAfter, and disappears when it ends. Everything else that is written to the
-// terminal meanwhile must be written to the Progress, which makes room for it. Its methods
-// may be called from any goroutine. A nil Progress shows nothing.
+// Progress shows a line on a terminal while work takes long. The line appears when work
+// has taken progressAfter, and disappears when it ends. Everything else that is written
+// to the terminal meanwhile must be written to the Progress, which removes the line
+// first. Its methods may be called from any goroutine. A nil Progress shows nothing.
 type Progress struct {
 	w     io.Writer
 	width func() int  // of the terminal, in columns
@@ -18,29 +18,29 @@ type Progress struct {
 
 	mu          sync.Mutex
 	what        string // the work; "": none
-	done, total int    // parts of it; total is 0 if they are not counted
+	done, total int    // parts of the work; total is 0 if they are not counted
 	timer       *time.Timer
 	shown       bool // the line is on the terminal
-	writing     int  // how many texts are being written
+	writing     int  // number of texts that are being written
 	off         bool
 }
 
-// progressAfter is the time after which the line appears, progressEvery that between two
-// changes of it.
+// progressAfter is the time after which the line appears, and progressEvery the time
+// between two changes of it.
 const (
 	progressAfter = 300 * time.Millisecond
 	progressEvery = 100 * time.Millisecond
 )
 
 // NewProgress returns a Progress on the terminal w. width returns the terminal's width in
-// columns, ready whether a write to it returns at once. The line is left out while it would
-// not, so the work never waits for the terminal.
+// columns. ready reports whether a write to the terminal returns at once. If it would
+// not, the line is not drawn, so the work never waits for the terminal.
 func NewProgress(w io.Writer, width func() int, ready func() bool) *Progress {
 	return &Progress{w: w, width: width, ready: ready}
 }
 
-// Begin starts work of total parts, or of an unknown number if total is 0. If other work has
-// not ended, this ends it, and the line stays.
+// Begin starts work of total parts, or of an unknown number if total is 0. If other work
+// has not ended, Begin ends it, and the line stays.
 func (p *Progress) Begin(what string, total int) {
 	if p == nil {
 		return
@@ -57,7 +57,7 @@ func (p *Progress) Begin(what string, total int) {
 	}
 }
 
-// Add notes that n more parts are done.
+// Add records that n more parts are done.
 func (p *Progress) Add(n int) {
 	if p == nil {
 		return
@@ -99,7 +99,7 @@ func (p *Progress) Write(text []byte) (int, error) {
 	p.erase()
 	p.writing++
 	p.mu.Unlock()
-	n, err := p.w.Write(text) // which may take long: work goes on meanwhile
+	n, err := p.w.Write(text) // which may block: the work continues meanwhile
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writing--
@@ -110,7 +110,7 @@ func (p *Progress) Write(text []byte) (int, error) {
 func (p *Progress) show() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.what == "" || p.timer == nil { // it ended just now
+	if p.what == "" || p.timer == nil { // the work has just ended
 		return
 	}
 	p.draw()

@@ -10,8 +10,8 @@ import (
 )
 
 // Rates is a Sink that shows counters as rates per second, until End is called. The rate
-// of an entry is that since the map was last shown, or since Attached was called. Entries that did
-// not change are left out. All other maps are shown as they are.
+// of an entry is computed since the map was last shown, or since Attached was called.
+// Entries that did not change are left out. All other maps are shown as they are.
 type Rates struct {
 	Sink
 	ended bool
@@ -75,7 +75,7 @@ func (r *Rates) Map(m Map) {
 		next.entries[key] = e.Value
 		n := number(e.Value)
 		if before, ok := last.entries[key]; ok && number(before) <= n {
-			n -= number(before) // if it is smaller now, the script has cleared it meanwhile
+			n -= number(before) // if it is smaller, the script has cleared it meanwhile
 		}
 		if n > 0 {
 			rate := n / seconds

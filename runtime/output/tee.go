@@ -29,8 +29,8 @@ func (t Tee) Flush() error {
 	return t.First.Flush()
 }
 
-// LostAt implements LostSink. If the first sink takes the events, the second one is told
-// their number.
+// LostAt implements LostSink. If the first sink accepts the events, the second one
+// receives their number by Lost.
 func (t Tee) LostAt(at source.Span, n uint64) bool {
 	s, ok := t.First.(LostSink)
 	if !ok || !s.LostAt(at, n) {

@@ -1,8 +1,7 @@
 // Package sorted sorts long lists by numbers.
 //
-// It sorts small entries without pointers, whatever the lists hold. That is faster than
-// moving their elements, and there is one sorting function in the binary instead of one
-// for each type of element.
+// It sorts small entries without pointers instead of the lists' elements. This is faster,
+// and the binary has one sorting function instead of one for each type of element.
 package sorted
 
 import (
@@ -10,7 +9,7 @@ import (
 	"slices"
 )
 
-// An Entry stands for the element of a list with an index, and holds a number of it.
+// An Entry stands for the element of a list at an index, and holds its number.
 type Entry struct {
 	Word  uint64
 	Index int32
@@ -29,8 +28,8 @@ func By[E any](list []E, number func(*E) uint64) {
 	}
 }
 
-// inOrder sets entries to those of a list, sorted, and reports whether the list was in
-// order already.
+// inOrder fills entries from a list and sorts them. It reports whether the list was
+// already in order.
 func inOrder(entries []Entry, number func(i int) uint64) bool {
 	ordered := true
 	differ := uint64(0)
@@ -47,7 +46,7 @@ func inOrder(entries []Entry, number func(i int) uint64) bool {
 	return ordered
 }
 
-// Words sorts entries by their words, which differ in the given bits only. Entries with
+// Words sorts entries by their words, which differ only in the given bits. Entries with
 // the same word are sorted by index if they were so before. It uses the memory of spare,
 // which is at least as long. Long lists are sorted byte by byte, from the lowest one,
 // which takes time linear in their length.

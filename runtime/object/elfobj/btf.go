@@ -121,8 +121,8 @@ func (w *writer) btf() error {
 	return nil
 }
 
-// stringOffset adds s to the string table of b and returns its offset. Package btf
-// exposes no way to add a string but as a source line.
+// stringOffset adds s to the string table of b and returns its offset. Package btf can
+// add a string only as a source line.
 func stringOffset(b *btf.Builder, s string) (uint32, error) {
 	_, line, err := btf.MarshalExtInfos(asm.Instructions{asm.Return().WithSource(asm.Comment(s))}, b)
 	if err != nil {

@@ -158,7 +158,7 @@ func formatArg(a object.MessageArg) layout.FormatArg {
 	return layout.FormatArg{Arg: -1, Value: v}
 }
 
-// mapOf describes where a map's values are.
+// mapOf describes the location of a map's values.
 func mapOf(m *object.Map) layout.Map {
 	out := layout.Map{
 		Name: m.Name, Kept: m.Store, Kernel: m.Kernel, Short: m.Short, PerCPU: m.PerCPU,

@@ -22,7 +22,7 @@
 //
 // # Maps
 //
-// A map of the script is kept in one of these ways, which Map.Kept names:
+// A map of the script is stored in one of these ways, which Map.Kept names:
 //
 //	slot            at Off in the section .data.<Kernel>
 //	per-CPU slot    at Off in each CPU's value of the array <Kernel>

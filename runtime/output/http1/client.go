@@ -29,7 +29,8 @@ type Client struct {
 	limit time.Time // when requests end at the latest; zero: at any time
 }
 
-// Limit makes all requests end at a time at the latest, also one whose answer is awaited.
+// Limit sets the time by which all requests end, including a request that waits for its
+// answer.
 func (c *Client) Limit(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,7 +40,8 @@ func (c *Client) Limit(at time.Time) {
 	}
 }
 
-// begin makes conn, which may be that of the last request, the one of a request.
+// begin records that a request uses conn, which may be the connection of the last
+// request.
 func (c *Client) begin(conn *os.File, deadline time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,14 +59,14 @@ type Answer struct {
 	Body       []byte
 }
 
-// maxBody is the size in bytes of an answer's body, and of its header, that is read.
+// maxBody is the maximum size in bytes of an answer's body, and of its header.
 const maxBody = 64 << 10
 
 // errNoAnswer is the error of a connection that the server has closed.
 var errNoAnswer = errors.New("the server closed the connection without an answer")
 
-// Post sends a body and returns the answer. It takes at most the given time, except that
-// the name of the host may take as long again.
+// Post sends a body and returns the answer. It takes at most the given time, plus at most
+// the same time to look up the name of the host.
 func (c *Client) Post(path, contentType string, header []string, body []byte, timeout time.Duration) (*Answer, error) {
 	var b []byte
 	b = fmt.Appendf(b, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gotrace\r\nContent-Type: %s\r\nContent-Length: %d\r\n",
@@ -135,7 +137,7 @@ var errLate = errors.New("the server does not answer in time")
 // isTimeout reports whether a deadline of a connection has passed.
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
-// readAnswer reads an answer. more reports whether the connection can be used again.
+// readAnswer reads an answer. more reports whether the connection can be reused.
 func readAnswer(r *bufio.Reader, limit *io.LimitedReader) (a *Answer, more bool, err error) {
 	nonsense := func(what string) error { return fmt.Errorf("the answer is not one of HTTP: %s", what) }
 	line, err := readLine(r, limit)

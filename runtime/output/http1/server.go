@@ -1,7 +1,8 @@
 // Package http1 is a small part of HTTP/1.1: a server that answers GET requests, and a
 // client that sends POST requests to an unencrypted address. Package net/http would make
-// the program a third larger, and more at each start. The server and the client accept only
-// what RFC 9112 allows, and bound what the other side can make them hold and wait for.
+// the program a third larger and slow down each start. The server and the client accept
+// only what RFC 9112 allows. They limit the memory and the time that the other side can
+// make them use.
 package http1
 
 import (
@@ -131,9 +132,9 @@ func (s *Server) add(c *serverConn) bool {
 	return true
 }
 
-// Close closes the listener and idle connections. It waits for requests that have arrived,
-// and for the first requests of new connections, but no longer than patience, then closes
-// their connections.
+// Close closes the listener and idle connections. It waits for requests that have
+// arrived, and for the first requests of new connections, for at most patience. Then it
+// closes their connections.
 func (s *Server) Close(patience time.Duration) {
 	s.mu.Lock()
 	l, served := s.l, s.served
@@ -173,7 +174,7 @@ func (s *Server) Close(patience time.Duration) {
 	}
 }
 
-// busy records that a request has begun to arrive on c, or that it is idle.
+// busy records that a request has begun to arrive on c, or that c is idle.
 func (s *Server) busy(c *serverConn, busy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,8 +239,8 @@ func (s *Server) closing() bool {
 	return s.closed
 }
 
-// discard reads what the client still sends, for a short time: closing a connection with
-// unread data would make the kernel discard the answer as well.
+// discard reads what the client still sends, for a short time. If a connection with
+// unread data were closed, the kernel would also discard the answer.
 func discard(c *serverConn) {
 	hosts.CloseWrite(c.File)
 	c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
@@ -271,8 +272,8 @@ type requestError struct {
 
 func (e requestError) Error() string { return e.text }
 
-// readRequest reads a request. more reports whether the client may send another one on the
-// connection. The error is a requestError if the client deserves an answer.
+// readRequest reads a request. more reports whether the client may send another one on
+// the connection. The error is a requestError if the server has to answer.
 func readRequest(r *bufio.Reader, limit *io.LimitedReader) (req *request, more bool, err error) {
 	line, err := readLine(r, limit)
 	if line == "" && err == nil {
@@ -306,7 +307,7 @@ func readRequest(r *bufio.Reader, limit *io.LimitedReader) (req *request, more b
 	req.Accept = strings.Join(h["accept"], ",")
 	connection := strings.ToLower(strings.Join(h["connection"], ","))
 	more = version == "HTTP/1.1" && !strings.Contains(connection, "close")
-	// A body is not read: no request that is served has one.
+	// Bodies are not read: requests that this server supports have none.
 	if n := h["content-length"]; len(h["transfer-encoding"]) > 0 || len(n) > 1 || len(n) == 1 && n[0] != "0" {
 		if len(h["expect"]) > 0 || req.method == "GET" || req.head {
 			return nil, false, requestError{413, "a request must have no body"}

@@ -110,8 +110,8 @@ func bars(h value.Hist, w int, ascii bool) []spans {
 	return ls
 }
 
-// bar returns a bar that takes a share of a number of columns. One that is not empty has
-// at least a thin line.
+// bar returns a bar that takes a share of a number of columns. A bar that is not empty
+// has at least a thin line.
 func bar(share float64, room int, ascii bool) string {
 	if share <= 0 {
 		return ""
@@ -146,8 +146,9 @@ func heatChars(ascii bool) []rune {
 // heatLooks are the styles of heatmaps, by level.
 var heatLooks = [...]style{plain, heat1, heat2, heat3, heat4, heat5}
 
-// graph returns a line that shows how numbers change, from 0 or the least one if it is
-// less, to the greatest. It is empty for fewer than two.
+// graph returns a line that shows how numbers change. The scale is from 0, or the least
+// number if it is negative, to the greatest. The line is empty for fewer than two
+// numbers.
 func graph(points []float32, ascii bool) string {
 	if len(points) < 2 {
 		return ""
@@ -179,7 +180,7 @@ func (t *table) rowGraph(r *row, w int) string {
 		for _, b := range v.Buckets {
 			points = append(points, float32(b.Count))
 		}
-		if len(points) > w { // the last column has all that follow
+		if len(points) > w { // the last column merges all later ones
 			for _, p := range points[w:] {
 				points[w-1] += p
 			}
@@ -242,7 +243,7 @@ func (t *table) heatmap(r *row, h value.Hist, w int) []spans {
 }
 
 // heatLevel returns the level of a count, 0 to 5, on a logarithmic scale, so that single
-// events are seen next to thousands.
+// events are visible next to thousands.
 func heatLevel(n, most uint64) int {
 	switch {
 	case n == 0:

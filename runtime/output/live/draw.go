@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// draw returns what the screen shows.
+// draw draws the screen.
 func (m *model) draw() *grid {
 	g := newGrid(max(m.w, 1), max(m.h, 1))
 	for _, t := range m.maps {
@@ -81,7 +81,7 @@ func (m *model) drawTabs(g *grid) int {
 
 // widths returns the widths of the columns of numbers and graphs, in the order of the
 // columns, for a screen of w columns. A width of 0 leaves a column out. The keys share
-// what is left.
+// the remaining columns.
 func (t *table) widths(rows []row, shown []line, w int) []int {
 	ws := make([]int, len(t.columns))
 	left := w
@@ -218,7 +218,7 @@ func (t *table) draw(g *grid, y, h int) {
 
 // cell draws a cell of the table and returns the column after it. Numbers are at the
 // right of their column. If a number does not fit, its column is filled with a mark, so
-// that no part of it is taken for the whole.
+// that no part of it is mistaken for the whole.
 func (t *table) cell(g *grid, x, y, w int, c column, text string, look style) int {
 	if w <= 0 {
 		return x
@@ -254,7 +254,7 @@ func skip(text string, n int) string {
 	return ""
 }
 
-// mark shows where a text is in a line.
+// mark highlights a text in a line.
 func (g *grid) mark(y int, text string) {
 	if y < 0 || y >= g.h {
 		return

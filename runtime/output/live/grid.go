@@ -49,7 +49,7 @@ var looks = [...]struct{ color, mono string }{
 // cell is one column of a line of the screen.
 type cell struct {
 	r     rune   // 0: the right half of a wide character
-	marks string // marks that are drawn over r
+	marks string // combining marks that are drawn over r
 	style style
 }
 
@@ -68,8 +68,8 @@ func newGrid(w, h int) *grid {
 }
 
 // put writes text at a place and returns the column after it. If it does not fit in the
-// columns before end, the last one of them has a mark. The text must be printable, see
-// printable.
+// columns before end, the last of these columns has a mark. The text must be printable,
+// see printable.
 func (g *grid) put(x, y, end int, text string, s style) int {
 	end = min(end, g.w)
 	if y < 0 || y >= g.h || x < 0 {
@@ -148,9 +148,9 @@ var wide = [...][2]rune{
 }
 
 // width returns the number of columns that a printable character takes: 0 for a mark that
-// is drawn over the character before it. Terminals disagree about some. The screen moves
-// the cursor after each character that is not ASCII, so an error does not shift what
-// follows.
+// is drawn over the character before it. Terminals disagree about some characters. The
+// screen positions the cursor after each character that is not ASCII, so an error does
+// not shift the text that follows.
 func width(r rune) int {
 	if r < 0x300 {
 		return 1
@@ -180,9 +180,9 @@ func columns(text string) int {
 	return n
 }
 
-// printable returns text without anything that a terminal could take for a command:
-// control characters, bytes that are not UTF-8 and characters that change the direction
-// of text or have no shape are replaced by their escapes.
+// printable replaces everything that a terminal could interpret as a command by escapes:
+// control characters, bytes that are not UTF-8, and characters that change the direction
+// of text or are invisible.
 func printable(text string) string {
 	clean := true
 	for i := range len(text) {

@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guardName is the name by which a process of this program is a guard.
+// guardName is the name (argv[0]) with which a process of this program runs as a guard.
 const guardName = "gotrace: restores the terminal"
 
-// guard is a process that makes the terminal as it was if this process ends without doing
-// so: if it is killed, or if the Go runtime ends it because of an error in any goroutine.
-// A nil guard does nothing.
+// guard is a process that restores the terminal if this process ends without doing so: if
+// it is killed, or if the Go runtime ends it because of an error in any goroutine. A nil
+// guard does nothing.
 type guard struct {
 	pipe *os.File
 }
@@ -46,13 +46,13 @@ func newGuard(in, out *os.File) *guard {
 		w.Close()
 		return nil
 	}
-	go func() { _ = cmd.Wait() }()                        // so that it is no zombie if it is killed
+	go func() { _ = cmd.Wait() }()                        // so that it does not become a zombie if it is killed
 	_ = debug.SetCrashOutput(crash, debug.CrashOptions{}) // else the report is on the view's screen only
 	return &guard{w}
 }
 
-// watch makes the guard restore the mode of the terminal when this process ends; nil: no
-// longer.
+// watch sets the mode of the terminal that the guard restores when this process ends. If
+// mode is nil, the guard restores nothing.
 func (g *guard) watch(mode *unix.Termios) {
 	if g == nil {
 		return
@@ -65,7 +65,8 @@ func (g *guard) watch(mode *unix.Termios) {
 	_, _ = g.pipe.Write(b) // it fails if the guard was killed
 }
 
-// guardRecord is the size of what watch sends: whether to restore the mode, and the mode.
+// guardRecord is the size of a message of watch: whether to restore the mode, and the
+// mode.
 const guardRecord = 1 + int(unsafe.Sizeof(unix.Termios{}))
 
 // bytesOf returns the memory of a mode.
@@ -96,7 +97,7 @@ func Guard() {
 	if last[0] != 0 {
 		var mode unix.Termios
 		copy(bytesOf(&mode), last[1:])
-		_ = unix.IoctlSetTermios(0, unix.TCSETS, &mode) // if it fails, the terminal has gone
+		_ = unix.IoctlSetTermios(0, unix.TCSETS, &mode) // an error means that the terminal is gone
 		_, _ = os.Stdout.WriteString(leaveView)
 		_, _ = os.Stderr.Write(text)
 	}

@@ -21,7 +21,7 @@ const (
 	keyBackspace
 	keyEscape
 	keyHelp
-	keyNone // a sequence that has no meaning here
+	keyNone // a sequence without a meaning here
 )
 
 // The control characters that stand for signals.
@@ -61,8 +61,9 @@ func sequenceKey(s string) rune {
 	return keyNone
 }
 
-// decodeKey returns the first key in what a terminal sent, and the number of its bytes.
-// It returns 0 bytes if the end of the key is missing; last tells that nothing follows.
+// decodeKey returns the first key in the input of a terminal, and the number of its
+// bytes. It returns 0 bytes if the end of the key is missing. last is set if no more
+// input follows.
 func decodeKey(b []byte, last bool) (key rune, n int) {
 	if len(b) == 0 {
 		return 0, 0
@@ -97,7 +98,7 @@ func decodeEscape(b []byte, last bool) (key rune, n int) {
 	case len(b) == 1:
 		return 0, 0
 	case b[1] != '[' && b[1] != 'O':
-		return keyEscape, 1 // the key itself, and then another one
+		return keyEscape, 1 // the escape key, followed by another key
 	}
 	end := bytes.IndexFunc(b[2:], func(r rune) bool { return r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '~' })
 	switch {
@@ -110,5 +111,5 @@ func decodeEscape(b []byte, last bool) (key rune, n int) {
 	return sequenceKey(string(b[2:end])), end
 }
 
-// maxSequence is the length of the longest sequence that is waited for.
+// maxSequence is the maximum length of an incomplete sequence.
 const maxSequence = 32

@@ -27,8 +27,8 @@ type Setup struct {
 	Every   time.Duration // how often the maps are read
 }
 
-// View shows a session on a terminal. Its writers keep what is written to them while the
-// view is on the terminal, and then write it.
+// View shows a session on a terminal. While it does, its writers keep what is written to
+// them, and write it afterwards.
 type View struct {
 	opt      Setup
 	screen   screen
@@ -37,14 +37,14 @@ type View struct {
 	held     []*Held
 	maps     func(most int) ([]output.Map, error)
 
-	stop    chan struct{} // closed when the view is to end
+	stop    chan struct{} // closed to end the view
 	done    chan struct{} // closed when it has ended
 	once    sync.Once
 	started bool
 }
 
-// The limits of what is kept: of the output of the script and of warnings, in bytes, and of
-// the entries of a map.
+// The limits of what is kept: bytes of the script's output, bytes of warnings, and
+// entries of a map.
 const (
 	keepResults  = 1 << 20
 	keepMessages = 64 << 10
@@ -64,14 +64,14 @@ func New(opt Setup) *View {
 }
 
 // Results returns a writer for the output of the script. If direct is set, to is not the
-// view's terminal, and what is written goes there at once.
+// view's terminal, and the output goes there at once.
 //
 //go:noinline
 func (v *View) Results(to io.Writer, direct bool) *Held {
 	return v.hold(&Held{shown: v.output, early: true, to: to, direct: direct}, keepResults)
 }
 
-// Command returns a writer for the output of the command that is traced.
+// Command returns a writer for the output of the traced command.
 func (v *View) Command(to io.Writer, direct bool) *Held { return v.Results(to, direct) }
 
 // Messages returns a writer for warnings and errors.
@@ -120,8 +120,8 @@ func (h *Held) begin() {
 	h.on = true
 }
 
-// end writes what is kept, and lets through everything that follows. It returns the number
-// of lines that were not kept.
+// end writes what was kept. From then on, output is written at once. It returns the
+// number of lines that were not kept.
 func (h *Held) end() (lost uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -173,8 +173,8 @@ func (v *View) Start(maps func(most int) ([]output.Map, error)) error {
 	return nil
 }
 
-// Stop leaves the terminal as it was and writes what was kept. Then the writers write
-// through. It may be called again.
+// Stop restores the terminal and writes what was kept. After that, the writers write at
+// once. It may be called again.
 func (v *View) Stop() {
 	v.once.Do(func() {
 		close(v.stop)
@@ -195,7 +195,7 @@ func (v *View) Stop() {
 // stopPatience is the time for which Stop waits for the terminal.
 const stopPatience = time.Second
 
-// Leave makes the terminal as it was, for a process that ends at once.
+// Leave restores the terminal, for a process that ends at once.
 func (v *View) Leave() { v.screen.leave() }
 
 // snapshot is the contents of the maps.
@@ -206,7 +206,7 @@ type snapshot struct {
 	err  error
 }
 
-// tick is the time between two looks at what has changed without a key.
+// tick is the time between two redraws without a key.
 const tick = 250 * time.Millisecond
 
 // run shows the view until it is stopped.
@@ -243,7 +243,7 @@ func (v *View) run() {
 	defer ticker.Stop()
 	for {
 		if v.screen.show(m.draw()) != nil {
-			end(unix.SIGHUP) // the terminal has gone
+			end(unix.SIGHUP) // the terminal is gone
 			<-v.stop
 			return
 		}
@@ -265,7 +265,7 @@ func (v *View) run() {
 			switch sig {
 			case unix.SIGTSTP:
 				v.suspend()
-			case unix.SIGCONT: // SIGSTOP cannot be caught, so others may have used the terminal
+			case unix.SIGCONT: // SIGSTOP cannot be caught, so other programs may have used the terminal
 				v.screen.again()
 			}
 			m.w, m.h = v.screen.size()
@@ -287,7 +287,7 @@ func (v *View) run() {
 // busy limits the share of the time in which maps are read to 1/busy.
 const busy = 10
 
-// act does what a key asks for. It reports whether to read the maps at once.
+// act carries out the action of a key. It reports whether to read the maps at once.
 func (v *View) act(m *model, a action) bool {
 	switch a {
 	case quit:
@@ -321,13 +321,13 @@ func (v *View) suspend() {
 	_ = unix.Kill(unix.Getpid(), unix.SIGSTOP)
 	select {
 	case <-continued:
-		_ = v.screen.enter() // if it fails, so does the next write
+		_ = v.screen.enter() // if this fails, so does the next write
 	case <-v.stop:
 	}
 }
 
-// readKeys sends the keys that arrive until stop is closed or the terminal has gone. It
-// reads nothing after that, so that the next program gets what is typed.
+// readKeys sends the keys that arrive until stop is closed or the terminal is gone. It
+// reads nothing after that, so that the next program gets the input.
 func readKeys(in *os.File, stop <-chan struct{}, keys chan<- []rune) {
 	defer close(keys)
 	fd := int(in.Fd())
@@ -379,6 +379,6 @@ func readKeys(in *os.File, stop <-chan struct{}, keys chan<- []rune) {
 	}
 }
 
-// escapeWait is the time in ms after which an escape is the key and not the beginning of a
-// sequence.
+// escapeWait is the time in ms after which an escape counts as the key, not as the
+// beginning of a sequence.
 const escapeWait = 50

@@ -8,14 +8,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// model is the state of the view: what it shows, and where its user is. It is independent
-// of the terminal: key changes it, and draw shows it on a grid.
+// model is the state of the view: its contents, and the positions of the user. It is
+// independent of the terminal: key changes it, and draw shows it on a grid.
 type model struct {
 	w, h  int
 	ascii bool // draw with ASCII only
 
 	maps  []*table
-	tab   int // of maps; len(maps): the output
+	tab   int // index in maps; len(maps): the output
 	start time.Time
 	now   time.Time // of the last snapshot
 	every time.Duration
@@ -28,7 +28,7 @@ type model struct {
 
 	prompt  prompt
 	typed   string
-	before  string // the filter or search before the prompt
+	before  string // the filter or search before the prompt was opened
 	message string // the result of the last key
 	failed  error  // of the last snapshot
 
@@ -46,7 +46,7 @@ const (
 	promptSave
 )
 
-// action is what a key asks of the program around the model.
+// action is an action of a key that the surrounding program carries out.
 type action uint8
 
 const (
@@ -103,12 +103,12 @@ func (m *model) table() *table {
 	return nil
 }
 
-// split reports whether the output has a part of the screen below the table.
+// split reports whether the output is shown below the table.
 func (m *model) split() bool {
 	return !m.hideOutput && m.table() != nil && m.out.src.total() > 0 && m.h >= minSplit
 }
 
-// minSplit is the height of the least screen that is divided.
+// minSplit is the minimum height of a screen that is divided.
 const minSplit = 10
 
 // bodyHeight returns the number of lines of the table or the output that is shown.
@@ -251,10 +251,10 @@ func (m *model) typing(k rune) action {
 	return nothing
 }
 
-// maxTyped is the maximum number of bytes that are typed at a prompt.
+// maxTyped is the maximum number of bytes of the text at a prompt.
 const maxTyped = 1000
 
-// entered uses what is typed so far.
+// entered applies the text at the prompt.
 func (m *model) entered(p prompt) {
 	t := m.table()
 	switch {
@@ -283,8 +283,8 @@ func (m *model) searched() string {
 	return m.out.search
 }
 
-// next moves to the next line (1) or the one before (-1) that contains the text that is
-// searched for; 0: the next one, or the present line.
+// next moves to the next (1) or previous (-1) line that contains the search text. If way
+// is 0, it moves to the first one from the current line on.
 func (m *model) next(way int) {
 	text, ok := m.searched(), false
 	if text == "" {
@@ -313,8 +313,8 @@ func (m *model) saveName() string {
 	return "gotrace-" + what + m.now.Format("150405") + ".txt"
 }
 
-// matches reports whether text contains a part. If the part has no capital letters, those
-// of the text do not matter.
+// matches reports whether text contains a part. If the part has no capital letters, case
+// is ignored.
 func matches(text, part string) bool { return index(text, part) >= 0 }
 
 // index returns where matches finds the part in text, or -1.

@@ -8,11 +8,11 @@ import (
 // pane shows the output of the script. Unless it is frozen, it shows the end.
 type pane struct {
 	src    *ring
-	frozen []string // the lines when it was frozen; nil: it is not
-	paused bool     // it stays frozen until the user goes on
+	frozen []string // the lines at the time of freezing; nil: it is not frozen
+	paused bool     // it stays frozen until the user continues
 	top    int      // the first line shown, if it is frozen
 	left   int      // the first column shown
-	hit    int      // 1 + the line that the last search found; 0: none since it was moved
+	hit    int      // 1 + the line that the last search found; 0: none, or the pane was moved since
 	filter string
 	search string
 }
@@ -20,8 +20,8 @@ type pane struct {
 // tailBytes is the part of the output of which the last lines are shown.
 const tailBytes = 64 << 10
 
-// lines returns the lines of which the last h ones are shown: all of them, or if it is not
-// frozen and there is no filter, those at the end.
+// lines returns lines, of which the last h are shown. If the pane is not frozen and has
+// no filter, it returns only lines at the end.
 func (p *pane) lines() []string {
 	if p.frozen == nil && p.filter == "" {
 		text := p.src.tail(tailBytes)
@@ -60,7 +60,7 @@ func (p *pane) selected(text []byte) []string {
 	return kept
 }
 
-// freeze stops the output, or lets it go on.
+// freeze stops or continues the output.
 func (p *pane) freeze(on bool) {
 	p.paused = on
 	if on {
@@ -70,7 +70,7 @@ func (p *pane) freeze(on bool) {
 	}
 }
 
-// stop freezes the lines that are there.
+// stop freezes the current lines.
 func (p *pane) stop() {
 	if p.frozen != nil {
 		return
@@ -127,14 +127,14 @@ func (p *pane) key(k rune, h int) {
 	end := max(len(p.frozen)-h, 0)
 	p.top = min(max(min(p.top, end)+by, 0), end)
 	if by > 0 && p.top == end && !p.paused {
-		p.frozen = nil // it was moved to the end
+		p.frozen = nil // the pane was moved to the end
 	}
 }
 
 // sideStep is the number of columns by which the arrow keys move to a side.
 const sideStep = 8
 
-// find moves to a line with the text that is searched for, see model.next.
+// find moves to a line with the search text, see model.next.
 func (p *pane) find(way, h int) bool {
 	fresh := p.frozen == nil
 	p.stop()
@@ -151,7 +151,7 @@ func (p *pane) find(way, h int) bool {
 	switch {
 	case way != 0:
 	case fresh:
-		step = -1 // the end is shown, so what is searched for is above it
+		step = -1 // the end is shown, so the search goes upwards
 	default:
 		step = 1
 	}

@@ -10,10 +10,10 @@ import (
 type ring struct {
 	mu      sync.Mutex
 	buf     []byte
-	start   int // of the oldest byte
+	start   int // position of the oldest byte
 	n       int // bytes kept
 	written uint64
-	dropped uint64 // lines of which no byte or only the end is kept
+	dropped uint64 // number of lines that are not kept, or of which only the end is kept
 	inLine  bool   // the oldest byte is not the first one of its line
 }
 
@@ -61,8 +61,8 @@ func (r *ring) total() uint64 {
 	return r.written
 }
 
-// contents returns the bytes that are kept, from the beginning of a line on, and the number
-// of lines before them.
+// contents returns the bytes that are kept, starting at the beginning of a line, and the
+// number of lines before them.
 func (r *ring) contents() (kept []byte, before uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

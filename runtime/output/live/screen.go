@@ -16,7 +16,7 @@ type screen struct {
 	shown   *grid // what it shows; nil: unknown
 
 	mu    sync.Mutex
-	saved *unix.Termios // mode of the terminal before; nil: it is in that mode
+	saved *unix.Termios // previous mode of the terminal; nil: the terminal is in that mode
 	guard *guard
 }
 
@@ -48,17 +48,17 @@ func (s *screen) enter() error {
 	return err
 }
 
-// again takes a terminal once more that other programs may have used.
+// again initialises a terminal that other programs may have used.
 func (s *screen) again() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.saved != nil {
-		_, _ = term.MakeRaw(int(s.in.Fd())) // if it fails, the terminal has gone
+		_, _ = term.MakeRaw(int(s.in.Fd())) // an error means that the terminal is gone
 		s.shown = nil
 	}
 }
 
-// leave makes the terminal as it was. It may be called at any time from any goroutine.
+// leave restores the terminal. It may be called at any time from any goroutine.
 func (s *screen) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *screen) leave() {
 		return
 	}
 	// The mode first: the terminal may accept no more output.
-	_ = unix.IoctlSetTermios(int(s.in.Fd()), unix.TCSETS, s.saved) // if it fails, the terminal has gone
+	_ = unix.IoctlSetTermios(int(s.in.Fd()), unix.TCSETS, s.saved) // an error means that the terminal is gone
 	s.saved = nil
 	_, _ = s.out.WriteString(leaveView)
 	s.guard.watch(nil)
@@ -103,8 +103,8 @@ func (s *screen) show(g *grid) error {
 	return err
 }
 
-// changes returns what to write to a terminal that shows the grid old, or nothing known if
-// old is nil, so that it shows g.
+// changes returns the output that makes a terminal show g. The terminal shows the grid
+// old or, if old is nil, something unknown.
 func changes(old, g *grid, color bool) []byte {
 	var b []byte
 	if old == nil || old.w != g.w || old.h != g.h {

@@ -20,11 +20,11 @@ type table struct {
 	hist   bool // the values are histograms
 
 	all     []row // in printing order
-	more    int   // entries of the map that are not in all
+	more    int   // number of entries of the map that are not in all
 	columns []column
-	byRate  bool // counters are sorted by their rates at first
+	byRate  bool // counters are initially sorted by their rates
 	sort    int  // column by which it is sorted
-	up      bool // the least first
+	up      bool // smallest values first
 	filter  string
 	search  string
 
@@ -39,7 +39,7 @@ type table struct {
 	tracks tracks
 
 	ascii     bool
-	width     int // of the screen when it was drawn last
+	width     int // height and width when it was last drawn
 	headingAt int // line of the names of the columns; 0: they are not shown
 }
 
@@ -62,7 +62,7 @@ type columnKind uint8
 
 const (
 	columnNumber columnKind = iota // the value, or the number of samples of a histogram
-	columnRate                     // by which it rises in a second
+	columnRate                     // increase per second
 	columnAvg
 	columnTotal
 	columnGraph // the last values, or the shape of a histogram
@@ -126,7 +126,7 @@ func keyParts(k value.Value) []value.Value {
 // setColumns determines the columns for keys with a number of parts.
 func (t *table) setColumns(parts int) {
 	if len(t.all) == 0 {
-		return // keep those that it had
+		return // keep the existing columns
 	}
 	var cs []column
 	text := false
@@ -256,7 +256,8 @@ func part(k value.Value, n int) value.Value {
 	return nil
 }
 
-// leading returns the number by which values of several numbers are sorted, or the value.
+// leading returns the number by which values that consist of several numbers are sorted.
+// For other values it returns the value.
 //
 //go:noinline
 func leading(v value.Value) value.Value {
@@ -315,7 +316,8 @@ func compare(a, b value.Value) int {
 	return strings.Compare(a.String(), b.String())
 }
 
-// numberOf returns the number that a value is, or the main one of several.
+// numberOf returns a value as a number. For a value that consists of several numbers, it
+// returns the main one.
 func numberOf(v value.Value) (float64, bool) {
 	v = leading(v)
 	if n, ok := value.Float(v); ok {
@@ -328,7 +330,7 @@ func numberOf(v value.Value) (float64, bool) {
 	return float64(n), ok
 }
 
-// text returns what a column other than a graph shows of a row.
+// text returns the text of a row in a column that is not a graph.
 func (c *column) text(r *row) string {
 	switch c.kind {
 	case columnRate:

@@ -64,8 +64,8 @@ func (t *table) key(k rune, h int) {
 	t.at = max(t.at, 0)
 }
 
-// sortNext sorts by the next column that can be sorted by, or the one before. Numbers
-// begin with the greatest, keys with the least.
+// sortNext sorts by the next or the previous sortable column. Numbers begin with the
+// greatest, keys with the least.
 func (t *table) sortNext(way int) {
 	n := len(t.columns)
 	for i := 1; i <= n; i++ {
@@ -83,7 +83,7 @@ func (t *table) row() int {
 	return ls[min(t.at, len(ls)-1)].row
 }
 
-// toggle shows more of the row of the cursor, or no longer.
+// toggle expands or collapses the row of the cursor.
 func (t *table) toggle() {
 	rows := t.view()
 	if len(rows) == 0 {
@@ -110,7 +110,7 @@ func (t *table) window(w, h int) []line {
 	return ls[t.top:min(t.top+h, len(ls))]
 }
 
-// find moves to a line with the text that is searched for, see model.next.
+// find moves to a line with the search text, see model.next.
 func (t *table) find(way, w int) bool {
 	ls, rows := t.lines(w), t.view()
 	step := way

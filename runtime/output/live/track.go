@@ -6,26 +6,26 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// tracks remembers the entries of a map from one snapshot to the next.
+// tracks stores the entries of a map from one snapshot to the next.
 type tracks struct {
 	byKey map[string]*track
 	at    time.Time // of the last snapshot
 	round int       // its number
-	cut   bool      // the snapshot before did not have all entries
+	cut   bool      // the previous snapshot did not have all entries
 	cells int       // buckets in the heatmaps
 }
 
-// track is the past of an entry.
+// track is the history of an entry.
 type track struct {
-	round   int       // in which the entry was seen last
+	round   int       // snapshot in which the entry was last seen
 	last    float64   // the number, or the samples of the histogram
-	rate    float64   // by which it has risen in a second
+	rate    float64   // increase per second
 	history []float32 // the last rates of a counter or histogram, or values of others; the newest last
 	buckets []bucket  // of a histogram, as last seen
 	heat    []slice   // the newest last
 }
 
-// slice is what a histogram got between two snapshots.
+// slice has the numbers that were added to a histogram between two snapshots.
 type slice struct {
 	round  int
 	counts []bucket
@@ -37,19 +37,20 @@ type bucket struct {
 	n   uint64
 }
 
-// The limits of what is remembered: of the values of an entry, of the time of heatmaps
-// in snapshots, and of all buckets of the heatmaps of a map.
+// The limits of a history: values of an entry, snapshots of a heatmap, and buckets of all
+// heatmaps of a map.
 const (
 	maxHistory = 60
 	maxSlices  = 240
 	maxCells   = 200_000
 )
 
-// record notes the value of an entry, which is seconds after the last one, and returns
-// the entry's track.
+// record adds a value to the track of an entry, and returns the track. seconds is the
+// time since the last value.
 func (ts *tracks) record(id string, v value.Value, metric value.Metric, seconds float64) *track {
 	t := ts.byKey[id]
-	// It is not known since when the script has counted, or what the entry had before.
+	// It is not known when the script started to count, or which value the entry had
+	// before.
 	unknown := ts.round == 1 || t == nil && ts.cut
 	if t == nil {
 		t = &track{}
@@ -58,7 +59,7 @@ func (ts *tracks) record(id string, v value.Value, metric value.Metric, seconds 
 	n, _ := numberOf(v)
 	rise := n - t.last
 	if rise < 0 {
-		rise = n // the script has cleared it meanwhile
+		rise = n // the script has cleared it since
 	}
 	t.last, t.round = n, ts.round
 	point := n
@@ -79,8 +80,8 @@ func (ts *tracks) record(id string, v value.Value, metric value.Metric, seconds 
 	return t
 }
 
-// recordHist notes what a histogram got since the last snapshot: nothing if its contents
-// then are unknown.
+// recordHist adds the numbers that a histogram got since the last snapshot. It adds
+// nothing if the contents at that snapshot are unknown.
 func (ts *tracks) recordHist(t *track, h value.Hist, unknown bool) {
 	before, counts := map[int64]uint64{}, map[int64]uint64{}
 	for _, b := range h.Buckets {
@@ -90,7 +91,7 @@ func (ts *tracks) recordHist(t *track, h value.Hist, unknown bool) {
 		before[b.min] = b.n
 	}
 	for k, n := range before {
-		if counts[k] < n { // the script has cleared it meanwhile
+		if counts[k] < n { // the script has cleared it since
 			clear(before)
 			break
 		}
@@ -128,7 +129,7 @@ func bucketKey(b *value.Bucket) int64 {
 	return b.Min
 }
 
-// prune forgets the entries that are no longer in the map.
+// prune removes the entries that are no longer in the map.
 func (ts *tracks) prune() {
 	for id, t := range ts.byKey {
 		if t.round != ts.round {

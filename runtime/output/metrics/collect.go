@@ -18,8 +18,8 @@ import (
 // set another one.
 const DefaultSeries = 2000
 
-// maxAge is the age up to which metrics are used again, so that reading them often does not
-// take time from the scripts.
+// maxAge is the age up to which metrics are reused, so that frequent readings do not slow
+// down the scripts.
 const maxAge = 100 * time.Millisecond
 
 // Collector reads the maps of scripts as metrics. Its methods may be called from any
@@ -33,15 +33,15 @@ type Collector struct {
 	added   bool // Add was called
 	self    []func() []Family
 	last    []Family
-	read    time.Time // when last was read
+	read    time.Time // when last was collected
 	now     func() time.Time
 }
 
 // Source is a script whose maps a Collector reads.
 type Source struct {
 	Script string // value of the label script; "": there is no such label
-	// Maps returns the contents of all maps. While it returns an error, the maps that it
-	// returns are read, if there are any.
+	// Maps returns the contents of all maps. If it also returns an error, the maps that
+	// it returns are used all the same.
 	Maps func() ([]output.Map, error)
 	// Limit is the maximum number of series of one map.
 	Limit int
@@ -55,7 +55,7 @@ type Source struct {
 // mapState is what is known about a map from earlier readings.
 type mapState struct {
 	series map[string]*seriesState // by the labels
-	bounds []float64               // of all buckets that a histogram ever had
+	bounds []float64               // bounds of all buckets that a histogram ever had
 	read   time.Time
 	warned bool
 }
@@ -64,7 +64,7 @@ type mapState struct {
 type seriesState struct {
 	created time.Time
 	count   float64
-	seen    time.Time // the reading that had it last
+	seen    time.Time // the last reading that had the series
 }
 
 // Add adds the maps of a script, which starts now.
@@ -123,7 +123,7 @@ func (c *Collector) Ready() bool {
 	return c.added
 }
 
-// Refresh makes the next call of Collect read the maps, however recently they were read.
+// Refresh makes the next call of Collect read the maps, even if they were read recently.
 func (c *Collector) Refresh() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,11 +161,11 @@ func (c *Collector) Collect() []Family {
 	return c.last
 }
 
-// build is a list of metrics in the making.
+// build is a list of metrics under construction.
 type build struct {
 	names    nameTable
 	shared   map[string][]string // names of metrics that scripts share, by nameAndKind
-	used     map[string]int      // how many of them a script has used, by nameAndKind and script
+	used     map[string]int      // number of shared names that a script has used, by nameAndKind and script
 	families []Family
 	index    map[string]int // in families, by name
 }
@@ -186,8 +186,8 @@ func (b *build) add(f Family) {
 }
 
 // name returns the name of a map's metric. Scripts whose maps have the same name and the
-// same kind of metric share it. If several maps of one script have the same name, each has
-// a metric of its own, as the labels of their series could be equal.
+// same kind of metric share it. If several maps of one script have the same name, each
+// has a separate metric, because the labels of their series could be equal.
 func (b *build) name(m *output.Map, kind Kind, script string) string {
 	name := baseName(m)
 	if base := strings.TrimSuffix(name, "_total"); kind == Counter && base != "" {
@@ -209,7 +209,8 @@ func (b *build) name(m *output.Map, kind Kind, script string) string {
 // hidden is the name by which a script excludes a map: config.NoMetric.
 const hidden = "none"
 
-// kindOf returns the kind of a map's metric. ok is false if its values are no metric.
+// kindOf returns the kind of a map's metric. ok is false if its values cannot be a
+// metric.
 func kindOf(m *output.Map) (k Kind, ok bool) {
 	if m.MetricName == hidden {
 		return 0, false
@@ -249,7 +250,8 @@ func (s *Source) collect(now time.Time, b *build, own *ownMetrics) {
 		}
 		f := Family{Name: b.name(m, kind, s.Script), Help: "The map " + m.Name + " of the script.", Kind: kind}
 		if kind == Histogram {
-			// Earlier metrics, which may still be read, have these bounds: adding to them copies.
+			// Earlier metrics, which may still be in use, share these bounds, so adding
+			// bounds makes a copy.
 			st.bounds = slices.Clip(st.bounds)
 			for _, e := range m.Entries {
 				if h, ok := e.Value.(value.Hist); ok {
@@ -274,7 +276,7 @@ func (s *Source) series(now time.Time, m *output.Map, st *mapState, f *Family) (
 	last := st.read
 	st.read = now
 	at := make(map[string]int, min(len(m.Entries), s.Limit)) // index in f.Series, by labels
-	var fresh []string                                       // the keys of new series, as in more
+	var fresh []string                                       // the keys of new series, parallel to more
 	var more []Series
 	for i := len(m.Entries) - 1; i >= 0; i-- {
 		one, ok := s.read(m, st, m.Entries[i])
@@ -334,7 +336,7 @@ func keyOf(labels []Label) string {
 	return string(b)
 }
 
-// read returns an entry of a map as a series. ok is false if its value is no number.
+// read returns an entry of a map as a series. ok is false if its value is not a number.
 func (s *Source) read(m *output.Map, st *mapState, e value.Entry) (one Series, ok bool) {
 	if s.Script != "" {
 		one.Labels = append(one.Labels, Label{scriptLabel, ValidText(s.Script)})
@@ -400,7 +402,7 @@ func quantiles(r value.Record) *SummaryData {
 	return d
 }
 
-// count returns the number that only rises while the script does not clear the series.
+// count returns the number of a series that only rises unless the script clears it.
 func (one *Series) count() float64 {
 	switch {
 	case one.Histogram != nil:
@@ -411,7 +413,7 @@ func (one *Series) count() float64 {
 	return one.Value.Float()
 }
 
-// size returns the number of time series that one counts as.
+// size returns the number of time series as which a series counts.
 func (one *Series) size() int {
 	switch {
 	case one.Histogram != nil:

@@ -7,7 +7,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// bound returns the greatest number of a bucket that has one.
+// bound returns the greatest number of a bucket that is not open.
 //
 //go:noinline
 func bound(b *value.Bucket) float64 {
@@ -67,7 +67,7 @@ func powers(h value.Hist) *Powers {
 	return p
 }
 
-// add adds n numbers to bucket i, which is not before the last one.
+// add adds n numbers to bucket i. Calls must be in ascending order of i.
 func (p *Powers) add(i int, n uint64) {
 	if len(p.Counts) == 0 {
 		p.First = i

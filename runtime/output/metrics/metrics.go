@@ -73,7 +73,7 @@ func Int(n int64) Number { return Number{IsInt: true, Int: n} }
 // Real returns a floating-point number as a Number.
 func Real(f float64) Number { return Number{Real: f} }
 
-// numberOf returns the number that a value is. ok is false if it is none.
+// numberOf returns a value as a number. ok is false if it is not a number.
 func numberOf(v value.Value) (n Number, ok bool) {
 	switch v := v.(type) {
 	case value.Uint:
@@ -107,8 +107,8 @@ type HistData struct {
 	// Counts has one element more: the numbers in each bucket.
 	Bounds []float64
 	Counts []uint64
-	// Powers is nil for a linear histogram. Else it has the same numbers in buckets whose
-	// limits are powers of two.
+	// Powers is nil for a linear histogram. Otherwise it has the same numbers in buckets
+	// whose limits are powers of two.
 	Powers *Powers
 }
 

@@ -48,9 +48,8 @@ func leading(b []byte) int {
 	return n
 }
 
-// labels returns the labels of a key. names are the names of its parts, as far as they are
-// known: a part without a name is key0, key1 and so on. taken are the names that other
-// labels have.
+// labels returns the labels of a key. names are the names of its parts; a part without a
+// name is key0, key1 and so on. taken are the names of other labels.
 func labels(key value.Value, names []string, taken ...string) []Label {
 	var list []Label
 	add := func(i int, name string, v value.Value) {
@@ -124,7 +123,7 @@ func ValidText(text string) string {
 	return string(b)
 }
 
-// suffixes are what encodings add to the name of a metric of each kind.
+// suffixes are the suffixes that encodings add to the name of a metric of each kind.
 var suffixes = [...][]string{
 	Gauge:     {""},
 	Counter:   {"", "_total", "_created"},
@@ -132,8 +131,8 @@ var suffixes = [...][]string{
 	Summary:   {"", "_count", "_sum", "_created"},
 }
 
-// nameTable holds the names that metrics have, with those that encodings add.
-type nameTable map[string]string // to the name of the family
+// nameTable holds the names of metrics, with and without the suffixes that encodings add.
+type nameTable map[string]string // maps each name to the name of its family
 
 // claim returns name, or if another metric has it, name with a suffix: the name of the
 // script or a number.

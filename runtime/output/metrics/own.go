@@ -14,7 +14,7 @@ func ownFamilies() ownMetrics {
 	}
 }
 
-// add adds the numbers for a map, of which dropped entries are left out.
+// add adds the numbers for a map. dropped is the number of its entries that are left out.
 func (o *ownMetrics) add(script string, m *output.Map, dropped int) {
 	var list []Label
 	if script != "" {

@@ -56,8 +56,8 @@ func (l *Lost) Lost(n uint64) {
 	l.Sink.Lost(n)
 }
 
-// LostAt implements output.LostSink. Events that l.Sink does not take are part of what
-// Lost reports.
+// LostAt implements output.LostSink. If l.Sink does not accept the events, the caller
+// reports them with Lost.
 func (l *Lost) LostAt(at source.Span, n uint64) bool {
 	s, ok := l.Sink.(output.LostSink)
 	if !ok || !s.LostAt(at, n) {

@@ -154,8 +154,8 @@ func fields(r value.Record) (m protowire.Message) {
 	return m
 }
 
-// request encodes a request of one of the three services: what one scope of a resource
-// sends. The three differ only in the names of their fields.
+// request encodes a request to one of the three services, with the data of one scope of a
+// resource. The three differ only in the names of their fields.
 func request(resource, scope, data []byte) (m protowire.Message) {
 	inner := make(protowire.Message, 0, len(data)+len(scope)+16)
 	inner.Bytes(1, scope)

@@ -30,8 +30,9 @@ const (
 // defaultPort is the port of collectors for OTLP over HTTP.
 const defaultPort = 4318
 
-// Exporter sends metrics and what its sinks receive to a collector. While the collector is
-// away, it keeps a limited amount of events and tries again, less and less often.
+// Exporter sends metrics and what its sinks receive to a collector. While the collector
+// cannot be reached, it keeps a limited number of events and retries at growing
+// intervals.
 type Exporter struct {
 	c      *metrics.Collector
 	warn   func(text string)
@@ -50,8 +51,8 @@ type Exporter struct {
 	end         time.Time     // set before stop is closed: when the last request ends
 	lastWait    time.Duration // endTimeout, or more in tests
 
-	// What follows belongs to the goroutine that sends.
-	away    bool // the last request failed in a way that may pass
+	// The members below belong to the goroutine that sends.
+	away    bool // the last request failed, but a retry may succeed
 	pause   time.Duration
 	refused map[string]bool // services whose refusal has been reported
 
@@ -59,7 +60,7 @@ type Exporter struct {
 	bootShift int64
 }
 
-// Config is what an Exporter needs to know.
+// Config is the configuration of an Exporter.
 type Config struct {
 	Endpoint string
 	Version  string // of gotrace
@@ -67,7 +68,7 @@ type Config struct {
 	Warn     func(text string)
 	Getenv   func(name string) string // for the variables of OpenTelemetry
 	Interval time.Duration            // between metrics; 0: the default
-	Delay    time.Duration            // for which events wait for others; 0: the default
+	Delay    time.Duration            // for which events are collected into a batch; 0: the default
 }
 
 // Start starts an exporter. It does not connect yet: the collector may be away.
@@ -209,7 +210,7 @@ func (e *Exporter) run() {
 	}
 }
 
-// last sends what is left when the script has ended.
+// last sends the remaining data when the script has ended.
 func (e *Exporter) last() {
 	ok := e.sendQueues(e.end) && time.Until(e.end) > 0 && e.sendMetrics(time.Until(e.end))
 	logs, lostLogs := e.logs.left()
@@ -221,9 +222,9 @@ func (e *Exporter) last() {
 	}
 }
 
-// sendQueues sends the events that wait, until a deadline if it is not zero. Those that come
-// meanwhile wait for the next time. Otherwise metrics would never be sent while there are
-// always new events. It returns false if the collector is away.
+// sendQueues sends the waiting events, until a deadline if that is not zero. Events that
+// arrive meanwhile wait for the next call, so that new events do not delay metrics
+// forever. It returns false if the collector cannot be reached.
 func (e *Exporter) sendQueues(deadline time.Time) bool {
 	for _, q := range []struct {
 		*queue
@@ -253,7 +254,8 @@ func (e *Exporter) sendQueues(deadline time.Time) bool {
 	return true
 }
 
-// sendMetrics sends the metrics as they are now. It returns false if the collector is away.
+// sendMetrics sends the current metrics. It returns false if the collector cannot be
+// reached.
 func (e *Exporter) sendMetrics(timeout time.Duration) bool {
 	if !e.c.Ready() {
 		return true
@@ -267,8 +269,8 @@ type result int
 
 const (
 	delivered result = iota
-	refused          // the collector does not want it
-	later            // the collector is away or busy
+	refused          // the collector rejects the request
+	later            // the collector cannot be reached or is busy
 )
 
 // post sends a request to a service of the collector and reports failures.
@@ -315,7 +317,7 @@ func (e *Exporter) post(service string, data []byte, timeout time.Duration) resu
 func (e *Exporter) Close() {
 	e.once.Do(func() {
 		e.end = time.Now().Add(e.lastWait)
-		e.client.Limit(e.end) // also of a request that is under way
+		e.client.Limit(e.end) // also for a request in progress
 		close(e.stop)
 		select {
 		case <-e.done:

@@ -68,7 +68,8 @@ func (q *queue) batches() int {
 	return len(q.full) + min(q.open.items, 1)
 }
 
-// remove removes the batch that first returned. If it was lost, its items are counted.
+// remove removes the batch that first returned. If it was lost, its items are counted as
+// lost.
 func (q *queue) remove(lost bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -80,8 +81,8 @@ func (q *queue) remove(lost bool) {
 	q.full = q.full[1:]
 }
 
-// left returns the number of items that wait, and that of those that were lost since the
-// last call.
+// left returns the number of items that wait, and the number of items that were lost
+// since the last call.
 func (q *queue) left() (waiting int, dropped uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -26,7 +26,7 @@ type Sink struct {
 	kind   string // of the text in part
 	item   protowire.Message
 	open   map[int]output.Calls // by thread
-	date   time.Time            // of what is printed; zero: not known
+	date   time.Time            // time of the printed results; zero: not known
 }
 
 // NewSink returns a sink that sends to e. script is the name of the script, or "".
@@ -234,12 +234,14 @@ func (s *Sink) Call(at output.Stamp, name string, returns, _ bool) {
 	}
 }
 
-// epoch is a time in ns that only a clock which counts from 1970 has reached: 2001. The
-// clock that counts from the start of the machine would need 31 years.
+// epoch is a time in ns (2001) that distinguishes clocks. A clock that counts from 1970
+// has passed it. A clock that counts from the start of the machine would need 31 years to
+// reach it.
 const epoch = 1e18
 
-// shift returns the number of ns to add to a time of the script to get that since 1970. The
-// script's clock counts from the start of the machine unless the script chose another one.
+// shift returns the number of ns to add to a time of the script, so that the result
+// counts from 1970. The script's clock counts from the start of the machine unless the
+// script chose another one.
 func (e *Exporter) shift(ns int64) int64 {
 	if ns >= epoch {
 		return 0

@@ -49,7 +49,7 @@ type Writer struct {
 // thread is a thread, or the idle thread of a CPU if id is 0.
 type thread struct{ pid, id, cpu int }
 
-// state is what is known of a thread.
+// state is the state of a thread.
 type state struct {
 	track uint64
 	comm  string
@@ -103,7 +103,7 @@ const (
 	typeCounter = 4
 
 	clockRealtime = 1
-	clockBoottime = 6 // that of all times here
+	clockBoottime = 6 // the clock of all times here
 )
 
 // send writes a packet at a time, 0 for none, with one field.
@@ -199,7 +199,8 @@ func (p *Writer) thread(s *output.Stamp) *state {
 	return t
 }
 
-// forget forgets the threads that have no open calls. If all have some, it forgets all.
+// forget removes the threads without open calls. If all threads have open calls, it
+// removes all.
 func (p *Writer) forget() {
 	for key, t := range p.threads {
 		if len(t.open) == 0 {
@@ -214,7 +215,7 @@ func (p *Writer) forget() {
 // At implements output.Timeline.
 func (p *Writer) At(s output.Stamp) { p.at, p.stamped = s, true }
 
-// instant writes a text that was printed.
+// instant writes a printed text as an instant.
 func (p *Writer) instant(kind, text string) {
 	if !p.stamped {
 		return
@@ -262,7 +263,7 @@ func (p *Writer) Alert(a output.Alert) {
 // Call implements output.Timeline. The slice of a call is written when it has returned.
 func (p *Writer) Call(s output.Stamp, name string, returns, all bool) {
 	t := p.thread(&s)
-	at := max(s.Boot, t.last+1) // slices with equal times would have no order
+	at := max(s.Boot, t.last+1) // slices with equal times would have no defined order
 	t.last = at
 	if !returns {
 		t.open.Enter(output.OpenCall{Name: name, At: at, All: all}, maxOpen)

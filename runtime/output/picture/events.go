@@ -15,7 +15,7 @@ const maxKept = 256 << 10
 type Events struct {
 	output.Through
 	old, text []byte // old precedes text
-	lost      bool   // there was more before
+	lost      bool   // there was earlier output
 }
 
 // NewEvents returns a sink that passes all results on to s.

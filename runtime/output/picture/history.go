@@ -13,7 +13,7 @@ import (
 
 // Limits of a History, which bound its memory.
 const (
-	maxColumns = 240 // columns of a map; if there are more, each two are merged
+	maxColumns = 240 // columns of a map; if there are more, pairs are merged
 	maxSeries  = 32  // keys of a map with numbers
 	maxHists   = 8   // keys of a map with histograms
 
@@ -63,7 +63,7 @@ type series struct {
 
 	rungs    map[rung]bool // all buckets, also empty ones between others
 	lastHist map[rung]uint64
-	hists    []map[rung]uint64 // what was added in each column; nil: nothing
+	hists    []map[rung]uint64 // numbers added in each column; nil: none
 	nowHist  map[rung]uint64
 }
 
@@ -82,7 +82,7 @@ func (h *History) Sample(m output.Map) {
 		h.maps[m.Name] = t
 		h.order = append(h.order, m.Name)
 	}
-	// If not all entries are there, the previous value of one that is new is not known.
+	// If entries are missing, the previous value of a new entry is not known.
 	partial := len(m.Entries) >= MaxSampled
 	for i := len(m.Entries) - 1; i >= 0; i-- { // the greatest first
 		e := &m.Entries[i]
@@ -157,7 +157,7 @@ func (h *History) series(t *track, key string, n float64, max int) *series {
 	return s
 }
 
-// addHist adds what a histogram has more than the last one.
+// addHist adds the numbers that a histogram has in addition to the previous one.
 func (s *series) addHist(h value.Hist, partial bool) {
 	next := make(map[rung]uint64, len(h.Buckets))
 	if s.rungs == nil {
@@ -209,8 +209,8 @@ func (h *History) Tick(now time.Time) (next time.Time) {
 		return now.Add(h.step)
 	}
 	if n := len(h.ends); n > 0 && now.Sub(h.ends[n-1]) < h.step/2 {
-		// The session ends, and its probes are detached meanwhile: a column of its own would
-		// have too little.
+		// The session ends and its probes are being detached, so a separate column would
+		// have too few events.
 		h.reopen()
 	}
 	for _, t := range h.maps {
@@ -238,7 +238,7 @@ func (h *History) Tick(now time.Time) (next time.Time) {
 	return now.Add(h.step)
 }
 
-// reopen makes the last column the one that has not ended.
+// reopen makes the last column the current one.
 func (h *History) reopen() {
 	n := len(h.ends) - 1
 	h.ends = h.ends[:n]
@@ -267,7 +267,7 @@ func (h *History) reopen() {
 	}
 }
 
-// halve merges each two columns.
+// halve merges pairs of columns.
 func (h *History) halve() {
 	n := len(h.ends) / 2
 	for i := range n {
@@ -306,7 +306,7 @@ func (h *History) halve() {
 	}
 }
 
-// pairs merges each two elements of a list. The last one may be merged with none.
+// pairs merges pairs of elements of a list. A single last element is merged with nothing.
 func pairs[T any](list []T, none T, merge func(a, b T) T) []T {
 	n := 0
 	for i := 0; i < len(list); i += 2 {

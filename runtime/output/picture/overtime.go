@@ -25,9 +25,9 @@ const (
 	maxRows    = 64 // rows of a heatmap; if there are more buckets, neighbours are merged
 )
 
-// panels returns the drawings of a map's history: heatmaps of its histograms, and lines of
-// its numbers. Maps that are empty at the end have none, unless they count something: such
-// maps only keep values from one probe to the next.
+// panels returns the drawings of a map's history: heatmaps of its histograms, and lines
+// of its numbers. Maps that are empty at the end have no drawings unless they have
+// counters or histograms, because they only pass values from one probe to another.
 func (h *History) panels(name string, empty bool) []panel {
 	t := h.maps[name]
 	if t == nil || len(h.ends) < 2 || empty && t.metric == value.Gauge {
@@ -287,8 +287,8 @@ func (r rung) compare(o rung) int {
 	return cmp.Compare(r.min, o.min)
 }
 
-// heatmap draws what was added to a histogram in each column. The darker a cell, the
-// higher the number in it, on a logarithmic scale.
+// heatmap draws the numbers that were added to a histogram in each column. The darker a
+// cell, the higher the number in it, on a logarithmic scale.
 func (h *History) heatmap(title string, s *series) panel {
 	rungs := make([]rung, 0, len(s.rungs))
 	for r := range s.rungs {

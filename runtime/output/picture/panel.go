@@ -34,7 +34,7 @@ type panel struct {
 	draw   func(w io.Writer)
 }
 
-// Results are what there is to draw.
+// Results has the maps and the output to draw.
 type Results struct {
 	Start    time.Time
 	Duration time.Duration

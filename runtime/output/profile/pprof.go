@@ -109,16 +109,16 @@ type builder struct {
 	locs     map[locKey]uint64
 }
 
-// mapping is a file that holds code. The other tables are written as they grow; what a
-// mapping has is known at the end.
+// mapping is a file that holds code. The other tables are written as they grow. A mapping
+// is complete only at the end.
 type mapping struct {
 	id, start, limit uint64
 	file, buildID    string
 	functions, lines bool // whether there are names of functions, and files with lines
 }
 
-// locKey identifies a location. The lines tell processes apart that generate code at
-// the same addresses.
+// locKey identifies a location. The lines distinguish processes that generate code at the
+// same addresses.
 type locKey struct {
 	mapping *mapping
 	addr    uint64
@@ -146,7 +146,7 @@ func (b *builder) text(s string) uint64 {
 	return n
 }
 
-// finish adds the tables that are complete only now and returns the profile.
+// finish adds the tables that are complete only at the end and returns the profile.
 func (b *builder) finish() []byte {
 	for _, m := range b.mappings {
 		var p protowire.Message
@@ -247,14 +247,14 @@ func (b *builder) function(f *frame) uint64 {
 	var p protowire.Message
 	p.Number(1, id)
 	p.Number(2, b.text(f.Name))
-	p.Number(3, b.text(f.Name)) // as the system has it
+	p.Number(3, b.text(f.Name)) // the name in the symbol table
 	p.Number(4, b.text(f.File))
 	b.out.Bytes(profileFunction, p)
 	return id
 }
 
-// mappingSize is the room of addresses that each file gets. Processes map a file at
-// different addresses, so locations have its offsets instead.
+// mappingSize is the size of the address range that each file gets. Processes map a file
+// at different addresses, so locations have its offsets instead.
 const mappingSize = 1 << 40
 
 func (b *builder) mapping(f *frame) *mapping {

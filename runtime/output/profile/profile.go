@@ -143,7 +143,7 @@ func (s *sample) setValue(v value.Value) (types []valueType, ok bool) {
 }
 
 // number returns an integer as 64 bits. If it does not fit, number returns the nearest
-// one that does.
+// 64-bit integer.
 func number(v value.Value) (int64, bool) {
 	switch v := v.(type) {
 	case value.Int:

@@ -20,9 +20,9 @@ var (
 )
 
 // Negotiate returns the format for the header Accept of a request. Protocol buffers are
-// used if the client prefers them. The text format comes before OpenMetrics, in whatever
-// order the client has them, as OpenMetrics cannot express the number of a histogram's
-// values without their sum.
+// used if the client prefers them. The text format is preferred to OpenMetrics,
+// regardless of the client's order, because OpenMetrics cannot express the number of a
+// histogram's values without their sum.
 func Negotiate(accept string) Format {
 	var best, protoQ, openQ, textQ float64
 	for part := range strings.SplitSeq(accept, ",") {

@@ -110,8 +110,8 @@ func histogram(s *metrics.Series) (m protowire.Message) {
 // zeroThreshold is the greatest number that counts as zero. It only has to be below 1.
 const zeroThreshold = 0x1p-128
 
-// infinite is the number of the native bucket whose limit is infinity: numbers below 0 are
-// in the one at the negative end, as their size is not known.
+// infinite is the number of the native bucket whose limit is infinity. Numbers below 0
+// are in the bucket at the negative end, because their size is not known.
 const infinite = 1025
 
 // native writes the fields of a native histogram of schema 0, in which the limits of
@@ -124,7 +124,7 @@ func native(m *protowire.Message, p *metrics.Powers) {
 		m.Bytes(9, span(infinite, 1))
 		m.Zigzag(10, int64(p.Negative))
 	}
-	m.Bytes(12, span(p.First, len(p.Counts))) // an empty span, if need be, marks it as native
+	m.Bytes(12, span(p.First, len(p.Counts))) // an empty span, if there is no other, marks the histogram as native
 	before := int64(0)
 	for _, n := range p.Counts {
 		m.Zigzag(13, int64(n)-before)

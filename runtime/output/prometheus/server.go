@@ -37,11 +37,11 @@ func Listen(addr string, c *metrics.Collector) (*Server, error) {
 // Addr returns the address on which the server listens.
 func (s *Server) Addr() netip.AddrPort { return s.addr }
 
-// closePatience is the time that requests which have arrived may still take.
+// closePatience is the time in which Close lets requests finish that have arrived.
 const closePatience = 200 * time.Millisecond
 
-// Close ends the server. Requests that have arrived before are answered, if they take no
-// longer than a fifth of a second.
+// Close ends the server. Requests that have already arrived are answered if they take at
+// most closePatience.
 func (s *Server) Close() { s.http.Close(closePatience) }
 
 func (s *Server) handle(req *http1.Request) http1.Response {
