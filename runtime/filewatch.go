@@ -123,7 +123,7 @@ func (w *fileWatch) follow() {
 
 // Mapped, Forked, Executed and Ended implement processWatcher.
 func (w *fileWatch) Mapped(pid int, m symbols.Mapping) { w.see(pid, m) }
-func (w *fileWatch) Forked(pid, parent int)            {}
+func (w *fileWatch) Forked(pid, parent int, at uint64) {}
 func (w *fileWatch) Executed(pid int)                  {}
 func (w *fileWatch) Ended(pid int)                     {}
 

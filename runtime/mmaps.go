@@ -37,7 +37,7 @@ const maxInodes = 16 << 10
 // processWatcher receives what the log records. *symbols.User implements it.
 type processWatcher interface {
 	Mapped(pid int, m symbols.Mapping)
-	Forked(pid, parent int)
+	Forked(pid, parent int, at uint64) // at: CLOCK_MONOTONIC in ns
 	Executed(pid int)
 	Ended(pid int)
 }
@@ -101,8 +101,8 @@ func (l *mmapLog) note(syms processWatcher, body []byte) {
 			Path: string(cString(body[mmap2Fixed:])),
 		})
 	case unix.PERF_RECORD_FORK:
-		if parent := int(ne.Uint32(body[12:])); parent != pid {
-			syms.Forked(pid, parent)
+		if parent := int(ne.Uint32(body[12:])); parent != pid && len(body) >= 32 {
+			syms.Forked(pid, parent, ne.Uint64(body[24:]))
 			if l.family[parent] {
 				l.family[pid] = true
 				l.forked++

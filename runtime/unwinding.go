@@ -225,9 +225,9 @@ func (u *unwinding) Mapped(pid int, m symbols.Mapping) {
 	u.tables.Mapped(pid, unwind.Mapping{Start: m.Start, End: m.End, Offset: m.Offset, Dev: hi<<32 | lo, Inode: inode, Generation: m.Generation, Path: path})
 }
 
-func (u *unwinding) Forked(pid, parent int) { u.tables.Forked(pid, parent) }
-func (u *unwinding) Executed(pid int)       { u.tables.Executed(pid) }
-func (u *unwinding) Ended(pid int)          { u.tables.Ended(pid) }
+func (u *unwinding) Forked(pid, parent int, at uint64) { u.tables.Forked(pid, parent) }
+func (u *unwinding) Executed(pid int)                  { u.tables.Executed(pid) }
+func (u *unwinding) Ended(pid int)                     { u.tables.Ended(pid) }
 
 // stopUnwinding stops building tables. The programs must no longer run.
 func (s *Session) stopUnwinding() {

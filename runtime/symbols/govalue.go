@@ -3,7 +3,6 @@ package symbols
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gotrace/gotrace/probes/binary"
 )
@@ -17,7 +16,7 @@ func (u *User) GoValue(pid int, v binary.GoValue) string {
 			u.Know(pid)
 		}
 		text, ok := u.goValueIn(pid, v)
-		if p := u.procs[pid]; !ok && (p == nil || time.Since(p.readAt) > stale) {
+		if p := u.procs[pid]; !ok && (p == nil || p.old()) {
 			u.Know(pid)
 			text, ok = u.goValueIn(pid, v)
 		}

@@ -57,7 +57,7 @@ func TestImages(t *testing.T) {
 	)
 	mapped := func(pid int, m Mapping) func(*User) { return func(u *User) { u.Mapped(pid, m) } }
 	executed := func(u *User) { u.Executed(pid) }
-	forked := func(u *User) { u.Forked(child, pid) }
+	forked := func(u *User) { u.Forked(child, pid, monotonic()) }
 	for _, c := range []struct {
 		name  string
 		steps []func(*User)
@@ -79,8 +79,8 @@ func TestImages(t *testing.T) {
 		{"changed in the child", []func(*User){mapped(pid, first), forked, mapped(child, second)}, pid, []uint64{a}, "first_a"},
 		{"forked, then executed", []func(*User){mapped(pid, first), forked, executed, mapped(pid, second)}, child, []uint64{a}, "first_a"},
 		{"ended", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }}, pid, []uint64{a}, "first_a"},
-		{"reused", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }, mapped(child, moved), func(u *User) { u.Forked(pid, child) }}, pid, []uint64{a2}, "second_a"},
-		{"before it was reused", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }, mapped(child, moved), func(u *User) { u.Forked(pid, child) }}, pid, []uint64{a}, "first_a"},
+		{"reused", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }, mapped(child, moved), func(u *User) { u.Forked(pid, child, monotonic()) }}, pid, []uint64{a2}, "second_a"},
+		{"before it was reused", []func(*User){mapped(pid, first), func(u *User) { u.Ended(pid) }, mapped(child, moved), func(u *User) { u.Forked(pid, child, monotonic()) }}, pid, []uint64{a}, "first_a"},
 	} {
 		u := NewUser(View{})
 		for _, step := range c.steps {
@@ -95,6 +95,36 @@ func TestImages(t *testing.T) {
 		}
 		if got := strings.Join(names, " "); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestReadBeforeForked reports the fork of a process after its memory map has been read,
+// which shows the parent's program. It is no former process with the same ID, so the
+// names of its own program are not in doubt.
+func TestReadBeforeForked(t *testing.T) {
+	first, second := objects(t)
+	const pid, parent = 1 << 21, 1<<21 + 1
+	for _, c := range []struct {
+		name      string
+		read      func(u *User, f Found)
+		forkedAt  uint64 // the map is read at 1000
+		ambiguous int
+	}{
+		{"added", (*User).Add, 900, 0},
+		{"renewed", (*User).Renew, 900, 0},
+		{"another process", (*User).Add, 1100, 1},
+	} {
+		u := NewUser(View{})
+		u.Mapped(parent, first)
+		found := Found{pid: pid, start: "1", at: 1000}
+		found.maps = u.procs[parent].current().maps
+		c.read(u, found)
+		u.Forked(pid, parent, c.forkedAt)
+		u.Executed(pid)
+		u.Mapped(pid, second)
+		if f := u.Lookup(pid, 0x400000); f[0].Name != "second_a" || u.Ambiguous() != c.ambiguous {
+			t.Errorf("%s: %v, %d ambiguous IDs, want second_a and %d", c.name, f, u.Ambiguous(), c.ambiguous)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func TestPast(t *testing.T) {
 			many(3)(u, parent, 0)
 			for i := range c.n {
 				pid := 2 + i%c.pids
-				u.Forked(pid, parent)
+				u.Forked(pid, parent, monotonic())
 				c.child(u, pid, i)
 				if !c.lost {
 					u.Ended(pid)
@@ -296,7 +296,7 @@ func TestForgottenID(t *testing.T) {
 		u := NewUser(View{ProcRoot: t.TempDir()})
 		u.Mapped(pid, Mapping{Start: addr, End: addr + 0x1000, Path: "/x"})
 		u.Ended(pid)
-		u.Forked(pid, 1<<21)
+		u.Forked(pid, 1<<21, monotonic())
 		u.Mapped(pid, Mapping{Start: c.start, End: c.start + 0x1000, Path: "/y"})
 		fill(u)
 		if c.ended {
@@ -332,7 +332,7 @@ func TestReusedID(t *testing.T) {
 		u.Mapped(i+1, Mapping{Start: 0x1000, End: 0x2000, Path: "/x"})
 		u.Ended(i + 1)
 	}
-	u.Forked(pid, 1<<21)
+	u.Forked(pid, 1<<21, monotonic())
 	u.Mapped(pid, second)
 	check("running", "first_a", "second_a")
 	u.Ended(pid)

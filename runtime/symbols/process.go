@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // process holds the memory maps and the perf map of one process, which may have executed
@@ -18,7 +19,7 @@ type process struct {
 	parent int      // 0: not known
 	start  string   // start time of the process, to detect a reused ID; "": not read yet
 	images []*image // oldest first, never empty
-	readAt time.Time
+	readAt uint64   // CLOCK_MONOTONIC in ns
 
 	jit jitted
 }
@@ -116,6 +117,17 @@ func (im *image) add(m mapping) {
 func (im *image) copy() *image {
 	im.shared = true
 	return &image{maps: im.maps, shared: true}
+}
+
+// old reports whether the memory map was read too long ago to rely on it for an address
+// that is not in it.
+func (p *process) old() bool { return monotonic()-p.readAt > uint64(stale) }
+
+// monotonic returns the time of CLOCK_MONOTONIC in ns.
+func monotonic() uint64 {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	return uint64(t.Nano())
 }
 
 // readMaps returns the executable mappings of a process and its start time, or

@@ -119,7 +119,7 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 		u.Know(pid)
 	}
 	c, mapped := u.programOf(pid, addrs)
-	if p := u.procs[pid]; mapped < len(addrs) && (p == nil || time.Since(p.readAt) > stale) {
+	if p := u.procs[pid]; mapped < len(addrs) && (p == nil || p.old()) {
 		u.Know(pid)
 		c, mapped = u.programOf(pid, addrs)
 	}
@@ -300,27 +300,26 @@ func (im *image) mapped(addrs []uint64) (n int) {
 // Know reads the memory map of a process now, so that it is known after the process
 // has ended.
 func (u *User) Know(pid int) {
-	maps, start := readMaps(u.opt.ProcRoot, pid)
-	u.know(pid, maps, start)
+	u.Renew(ReadMaps(u.opt.ProcRoot, pid))
 }
 
-// know stores the memory map of the process that started at start. If the process has
-// ended, there is none, and the known map stays.
-func (u *User) know(pid int, maps []mapping, start string) {
-	p := u.procs[pid]
-	if p != nil && len(maps) > 0 && p.start != "" && p.start != start {
-		u.Ended(pid)
+// Renew stores a memory map even if the process is known, as what was reported of it may
+// have gaps. If the process has ended, there is no map, and the known one stays.
+func (u *User) Renew(f Found) {
+	p := u.procs[f.pid]
+	if p != nil && len(f.maps) > 0 && p.start != "" && p.start != f.start {
+		u.Ended(f.pid)
 		p = nil
 	}
 	if p == nil {
-		if len(maps) == 0 {
+		if len(f.maps) == 0 {
 			return
 		}
-		p = u.process(pid)
+		p = u.process(f.pid)
 	}
-	p.readAt = time.Now()
-	if len(maps) > 0 {
-		p.take(maps, start)
+	p.readAt = f.at
+	if len(f.maps) > 0 {
+		p.take(f.maps, f.start)
 	}
 }
 
@@ -353,12 +352,14 @@ type Found struct {
 	pid   int
 	maps  []mapping
 	start string
+	at    uint64 // when it was read: CLOCK_MONOTONIC in ns
 }
 
 // ReadMaps reads the memory map of a process. It may be called from any goroutine.
 func ReadMaps(proc string, pid int) Found {
+	at := monotonic()
 	maps, start := readMaps(proc, pid)
-	return Found{pid, maps, start}
+	return Found{pid, maps, start, at}
 }
 
 // Add stores a memory map unless the process is already known.
@@ -370,12 +371,8 @@ func (u *User) Add(f Found) {
 		f.maps[i].file = u.intern(*f.maps[i].file)
 	}
 	p := u.process(f.pid)
-	p.start, p.current().maps = f.start, f.maps
+	p.start, p.readAt, p.current().maps = f.start, f.at, f.maps
 }
-
-// Renew stores a memory map though the process may be known: what was reported of it may
-// have gaps.
-func (u *User) Renew(f Found) { u.know(f.pid, f.maps, f.start) }
 
 // Mapping is an executable mapping that a process made. Dev and Inode have the
 // format of /proc/PID/maps.
@@ -418,8 +415,13 @@ const (
 	maxNames = 256 << 10
 )
 
-// Forked records that a process started as a copy of its parent.
-func (u *User) Forked(pid, parent int) {
+// Forked records that a process started as a copy of its parent at a time of
+// CLOCK_MONOTONIC in ns.
+func (u *User) Forked(pid, parent int, at uint64) {
+	if p := u.procs[pid]; p != nil && p.readAt > at { // its map was read before the log
+		p.parent = parent
+		return
+	}
 	from := u.procs[parent]
 	if from == nil {
 		u.Know(parent)
