@@ -170,6 +170,7 @@ func (s *Session) run() error {
 	}
 	s.drain(true)
 	if c := s.opt.Child; c != nil {
+		s.awaitFiles()
 		c.askToEnd()
 	}
 	err := s.endOfRun()
@@ -218,7 +219,7 @@ func (s *Session) noteMappings() {
 	s.mmaps.drain(s.syms)
 	if s.mmaps.lost > lost && time.Since(s.mapped) > resurvey {
 		s.mapped = time.Now()
-		go s.survey(s.syms.Renew)
+		s.surveys.Go(func() { s.survey(s.syms.Renew) })
 	}
 }
 

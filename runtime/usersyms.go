@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +29,8 @@ type userCode struct {
 	family    *family       // nil: --follow was not given
 	followed  chan struct{} // closed when followMappings has ended; nil: it does not run
 	mapped    time.Time     // start of the last survey because of lost records
-	wake      int           // eventfd that ends its wait
+	surveys   sync.WaitGroup
+	wake      int // eventfd that ends the wait of followMappings
 }
 
 // usesUserSymbols reports whether the script stores or prints user addresses by name.
@@ -83,7 +85,7 @@ func (s *Session) watchMappings() {
 	}
 	if s.usesUserSymbols() {
 		s.mmaps, _ = newMmapLog(allProcesses, child)
-		go s.survey(s.syms.Add)
+		s.surveys.Go(func() { s.survey(s.syms.Add) })
 		if s.mmaps != nil {
 			s.followed = make(chan struct{})
 			s.wake, _ = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
@@ -122,9 +124,26 @@ func (s *Session) followMappings() {
 	}
 }
 
-// stopFollowing ends followMappings and closes the log of mappings. s.done must be
-// closed.
+// filePatience is the maximum time for which the end of a session waits for files that the
+// child maps.
+const filePatience = time.Second
+
+// awaitFiles waits until the files that the child maps can be read after its end: deleted
+// ones, for example.
+func (s *Session) awaitFiles() {
+	if s.mmaps == nil || !s.usesUserSymbols() {
+		return
+	}
+	s.lock()
+	s.noteMappings()
+	s.unlock()
+	s.syms.AwaitFiles(filePatience)
+}
+
+// stopFollowing ends followMappings and surveys, and closes the log of mappings. s.done must
+// be closed.
 func (s *Session) stopFollowing() {
+	s.surveys.Wait()
 	if s.followed != nil {
 		unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // without the eventfd, the goroutine ends within a tick
 		<-s.followed
@@ -222,6 +241,9 @@ func (s *Session) survey(add func(symbols.Found)) {
 	turn := 50 * time.Millisecond // later iterations are shorter
 	began := time.Now()
 	for _, pid := range pids {
+		if s.stopped() { // those that exist are read when they are looked up
+			return
+		}
 		found := symbols.ReadMaps(s.procRoot(), pid)
 		s.mu.Lock()
 		add(found)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // keeper opens files of processes that see other files than this process, such as those
@@ -16,11 +17,11 @@ type keeper struct {
 	proc    string // mount point of procfs
 	devices *Devices
 
-	mu      sync.Mutex
-	wanted  []wanted
-	running bool
-	held    map[fileID]*os.File // nil: this process can open the file by its path
-	order   []fileID            // those held, the oldest first
+	mu     sync.Mutex
+	wanted []wanted
+	idle   chan struct{}       // closed when no file is wanted any more; nil: run is not running
+	held   map[fileID]*os.File // nil: this process can open the file by its path
+	order  []fileID            // those held, the oldest first
 }
 
 // wanted is a mapping whose file is to be opened.
@@ -45,14 +46,31 @@ func (k *keeper) want(p *process, m *mapping) {
 		return
 	}
 	k.wanted = append(k.wanted, wanted{p.pid, p.parent, m.start, m.end, *m.file})
-	if !k.running {
-		k.running = true
-		go k.run()
+	if k.idle == nil {
+		k.idle = make(chan struct{})
+		go k.run(k.idle)
 	}
 }
 
-// run opens files until none is wanted.
-func (k *keeper) run() {
+// await waits until all files that are wanted have been opened, at most for a time.
+func (k *keeper) await(most time.Duration) {
+	k.mu.Lock()
+	idle := k.idle
+	k.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case <-idle:
+	case <-late.C:
+	}
+}
+
+// run opens files until none is wanted, and closes idle then.
+func (k *keeper) run(idle chan struct{}) {
+	defer close(idle)
 	ours, _ := os.Readlink("/proc/self/ns/mnt")
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -69,7 +87,7 @@ func (k *keeper) run() {
 			k.hold(w.file, f)
 		}
 	}
-	k.wanted, k.running = nil, false
+	k.wanted, k.idle = nil, nil
 }
 
 // open opens the file of a mapping, or returns nil if this process can do so later. If

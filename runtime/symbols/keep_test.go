@@ -6,10 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const ending = `
@@ -22,19 +22,6 @@ int main(void) {
 	return plain(1) == 0;
 }
 `
-
-// idle waits until all files that are wanted have been opened.
-func (k *keeper) idle() {
-	for {
-		k.mu.Lock()
-		busy := k.running
-		k.mu.Unlock()
-		if !busy {
-			return
-		}
-		runtime.Gosched()
-	}
-}
 
 // TestEndedContainer names an address of a process that has ended, with the mount
 // namespace and the only copy of its program.
@@ -88,19 +75,23 @@ func TestEndedContainer(t *testing.T) {
 				cmd.Wait()
 				t.Fatal(err)
 			}
-			u := NewUser(View{})
-			defer u.Close()
+			logged, listed := NewUser(View{}), NewUser(View{}) // how they learn of its mappings
 			for _, m := range Executable("/proc", cmd.Process.Pid) {
-				u.Mapped(cmd.Process.Pid, m)
+				logged.Mapped(cmd.Process.Pid, m)
 			}
-			u.keep.idle()
+			listed.Add(ReadMaps("/proc", cmd.Process.Pid))
+			logged.AwaitFiles(time.Minute)
+			listed.AwaitFiles(time.Minute)
 			in.Close()
 			if err := cmd.Wait(); err != nil {
 				t.Fatal(err)
 			}
-			u.Ended(cmd.Process.Pid)
-			if list := u.Lookup(cmd.Process.Pid, plain); len(list) != 1 || list[0].Name != "plain" {
-				t.Errorf("%#x is %+v", plain, list)
+			for _, u := range []*User{logged, listed} {
+				defer u.Close()
+				u.Ended(cmd.Process.Pid)
+				if list := u.Lookup(cmd.Process.Pid, plain); len(list) != 1 || list[0].Name != "plain" {
+					t.Errorf("%#x is %+v (listed: %v)", plain, list, u == listed)
+				}
 			}
 		})
 	}

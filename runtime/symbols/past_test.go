@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // live returns the number of bytes that are in use.
@@ -88,7 +89,7 @@ func TestPast(t *testing.T) {
 					u.Ended(pid)
 				}
 			}
-			u.keep.idle()
+			u.AwaitFiles(time.Minute)
 			used := live() - before
 			h := &u.past
 			kept := int(h.next() - h.first)

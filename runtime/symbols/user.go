@@ -89,6 +89,10 @@ func NewUser(opt View) *User {
 // Unanswered returns how often a file was not read because its file system did not answer.
 func (u *User) Unanswered() int { return u.devices.Failed() }
 
+// AwaitFiles waits until the files of the mappings that were reported can be read after their
+// processes have ended, at most for a time. It may be called from any goroutine.
+func (u *User) AwaitFiles(most time.Duration) { u.keep.await(most) }
+
 // Close closes the files that are open for processes that have ended.
 func (u *User) Close() { u.keep.close() }
 
@@ -367,11 +371,23 @@ func (u *User) Add(f Found) {
 	if len(f.maps) == 0 || u.procs[f.pid] != nil {
 		return
 	}
-	for i := range f.maps {
-		f.maps[i].file = u.intern(*f.maps[i].file)
-	}
 	p := u.process(f.pid)
+	for i := range f.maps {
+		m := &f.maps[i]
+		seen := u.ids[*m.file] != nil
+		if m.file = u.intern(*m.file); !seen {
+			u.keepFile(p, m)
+		}
+	}
 	p.start, p.readAt, p.current().maps = f.start, f.at, f.maps
+}
+
+// keepFile has the file of a mapping opened if nothing else makes sure that it can be read
+// after the process has ended.
+func (u *User) keepFile(p *process, m *mapping) {
+	if m.named() && m.file.path != vdso && u.files[*m.file] == nil {
+		u.keep.want(p, m)
+	}
 }
 
 // Mapping is an executable mapping that a process made. Dev and Inode have the
@@ -391,9 +407,7 @@ func (u *User) Mapped(pid int, m Mapping) {
 	made := mapping{start: m.Start, end: m.End, offset: m.Offset, file: u.intern(fileID{m.Dev, m.Inode, m.Path})}
 	p := u.running(pid)
 	p.current().add(made)
-	if made.named() && made.file.path != vdso && u.files[*made.file] == nil {
-		u.keep.want(p, &made)
-	}
+	u.keepFile(p, &made)
 }
 
 // intern returns an equal fileID that shares its strings with other mappings.
