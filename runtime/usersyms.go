@@ -169,7 +169,7 @@ func (s *Session) reportSymbols() {
 		fmt.Fprintf(s.opt.Stderr, "WARNING: addresses of %d ended processes have no names: there was no room for the mappings of %d that ended first\n", n, dropped)
 	}
 	if n := s.syms.Ambiguous(); n > 0 {
-		fmt.Fprintf(s.opt.Stderr, "WARNING: %d process IDs were reused by programs with code at the same addresses: names may be those of the later program\n", n)
+		fmt.Fprintf(s.opt.Stderr, "WARNING: %d process IDs have had different code at the same addresses: names may be those of the later code\n", n)
 	}
 }
 

@@ -51,6 +51,14 @@ func (f *file) symbol(addr uint64) (binary.Symbol, bool) {
 	return s, s.Name != ""
 }
 
+// callBefore is that of the file.
+func (f *file) callBefore(addr uint64) (target uint64, ok bool) {
+	if f.x != nil {
+		f.guard(func() { target, ok = f.x.CallBefore(addr) })
+	}
+	return target, ok
+}
+
 // debug finds the functions at an address of the file in the debug information, the
 // innermost first.
 func (f *file) debug(addr uint64) []binary.Frame {

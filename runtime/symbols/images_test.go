@@ -73,7 +73,10 @@ func TestImages(t *testing.T) {
 		{"in a gap of the second", []func(*User){mapped(pid, first), executed, mapped(pid, second)}, pid, []uint64{a, b + 100}, "first_a first_b"},
 		{"in a gap", []func(*User){mapped(pid, second)}, pid, []uint64{a + 21}, "-"},
 		{"returns to a gap", []func(*User){mapped(pid, second)}, pid, []uint64{a + 20, a + 21, a + 22, b - 1, b}, "second_a second_a - - second_b"},
-		{"replaced", []func(*User){mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b + 100}, "second_a -"},
+		{"replaced", []func(*User){mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b}, "second_a second_b"},
+		{"in a gap of what replaced it", []func(*User){mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b + 100}, "first_a first_b"},
+		{"replaced again and again", []func(*User){mapped(pid, first), mapped(pid, second), mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b + 100}, "first_a first_b"},
+		{"replaced, then ended", []func(*User){mapped(pid, first), mapped(pid, second), func(u *User) { u.Ended(pid) }}, pid, []uint64{a, b + 100}, "first_a first_b"},
 		{"forked", []func(*User){mapped(pid, first), forked}, child, []uint64{a}, "first_a"},
 		{"forked, then changed", []func(*User){mapped(pid, first), forked, mapped(pid, second)}, child, []uint64{a}, "first_a"},
 		{"changed in the child", []func(*User){mapped(pid, first), forked, mapped(child, second)}, pid, []uint64{a}, "first_a"},
@@ -125,6 +128,47 @@ func TestReadBeforeForked(t *testing.T) {
 		u.Mapped(pid, second)
 		if f := u.Lookup(pid, 0x400000); f[0].Name != "second_a" || u.Ambiguous() != c.ambiguous {
 			t.Errorf("%s: %v, %d ambiguous IDs, want second_a and %d", c.name, f, u.Ambiguous(), c.ambiguous)
+		}
+	}
+}
+
+// TestCalls looks up stacks in files that have functions at the same addresses. The one whose
+// calls fit the stack is taken, though another one was mapped later.
+func TestCalls(t *testing.T) {
+	const text = `
+#define F(name, code) __asm__(".globl " #name "\n.type " #name ",@function\n.p2align 8\n" #name ": " code "\n.fill 100\n.size " #name ",.-" #name);
+`
+	object := func(functions string) Mapping {
+		return objectAt(t, program(t, text+functions, "-x", "c", "-shared", "-nostdlib", "-Wl,-Bsymbolic"), 0x400000)
+	}
+	direct := object(`F(direct_a, "call direct_b") F(direct_b, "ret")`)
+	through := object(`F(through_a, "nop; nop; nop; call *%rax") F(through_b, "ret")`)
+	other := object(`F(other_a, "call other_a") F(other_b, "ret")`)
+	none := object(`F(none_a, "nop; nop; nop; nop; nop; nop") F(none_b, "ret")`)
+	const a, b = 0x400000, 0x400100
+	for _, c := range []struct {
+		maps []Mapping
+		want string
+		tie  int
+	}{
+		{[]Mapping{direct, none}, "direct_b direct_a", 0},
+		{[]Mapping{none, direct}, "direct_b direct_a", 0},
+		{[]Mapping{through, none}, "through_b through_a", 0},
+		{[]Mapping{direct, other}, "direct_b direct_a", 0},
+		{[]Mapping{direct, none, other, none}, "direct_b direct_a", 0},
+		{[]Mapping{through, other}, "other_b other_a", 1},
+	} {
+		u := NewUser(View{ProcRoot: t.TempDir()})
+		const pid = 1 << 20
+		for _, m := range c.maps {
+			u.Mapped(pid, m)
+		}
+		var names []string
+		for _, f := range u.Stack(pid, []uint64{b, a + 5}) {
+			names = append(names, f.Name)
+		}
+		if got := strings.Join(names, " "); got != c.want || u.Ambiguous() != c.tie {
+			t.Errorf("%q with %d ties, want %q with %d", got, u.Ambiguous(), c.want, c.tie)
 		}
 	}
 }

@@ -219,13 +219,18 @@ func (h *past) last(pid int) (last *process) {
 	return last
 }
 
-// pack appends images to b. Each is the number of its shape and, unless the addresses are
-// those of the shape, the distances between the starts of its mappings in pages.
+// pack appends images to b. Each is twice the number of its shape, plus 1 if it replaces the
+// one before. Unless the addresses are those of the shape, the distances between the starts
+// of its mappings in pages follow.
 func (h *past) pack(b []byte, images []*image) []byte {
 	b = binary.AppendUvarint(b, uint64(len(images)))
 	for _, im := range images {
 		n, s := h.shapes.of(im)
-		b = binary.AppendUvarint(b, uint64(n))
+		word := uint64(n) << 1
+		if im.replaces {
+			word |= 1
+		}
+		b = binary.AppendUvarint(b, word)
 		if s.fixed {
 			continue
 		}
@@ -243,8 +248,9 @@ func (h *past) pack(b []byte, images []*image) []byte {
 func (h *past) unpack(b []byte) []*image {
 	images := make([]*image, number(&b))
 	for i := range images {
-		s := h.shapes.list[number(&b)]
-		im := &image{maps: slices.Clone(s.maps)}
+		word := number(&b)
+		s := h.shapes.list[word>>1]
+		im := &image{maps: slices.Clone(s.maps), replaces: word&1 != 0}
 		page := uint64(0)
 		for j := range im.maps {
 			if m := &im.maps[j]; !s.fixed {
@@ -273,7 +279,7 @@ func (h *past) length(b []byte) int {
 // skip removes images from the beginning of b and calls f with their shapes.
 func (h *past) skip(b *[]byte, f func(n uint32)) {
 	for range number(b) {
-		n := number(b)
+		n := number(b) >> 1
 		if s := h.shapes.list[n]; !s.fixed {
 			for range s.maps {
 				number(b)

@@ -355,20 +355,24 @@ func TestAmbiguous(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		maps []Mapping // of the processes that have the ID in turn
-		exec bool      // they are programs of one process
+		how  string    // they are programs of one process ("exec"), or one program maps one after the other ("map")
 		want int
 	}{
-		{"other code", []Mapping{first, second}, false, 1},
-		{"other code, three times", []Mapping{first, second, first}, false, 1},
-		{"equal code", []Mapping{first, first}, false, 0},
-		{"elsewhere", []Mapping{first, moved}, false, 0},
-		{"executed", []Mapping{first, second}, true, 0},
+		{"other code", []Mapping{first, second}, "", 1},
+		{"other code, three times", []Mapping{first, second, first}, "", 1},
+		{"equal code", []Mapping{first, first}, "", 0},
+		{"elsewhere", []Mapping{first, moved}, "", 0},
+		{"executed", []Mapping{first, second}, "exec", 0},
+		{"loaded where another library was", []Mapping{first, second}, "map", 1},
+		{"loaded again", []Mapping{first, first}, "map", 0},
 	} {
 		u := NewUser(View{ProcRoot: t.TempDir()})
 		for _, m := range c.maps {
-			u.Executed(pid)
+			if c.how != "map" {
+				u.Executed(pid)
+			}
 			u.Mapped(pid, m)
-			if !c.exec {
+			if c.how == "" {
 				u.Ended(pid)
 			}
 		}

@@ -33,6 +33,9 @@ const maxImages = 8
 type image struct {
 	maps   []mapping
 	shared bool // another image uses the same array of mappings
+	// replaces reports that the image before this one is of the same program: it has mapped
+	// other code at the same addresses meanwhile.
+	replaces bool
 }
 
 // mapping is an executable range of a process's memory.
@@ -45,6 +48,12 @@ type mapping struct {
 // fileID identifies a file across mount namespaces. The path is "" for memory
 // without a file.
 type fileID struct{ dev, inode, path string }
+
+// same reports whether both are the same file. A process that has a root directory of its own
+// may have the file under another path.
+func (id *fileID) same(o *fileID) bool {
+	return *id == *o || id.dev == o.dev && id.inode == o.inode && id.inode != "" && id.inode != "0"
+}
 
 // named reports whether the mapping is of a file.
 //
@@ -77,8 +86,34 @@ func (p *process) take(maps []mapping, start string) {
 	// Keep old mappings where nothing else is mapped now: a stack may be older than
 	// the lookup of its addresses.
 	for _, m := range maps {
-		p.current().add(m)
+		p.add(m)
 	}
+}
+
+// add inserts a mapping into the current image. If other code was there, such as that of a
+// library that was unloaded, stacks through it may be looked up later, so an image with it
+// stays.
+func (p *process) add(m mapping) {
+	replaces := p.current().hasOther(m)
+	if replaces {
+		p.renew(p.current().copy())
+		p.current().replaces = true
+	}
+	p.current().add(m)
+	if replaces { // a library that is loaded and unloaded again and again
+		now := p.current()
+		p.images = slices.DeleteFunc(p.images, func(im *image) bool {
+			return im != now && slices.EqualFunc(im.maps, now.maps, func(a, b mapping) bool { return alike(&a, &b, true) })
+		})
+	}
+}
+
+// hasOther reports whether the code of another file, or of another part of the file, is
+// mapped where m is.
+func (im *image) hasOther(m mapping) bool {
+	return m.named() && slices.ContainsFunc(im.maps, func(o mapping) bool {
+		return o.start < m.end && m.start < o.end && o.named() && (!o.file.same(m.file) || o.offset-o.start != m.offset-m.start)
+	})
 }
 
 // executed reports whether a process has executed another program between two reads
@@ -91,7 +126,7 @@ func executed(before, now []mapping) bool {
 			continue
 		}
 		files = true
-		if slices.ContainsFunc(now, func(n mapping) bool { return n.start == b.start && *n.file == *b.file }) {
+		if slices.ContainsFunc(now, func(n mapping) bool { return n.start == b.start && n.file.same(b.file) }) {
 			return false
 		}
 	}

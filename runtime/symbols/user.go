@@ -220,27 +220,27 @@ func (u *User) candidates(pid int) []candidate {
 }
 
 // programOf returns the program that maps most of the addresses, and the number of
-// addresses that it maps. Ties are decided by the number of addresses in functions, and
-// then in favour of the newest program.
+// addresses that it maps. Ties are decided by the number of addresses in functions, by the
+// calls before return addresses, and then in favour of the newest program.
 func (u *User) programOf(pid int, addrs []uint64) (best candidate, mapped int) {
 	list := u.candidates(pid)
 	best = list[0]
 	mapped = best.im.mapped(addrs)
-	named := -1    // number of addresses in functions of best; -1: not counted
-	rival := false // another process has other functions at all of these addresses
+	fit := -1      // that of best; -1: not determined
+	rival := false // another one has other functions at all of these addresses
 	for _, c := range list[1:] {
 		n := c.im.mapped(addrs)
 		switch {
 		case n > mapped:
-			best, mapped, named, rival = c, n, -1, false
+			best, mapped, fit, rival = c, n, -1, false
 		case n == mapped && n > 0 && !sameCode(c.im, best.im, addrs):
-			if named < 0 {
-				named = u.inFunctions(best, addrs)
+			if fit < 0 {
+				fit = u.fit(best, addrs)
 			}
-			k := u.inFunctions(c, addrs)
-			if k > named {
-				best, named, rival = c, k, false
-			} else if k == named && k > 0 && c.p != best.p {
+			k := u.fit(c, addrs)
+			if k > fit {
+				best, fit, rival = c, k, false
+			} else if k == fit && k > 0 && (c.p != best.p || best.im.replaces) {
 				rival = true
 			}
 		}
@@ -251,18 +251,34 @@ func (u *User) programOf(pid int, addrs []uint64) (best candidate, mapped int) {
 	return best, mapped
 }
 
-// inFunctions returns the number of addresses in functions of a program.
-func (u *User) inFunctions(c candidate, addrs []uint64) (n int) {
-	for _, a := range addrs {
-		if m := c.im.find(a); m != nil && m.named() {
-			f := u.fileOf(c.p, m)
-			if f.x == nil {
-				continue
-			}
-			pc, ok := f.x.Addr(a - m.start + m.offset)
-			if _, known := f.symbol(pc); ok && known {
+// fit returns how well the addresses of a stack fit the code of a program. An address in a
+// function counts more than all calls before return addresses, and a call counts twice if it
+// is one of the function that is called according to the stack.
+func (u *User) fit(c candidate, addrs []uint64) (n int) {
+	inner := uint64(0) // the start of the function that was called, in memory
+	for i, a := range addrs {
+		m := c.im.find(a)
+		if m == nil || !m.named() {
+			inner = 0
+			continue
+		}
+		f := u.fileOf(c.p, m)
+		if f.x == nil {
+			inner = 0
+			continue
+		}
+		pc, ok := f.x.Addr(a - m.start + m.offset)
+		s, known := f.symbol(pc)
+		if ok && known {
+			n += 3 * len(addrs)
+		}
+		if target, call := f.callBefore(pc); ok && call && i > 0 {
+			if n++; target != 0 && target+a-pc == inner {
 				n++
 			}
+		}
+		if inner = 0; ok && known {
+			inner = s.Addr + a - pc
 		}
 	}
 	return n
@@ -284,7 +300,7 @@ func sameCode(a, b *image, addrs []uint64) bool {
 		if m == nil && n == nil {
 			continue
 		}
-		if m == nil || n == nil || *m.file != *n.file || m.offset-m.start != n.offset-n.start {
+		if m == nil || n == nil || !m.file.same(n.file) || m.offset-m.start != n.offset-n.start {
 			return false
 		}
 	}
@@ -406,7 +422,7 @@ func (u *User) Mapped(pid int, m Mapping) {
 	}
 	made := mapping{start: m.Start, end: m.End, offset: m.Offset, file: u.intern(fileID{m.Dev, m.Inode, m.Path})}
 	p := u.running(pid)
-	p.current().add(made)
+	p.add(made)
 	u.keepFile(p, &made)
 }
 
