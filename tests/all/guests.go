@@ -55,6 +55,9 @@ PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.r
 GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
 exit $status`
 
+// loader is the dynamic loader of the C library.
+const loader = "/lib64/ld-linux-x86-64.so.2"
+
 // liveGuests runs the live tests in guests, two at a time, with the programs
 // built before.
 func (r *run) liveGuests() {
@@ -68,6 +71,9 @@ func (r *run) liveGuests() {
 	if err != nil {
 		r.leave("live tests on other kernels: %v", err)
 		return
+	}
+	if _, err := os.Stat(loader); err == nil { // for programs that are not at a fixed address
+		files = append(files, vm.File{Src: loader, Dst: loader})
 	}
 	timeout, limit := time.Hour, "25m" // a busy machine takes long
 	later, more := "-test.skip '^TestFaults$|^TestEnd|^TestShapes$|^TestTexts$'", ""

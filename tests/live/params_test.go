@@ -1,6 +1,7 @@
 package live
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,26 @@ func fixture(t *testing.T, name string) string {
 	}
 	out := filepath.Join(t.TempDir(), "target")
 	if err := buildFixture("testdata/params", name, out, false); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// tree returns the directory of a tree. It skips the test if a tool is missing that builds it.
+func tree(t *testing.T, name string) string {
+	t.Helper()
+	needRoot(t)
+	if *given != "" {
+		path := filepath.Join(*given, name)
+		if _, err := os.Stat(path); err != nil {
+			t.Skip("this tree was not built: ", err)
+		}
+		return path
+	}
+	out := filepath.Join(t.TempDir(), "tree")
+	if err := buildTree("testdata/params", name, out, false); errors.Is(err, errNoTool) {
+		t.Skip(err)
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	return out

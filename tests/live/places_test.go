@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -45,8 +44,12 @@ func TestStackForms(t *testing.T) {
 			}
 			kind, _, _ := strings.Cut(probe, " ")
 			t.Run(by+"/"+kind, func(t *testing.T) {
+				need := map[string]string{"kprobe": "kprobe", "kretprobe": "kprobe", "fentry": "fentry", "fexit": "fentry"}
+				if why := missing(need[strings.Split(kind, ":")[0]]); why != "" {
+					t.Skip(why)
+				}
 				bin := placesProgram(t, program)
-				target := startPlaces(t, bin, "none")
+				target := runs(t, exec.Command(bin, "none"))
 				var script strings.Builder
 				if !*peer {
 					fmt.Fprintf(&script, "config = { user_stack = %s } ", how)
@@ -63,24 +66,10 @@ func TestStackForms(t *testing.T) {
 				}
 				script.WriteString(` printf("\n#end\n"); exit(); } }`)
 				r := trace(t, "-p", target, "-e", script.String())
-				if strings.Contains(r.stderr, "without kprobes") || strings.Contains(r.stderr, "operation not permitted") {
-					t.Skip(r.stderr) // this kernel allows no such probes
-				}
 				checkForms(t, bin, r, kind == "uprobe:BIN:leaf")
 			})
 		}
 	}
-}
-
-// startPlaces starts a program of places.c, which runs until the test ends, and returns its ID.
-func startPlaces(t *testing.T, bin, place string) string {
-	t.Helper()
-	target := exec.Command(bin, place)
-	if err := target.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { target.Process.Signal(syscall.SIGKILL); target.Wait() })
-	return fmt.Sprint(target.Process.Pid)
 }
 
 // placesProgram returns the path of a program of places.c, for the peer too.
@@ -202,57 +191,97 @@ func checkForms(t *testing.T, bin string, r result, atUser bool) {
 	}
 }
 
+// stackPlaces lists the places of places.c and the functions of the stacks there, by frame
+// pointer and by tables. Frame pointers leave out what has none.
+var stackPlaces = []struct{ place, fp, tables string }{
+	{"none", "leaf outer run main", "leaf outer run main"},
+	{"memfd", "leaf outer run main", "leaf outer run main"},
+	{"shared", "leaf outer run main", "leaf outer run main"},
+	{"tmpfile", "leaf outer run main", "leaf outer run main"},
+	{"deleted", "leaf outer run main", "leaf outer run main"},
+	{"fork", "leaf outer run child", "leaf outer run child"},
+	{"vfork", "leaf outer run child", "leaf outer run child"},
+	{"vm", "leaf outer run child", "leaf outer run child"},
+	{"vforked", "leaf outer run child_of_vfork run main", "leaf outer run child_of_vfork run main"},
+	{"thread", "leaf outer run begins", "leaf outer run begins start_thread"},
+	{"nested", "leaf outer run second", "leaf outer run second __restore_rt sends first __restore_rt sends nested run main"},
+	{"vdso", "", "clock_gettime clock_gettime vdso run main"}, // the vdso does not set the frame pointer
+}
+
+// placeProbe is where the programs of places.c are in leaf.
+const placeProbe = "tracepoint:syscalls:sys_enter_getpgid /args.pid == 424242/"
+
 // TestStackPlaces takes stacks of code that is mapped from files without a name, of the vdso,
-// and of processes that share the memory of another one. The functions must be those of the
-// source.
+// of threads and handlers, and of processes that share the memory of another one. The
+// functions must be those of the source.
 func TestStackPlaces(t *testing.T) {
 	if *peer {
 		t.Skip("the peer has few of the names")
 	}
 	turn := 0
-	for _, place := range []string{"none", "memfd", "shared", "tmpfile", "deleted", "fork", "vfork", "vm", "vdso"} {
+	for _, p := range stackPlaces {
 		for _, by := range []string{"fp", "dwarf", "auto"} {
-			if turn++; elsewhere(turn) || place == "vdso" && by == "fp" {
-				continue // the vdso does not set the frame pointer
+			want := p.tables
+			if by == "fp" {
+				want = p.fp
 			}
-			t.Run(place+"/"+by, func(t *testing.T) {
+			if turn++; elsewhere(turn) || want == "" {
+				continue
+			}
+			t.Run(p.place+"/"+by, func(t *testing.T) {
 				bin := fixture(t, map[string]string{"fp": "places-fp", "dwarf": "places-O2", "auto": "places-fp"}[by])
-				probe, want := "tracepoint:syscalls:sys_enter_getpgid /args.pid == 424242/", []string{"leaf", "outer", "run"}
-				if place == "vdso" {
-					probe, want = "tracepoint:syscalls:sys_enter_clock_gettime /comm == COMM/", []string{"clock_gettime", "clock_gettime", "vdso", "run", "main"}
+				probe := placeProbe
+				if p.place == "vdso" {
+					probe = "tracepoint:syscalls:sys_enter_clock_gettime /comm == " + strconv.Quote(filepath.Base(bin)) + "/"
 				}
-				// A file without a name can be opened as long as its process runs.
-				args := []string{"-c", bin + " " + place}
-				if slices.Contains([]string{"memfd", "shared", "tmpfile", "deleted"}, place) {
-					args = []string{"-p", startPlaces(t, bin, place)}
-				}
-				probe = strings.ReplaceAll(probe, "COMM", strconv.Quote(filepath.Base(bin)))
-				r := trace(t, append(args, "-e", fmt.Sprintf(`config = { user_stack = %s } %s {
-					@[ustack] = count();
-					if (len(ustack) > 3) { @n++; }
-					if (@n > 20) { exit(); }
-				}`, by, probe))...)
-				entries := strings.Split(r.stdout, "@[")[1:]
-				whole := 0
-				for _, entry := range entries {
-					if strings.Contains(entry, "[incomplete: table missing: not made yet]") {
-						continue // as documented; the others must be right
-					}
-					whole++
-					frames, _, _ := strings.Cut(entry, "]:")
-					var got []string
-					for _, line := range strings.Fields(frames) {
-						name, _, _ := strings.Cut(line, "+")
-						got = append(got, name)
-					}
-					if len(got) < len(want) || !slices.Equal(got[:len(want)], want) || strings.Contains(frames, "[incomplete") && by != "fp" {
-						t.Errorf("%q, want %q", got, want)
-					}
-				}
-				if whole == 0 {
-					t.Errorf("no stack\n%s%s", r.stdout, r.stderr)
-				}
+				checkPlace(t, by, probe, want, 20, "-c", bin+" "+p.place)
 			})
 		}
+	}
+}
+
+// TestStacksAtEnd ends the session, and with it the process, after the first stacks of code
+// whose file has no name. The names are found nevertheless.
+func TestStacksAtEnd(t *testing.T) {
+	if *peer {
+		t.Skip("the peer has few of the names")
+	}
+	for _, place := range []string{"memfd", "shared", "tmpfile", "deleted"} {
+		bin := fixture(t, "places-fp")
+		for range 3 {
+			checkPlace(t, "fp", placeProbe, "leaf outer run main", 0, "-c", bin+" "+place)
+		}
+	}
+}
+
+// checkPlace runs gotrace with args, and takes stacks at a probe until more than n have more than three
+// frames. Each must begin with the functions of want, and must be complete if it is not by
+// frame pointer.
+func checkPlace(t *testing.T, by, probe, want string, n int, args ...string) {
+	t.Helper()
+	r := trace(t, append(args, "-e", fmt.Sprintf(`config = { user_stack = %s } %s {
+		@[ustack] = count();
+		if (len(ustack) > 3) { @n++; }
+		if (@n > %d) { exit(); }
+	}`, by, probe, n))...)
+	functions := strings.Fields(want)
+	whole := 0
+	for _, entry := range strings.Split(r.stdout, "@[")[1:] {
+		if strings.Contains(entry, "[incomplete: table missing: not made yet]") {
+			continue // as documented; the others must be right
+		}
+		whole++
+		frames, _, _ := strings.Cut(entry, "]:")
+		var got []string
+		for _, line := range strings.Fields(frames) {
+			name, _, _ := strings.Cut(line, "+")
+			got = append(got, name)
+		}
+		if len(got) < len(functions) || !slices.Equal(got[:len(functions)], functions) || strings.Contains(frames, "[incomplete") && by != "fp" {
+			t.Errorf("%q, want %q", got, functions)
+		}
+	}
+	if whole == 0 {
+		t.Errorf("no stack\n%s%s", r.stdout, r.stderr)
 	}
 }

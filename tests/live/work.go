@@ -10,6 +10,7 @@
 package live
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -50,11 +51,11 @@ var fixtures = map[string][2]string{
 	"consts-5":   {"gcc -gdwarf-5 -O2 consts.c", "-static"},
 	"consts-cpp": {"g++ -x c++ -g -O2 consts.c", "-static"},
 	"inlined":    {"gcc -g -O1 -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer inlined.c", "-static"},
-	"copies-O1":  {"gcc -g -O1 -static copies.c", hostOnly},
+	"copies-O1":  {"gcc -g -O1 copies.c", "-static"},
 	"copies-O2":  {"gcc -g -O2 copies.c", "-static"},
-	"copies-Os":  {"gcc -g -Os -static copies.c", hostOnly},
-	"copies-4":   {"gcc -gdwarf-4 -O2 -static copies.c", hostOnly},
-	"copies-cpp": {"g++ -x c++ -g -O2 -static copies.c", hostOnly},
+	"copies-Os":  {"gcc -g -Os copies.c", "-static"},
+	"copies-4":   {"gcc -gdwarf-4 -O2 copies.c", "-static"},
+	"copies-cpp": {"g++ -x c++ -g -O2 copies.c", "-static"},
 	"lines-O0":   {"gcc -g -O0 lines.c", "-static"},
 	"lines-O1":   {"gcc -g -O1 lines.c", "-static"},
 	"frames-O0":  {"gcc -O0 frames.c -pthread", "-static"},
@@ -62,20 +63,21 @@ var fixtures = map[string][2]string{
 	"frames-O3":  {"gcc -O3 -fomit-frame-pointer -fstack-protector-all frames.c -pthread -static", ""},
 	"frames-fp":  {"gcc -O2 -fno-omit-frame-pointer frames.c -pthread", "-static"},
 	"forks":      {"gcc -O2 -fomit-frame-pointer forks.c", "-static"},
-	"places-fp":  {"gcc -O2 -fno-omit-frame-pointer -static places.c", ""},
-	"places-O2":  {"gcc -O2 -fomit-frame-pointer -static places.c", ""},
+	"places-fp":  {"gcc -O2 -fno-omit-frame-pointer -static -pthread places.c", ""},
+	"places-O2":  {"gcc -O2 -fomit-frame-pointer -static -pthread places.c", ""},
 	"nocode":     {"gcc -O2 -fomit-frame-pointer nocode.c", "-static"},
 	"musl":       {"musl-gcc -O2 musl.c", "-static"},
+	"generated":  {"gcc -O2 -fno-omit-frame-pointer generated.c", "-static"},
 	// One file has all functions of these, so that their stacks are whole when it has a table.
-	"chains-cpp-O0":  {"g++ -O0 -static chains.cpp", hostOnly},
-	"chains-cpp-O2":  {"g++ -O2 -fomit-frame-pointer -static chains.cpp", hostOnly},
-	"chains-rust-O0": {"rustc -C target-feature=+crt-static chains.rs", hostOnly},
-	"chains-rust-O":  {"rustc -O -C target-feature=+crt-static chains.rs", hostOnly},
-	"chains-go":      {"go build ./chains", hostOnly},
-	"chains-go-s":    {"go build -ldflags=-s ./chains", hostOnly},
-	"chains-go-pie":  {"go build -buildmode=pie -ldflags=-s ./chains", hostOnly},
-	"chains-cgo":     {"go build ./chainscgo", hostOnly},
-	"chains-cgo-s":   {"go build -ldflags=-s ./chainscgo", hostOnly},
+	"chains-cpp-O0":  {"g++ -O0 -static chains.cpp", ""},
+	"chains-cpp-O2":  {"g++ -O2 -fomit-frame-pointer -static chains.cpp", ""},
+	"chains-rust-O0": {"rustc -C target-feature=+crt-static chains.rs", ""},
+	"chains-rust-O":  {"rustc -O -C target-feature=+crt-static chains.rs", ""},
+	"chains-go":      {"go build ./chains", ""},
+	"chains-go-s":    {"go build -ldflags=-s ./chains", ""},
+	"chains-go-pie":  {"go build -buildmode=pie -ldflags=-s ./chains", ""}, // needs the loader
+	"chains-cgo":     {"go build ./chainscgo", "static"},
+	"chains-cgo-s":   {"go build -ldflags=-s ./chainscgo", "static"},
 	"names-cpp":      {"g++ -g -O2 -static names.cpp", hostOnly},
 	"names-rust":     {"rustc -O -C target-feature=+crt-static names.rs", hostOnly},
 	"names-rust-v0":  {"rustc -O -C target-feature=+crt-static -C symbol-mangling-version=v0 names.rs", hostOnly},
@@ -94,26 +96,29 @@ func buildFixture(dir, name, out string, static bool) error {
 	if static {
 		args = append(args, strings.Fields(fixtures[name][1])...)
 	}
+	env := []string{"CGO_ENABLED=0"}
 	if args[0] == "go" {
+		if strings.HasPrefix(name, "chains-cgo") {
+			env[0] = "CGO_ENABLED=1"
+			if n := len(args) - 1; args[n] == "static" {
+				args, env = args[:n], append(env, "CGO_LDFLAGS=-static")
+			}
+		}
 		args = append([]string{"go", "build", "-o", out}, args[2:]...)
 	} else {
 		args = append(args, "-o", out)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cgo := 0
-	if strings.HasPrefix(name, "chains-cgo") {
-		cgo = 1
-	}
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), fmt.Sprint("CGO_ENABLED=", cgo))
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, msg)
 	}
 	return nil
 }
 
-// BuildFixtures compiles all programs of testdata/params as static programs.
-// dir has their sources, and out receives the programs. It leaves out those for
-// which there is no compiler.
+// BuildFixtures compiles all programs of testdata/params as static programs, and the trees.
+// dir has their sources, and out receives them. It leaves out those for which there is no
+// compiler or tool.
 func BuildFixtures(dir, out string) error {
 	for name, f := range fixtures {
 		if f[1] == hostOnly {
@@ -124,6 +129,11 @@ func BuildFixtures(dir, out string) error {
 			continue
 		}
 		if err := buildFixture(dir, name, filepath.Join(out, name), true); err != nil {
+			return err
+		}
+	}
+	for name := range trees() {
+		if err := buildTree(dir, name, filepath.Join(out, name), true); err != nil && !errors.Is(err, errNoTool) {
 			return err
 		}
 	}

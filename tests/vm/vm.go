@@ -25,6 +25,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,8 +43,8 @@ type Guest struct {
 	Out     io.Writer     // the command's stdout and stderr
 }
 
-// File is a file of the host that is copied to the guest. Programs must be
-// statically linked, since no libraries are copied.
+// File is a file of the host that is copied to the guest. Programs must be statically linked,
+// since no libraries are copied, unless the loader that they name is one of the files.
 type File struct {
 	Src string // on the host
 	Dst string // in the guest, absolute
@@ -178,7 +179,7 @@ func (g *Guest) writeInitrd(path string) error {
 	}
 	a.file("command", 0o755, shellQuote(g.Command)+"\n")
 	for _, file := range g.Files {
-		if err := checkStatic(file.Src); err != nil {
+		if err := g.checkLoader(file.Src); err != nil {
 			return err
 		}
 		a.copy(strings.TrimPrefix(file.Dst, "/"), file.Src)
@@ -189,17 +190,25 @@ func (g *Guest) writeInitrd(path string) error {
 	return errors.Join(buf.Flush(), f.Close())
 }
 
-// checkStatic returns an error if path is a program that needs libraries, which a guest
-// does not have.
-func checkStatic(path string) error {
+// checkLoader returns an error if path is a program that names a loader, which loads its
+// libraries, and no file has the name of the loader in some directory of the guest.
+func (g *Guest) checkLoader(path string) error {
 	f, err := elf.Open(path)
 	if err != nil {
 		return nil // not a program, or missing, which another error reports
 	}
 	defer f.Close()
 	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			return fmt.Errorf("%s is linked dynamically: build it static", path)
+		if p.Type != elf.PT_INTERP {
+			continue
+		}
+		text, err := io.ReadAll(p.Open())
+		if err != nil {
+			return err
+		}
+		loader := strings.TrimRight(string(text), "\x00")
+		if !slices.ContainsFunc(g.Files, func(f File) bool { return strings.HasSuffix(f.Dst, loader) }) {
+			return fmt.Errorf("%s is linked dynamically: build it static, or bring %s along", path, loader)
 		}
 	}
 	return nil

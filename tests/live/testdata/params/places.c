@@ -1,8 +1,9 @@
-/* Calls code in a file that is mapped in the way of the first argument, or calls it in a child
-   of that kind. The last caller is leaf, or a function of the vdso. */
+/* Calls code in a file that is mapped in the way of the first argument, or in a child, a thread
+   or a handler of that kind. The last caller is leaf, or a function of the vdso. */
 #define _GNU_SOURCE
 #include <elf.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -66,6 +67,29 @@ static int copyto(int fd)
 	return fd;
 }
 
+/* On the stack of the handlers, the second one interrupts the first one. */
+OWN static void sends(int sig) { long r; __asm__ volatile("syscall" : "=a"(r) : "a"(SYS_kill), "D"(getpid()), "S"(sig) : "rcx", "r11", "memory"); AFTER; }
+static function *inHandler;
+OWN void second(int sig) { (void)sig; run(inHandler); AFTER; }
+OWN void first(int sig) { (void)sig; sends(SIGUSR2); AFTER; }
+OWN long nested(long n) { sends(SIGUSR1); AFTER; return n; }
+
+static void handle(int sig, void (*f)(int))
+{
+	static char aside[65536];
+	stack_t st = {.ss_sp = aside, .ss_size = sizeof aside};
+	struct sigaction sa = {.sa_handler = f, .sa_flags = SA_ONSTACK};
+	sigaltstack(&st, 0);
+	sigaction(sig, &sa, 0);
+}
+
+/* A thread calls the function. */
+OWN void *begins(void *f) { run(f); AFTER; return 0; }
+OWN long threads(long n) { pthread_t t; pthread_create(&t, 0, begins, outer); pthread_join(t, 0); return n; }
+
+/* A child that has the stack of its parent calls it. */
+OWN long child_of_vfork(long n) { int pid = vfork(); if (!pid) { run(outer); _exit(0); } waitpid(pid, 0, 0); return n; }
+
 static char stack[65536];
 static int child(void *f) { run(f); return 0; }
 
@@ -77,6 +101,15 @@ int main(int argc, char **argv)
 	char name[] = "/tmp/placesXXXXXX";
 	if (!strcmp(how, "vdso"))
 		f = vdso;
+	else if (!strcmp(how, "nested")) {
+		inHandler = outer;
+		f = nested;
+		handle(SIGUSR1, first);
+		handle(SIGUSR2, second);
+	} else if (!strcmp(how, "thread"))
+		f = threads;
+	else if (!strcmp(how, "vforked"))
+		f = child_of_vfork;
 	else if (!strcmp(how, "memfd"))
 		f = mapped(copyto(memfd_create("code", 0)), MAP_PRIVATE);
 	else if (!strcmp(how, "shared"))
