@@ -24,8 +24,9 @@ net:connect /tid == $1/ { printf("connect %d %d %s %d %s %d [%s] %d %d\n", args.
 net:accept /tid == $1/ { printf("accept %d %d %s %d %s %d %d %d\n", args.family, args.proto, args.laddr, args.lport, args.raddr, args.rport, args.fd, args.ret); }
 net:send /tid == $1/ { printf("send %d %d %s %d %s %d %d %d\n", args.family, args.proto, args.laddr, args.lport, args.raddr, args.rport, args.bytes, args.ret); }
 net:recv /tid == $1/ { printf("recv %d %d %s %d %s %d %d %d\n", args.family, args.proto, args.laddr, args.lport, args.raddr, args.rport, args.bytes, args.ret); }
-net:data /tid == $1/ { printf("data %d %d [%s] %d %d %s %d %s %d\n", args.sent, args.bytes, str(args.data), args.sock.sk_type, args.family, args.laddr, args.lport, args.raddr, args.rport); }
+net:data /tid == $1/ { printf("data %d %d %d [%s] %d %d %s %d %s %d\n", args.sent, args.returned, args.bytes, str(args.data), args.sock.sk_type, args.family, args.laddr, args.lport, args.raddr, args.rport); }
 net:data /tid == $1 && args.family == 2/ { if (args.sent) { @first = args.pos; } else { printf("pos %d\n", args.pos == @first); } }
+net:sent /tid == $1 && args.ret != 8/ { printf("sent %d %d [%s]\n", args.fd, args.ret, str(args.data)); }
 net:datagram /tid == $1/ { printf("datagram %d %d [%s] %d %d %d %s %d %s %d\n", args.sent, args.bytes, str(args.data), args.to != 0, args.sock.sk_protocol, args.family, args.laddr, args.lport, args.raddr, args.rport); }
 net:close /args.lport == $2 && args.rport != 0 || args.rport == $2 || args.lport == $3 && args.rport != 0 || args.rport == $3/ { printf("close %d %s %d %s %d %d %d %d %d\n", args.family, args.laddr, args.lport, args.raddr, args.rport, args.sent, args.received, args.oldstate, args.rtt); }
 net:retransmit /args.rport == $2/ { printf("retransmit %d %s %d %s %d %d %d\n", args.family, args.laddr, args.lport, args.raddr, args.rport, args.state, args.len); }
@@ -120,8 +121,9 @@ func (w *fieldWork) stream(family, listener int, path string) {
 			err = unix.Sendmsg(client, []byte(text), nil, nil, 0)
 		}
 		w.must(err)
-		w.note("data 1 %d [%s] 1 %d %s", len(text), text, family, there)
+		w.note("data 1 0 %d [%s] 1 %d %s", len(text), text, family, there)
 		w.note("send %d %d %s %d %d", family, proto, there, len(text), len(text))
+		w.note("sent %d %d [%s]", client, len(text), text)
 		switch i {
 		case 0:
 			_, err = unix.Read(server, buf)
@@ -132,7 +134,7 @@ func (w *fieldWork) stream(family, listener int, path string) {
 		}
 		w.must(err)
 		w.note("recv %d %d %s %d %d", family, proto, back, len(text), len(text))
-		w.note("data 0 %d [%s] 1 %d %s", len(text), text, family, back)
+		w.note("data 0 1 %d [%s] 1 %d %s", len(text), text, family, back)
 		if family == unix.AF_INET {
 			w.note("pos 1")
 		}
@@ -172,8 +174,9 @@ func (w *fieldWork) again(client, server int, there string) {
 	w.must(unix.SetsockoptSockFprog(server, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &none))
 	_, err := unix.Write(client, []byte("again"))
 	w.must(err)
-	w.note("data 1 5 [again] 1 2 %s", there)
+	w.note("data 1 0 5 [again] 1 2 %s", there)
 	w.note("send 2 6 %s 5 5", there)
+	w.note("sent %d 5 [again]", client)
 	w.note("retransmit 2 %s 1 5", there)
 	eventually(w.T, "the segment is sent again", func() bool {
 		i, err := unix.GetsockoptTCPInfo(client, unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -222,6 +225,7 @@ func (w *fieldWork) datagrams(family int, at unix.Sockaddr, none string) {
 		}
 		w.note("datagram 1 %d [%s] 1 17 %d %s %d %s %d", len(text), text, family, addr, from, addr, port)
 		w.note("send %d 17 %s %d %s 0 %d %d", family, addr, from, none, len(text), len(text))
+		w.note("sent %d %d [%s]", client, len(text), text)
 		get(i, len(text))
 	}
 	w.must(unix.Connect(client, to))
@@ -230,6 +234,7 @@ func (w *fieldWork) datagrams(family int, at unix.Sockaddr, none string) {
 	w.must(err)
 	w.note("datagram 1 4 [last] 0 17 %d %s %d %s %d", family, addr, from, addr, port)
 	w.note("send %d 17 %s %d %s %d 4 4", family, addr, from, addr, port)
+	w.note("sent %d 4 [last]", client)
 	get(2, 4)
 }
 
@@ -313,6 +318,7 @@ func TestFields(t *testing.T) {
 	_, from := w.name(speaker)
 	w.note("datagram 1 2 [no] 1 17 2 127.0.0.1 %d 127.0.0.1 %d", from, never)
 	w.note("send 2 17 127.0.0.1 %d 0.0.0.0 0 0 -1", from)
+	w.note("sent %d -1 []", speaker)
 	w.note("drop 1 2 17 127.0.0.1 %d 127.0.0.1 %d 30 30 %d", from, never, from)
 	w.signals()
 	s.signal(syscall.SIGINT)

@@ -27,6 +27,7 @@ var (
 	work     = flag.String("work", "", "the workload `program`; built if not given")
 	given    = flag.String("fixtures", "", "the `directory` of the programs of testdata/params; built if not given")
 	part     = flag.Int("part", -1, "of the long tables run the rows of this `part` only, 0 to 3; -1: all rows")
+	seeds    = flag.Int("seeds", 1, "the `number` of random conversations for each protocol")
 	thorough = flag.Bool("all", false, "repeat in each test what another has tested already")
 	peer     = flag.Bool("peer", false, "the program under test is bpftrace: leave out what it does otherwise, and do not judge its stderr")
 )

@@ -3,9 +3,11 @@ package live
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math/rand"
 	"strings"
+	"testing"
 )
 
 // talks makes random requests of each protocol, with their answers. The name is a part of the
@@ -189,4 +191,94 @@ func mysqlTalk(r *rand.Rand, name string) *dialogue {
 		}
 	}
 	return x
+}
+
+// compareTalks compares what was shown with what is wanted.
+func compareTalks(t *testing.T, proto string, res result, list []*conversation) {
+	t.Helper()
+	of := map[string]*conversation{} // by what is wanted
+	for _, c := range list {
+		for k := range c.want {
+			of[k] = c
+		}
+	}
+	errors, total, unsaid := 0, len(of), 0
+	answered := func(line string) (n int) {
+		_, rest, _ := strings.Cut(line, " answered ")
+		fmt.Sscan(rest, &n)
+		return n
+	}
+	fail := func(format string, args ...any) {
+		if errors++; errors <= 5 {
+			t.Errorf(format, args...)
+		}
+	}
+	for _, line := range strings.Split(res.stdout, "\n") {
+		var q map[string]any
+		if !strings.Contains(line, `"`+proto+`"`) || json.Unmarshal([]byte(line), &q) != nil {
+			continue
+		}
+		op, target := q["command"], q[exchangeTarget(proto)]
+		if proto == "http" {
+			op, target = q["method"], q["path"]
+		}
+		key := fmt.Sprint(q["server"], " ", target)
+		status := ""
+		if q["status"] != nil {
+			status = fmt.Sprint(q["status"])
+		}
+		got := fmt.Sprintf("%v %s asked %v answered %v whole %v", op, status, q["req_bytes"], q["resp_bytes"], q["complete"])
+		if c := of["cut "+fmt.Sprint(target)]; c != nil {
+			cut := fmt.Sprintf("%v %s asked %v answered %v", op, status, q["req_bytes"], q["resp_bytes"])
+			w, whole := strings.CutSuffix(c.want["cut "+fmt.Sprint(target)], toEnd)
+			n, _ := q["resp_bytes"].(float64)
+			big := n > 1024 // then the end may not be known
+			if cut != w && (status != "" || !strings.HasPrefix(w, fmt.Sprintf("%v ", op))) || q["complete"] != whole && !big {
+				fail("%s\n got %s\nwant %s whole false\n%s", key, got, w, c.story())
+			}
+			continue
+		}
+		c := of[key]
+		if c == nil {
+			fail("%s is shown, but was not sent or is shown twice: %s", key, got)
+			continue
+		}
+		w := c.want[key]
+		if n, k := answered(got), answered(w); n <= k && k > 1024 && q["complete"] == false {
+			// The end was not known, and the answer is not said to be complete.
+			w = strings.Replace(w, fmt.Sprintf("answered %d whole true", k), fmt.Sprintf("answered %d whole false", n), 1)
+			unsaid++
+		}
+		if got != w {
+			fail("%s\n got %s\nwant %s\n%s", key, got, w, c.story())
+		}
+		delete(of, key)
+	}
+	missing, without := 0, map[*conversation][]string{}
+	for k, c := range of {
+		switch w := c.want[k]; {
+		case strings.HasPrefix(k, "cut "), c.unended && strings.Contains(w, "answered 0"):
+		case c.apart:
+			fail("%s is missing: %s\n%s", k, w, c.story())
+		default:
+			missing++
+			without[c] = append(without[c], k)
+		}
+	}
+	said := 0
+	for _, line := range strings.Split(res.stderr, "\n") {
+		n := 0
+		fmt.Sscanf(line, "Not shown: %d", &n)
+		said += n
+	}
+	if missing > said {
+		for c, keys := range without {
+			t.Logf("%v: %s", keys, c.story())
+		}
+		fail("%d requests are missing, but only %d are reported", missing, said)
+	}
+	t.Logf("%d requests, %d missing, %d said to be, %d not known to be complete", total, missing, said, unsaid)
+	if errors > 0 {
+		t.Errorf("%d errors; %s", errors, res.stderr)
+	}
 }

@@ -12,9 +12,14 @@ const (
 	maxPending = 4096  // requests of a connection whose answers have not started
 )
 
-// quietTime is how long a connection has to be quiet until an answer without a known end
-// counts as complete.
-const quietTime = 300 * time.Millisecond
+const (
+	// quietTime is how long a connection has to be quiet until the next request is one that
+	// waited for the answers before.
+	quietTime = 300 * time.Millisecond
+	// idleTime is how long a connection has to be quiet until an answer without a known end is
+	// shown. It may go on.
+	idleTime = 3 * time.Second
+)
 
 // piece is a report of the script: a piece of data of an answer, or the end of a connection.
 type piece struct {
@@ -44,9 +49,10 @@ const (
 	answerAlone  = 3 // its request was not seen
 	endsWaiting  = 4 // the connection ends without an answer
 	ends         = 5
-	startsHTTP2  = 6 // a connection with HTTP/2
-	asksOn       = 8 // more of a request whose answer has started, or of those after it
-	asksAlone    = 7 // a datagram with a request
+	startsHTTP2  = 6  // a connection with HTTP/2
+	asksOn       = 8  // more of a request whose answer has started, or of those after it
+	asksAlone    = 7  // a datagram with a request
+	answerEnds   = 11 // answerStarts, and the connection ended
 )
 
 // conn is a connection, as one of its sides sees it.
@@ -92,13 +98,13 @@ func (t *tracker) piece(p *piece) {
 	switch p.kind {
 	case asksAlone:
 		t.ask(p)
-	case answerStarts:
+	case answerStarts, answerEnds:
 		if t.proto.Datagrams && !t.answered(p) {
 			return
 		}
 		t.turn(p)
 		t.read(t.conns[p.conn], p)
-		if t.proto.Datagrams {
+		if t.proto.Datagrams || p.kind == answerEnds {
 			t.finish(t.conns[p.conn], p.at)
 		}
 	case answerGoesOn:
@@ -132,7 +138,9 @@ func (t *tracker) turn(p *piece) {
 	if c == nil {
 		if len(t.conns) >= maxConns {
 			last := t.order.Back().Value.(*conn)
-			t.counts.Forgotten++
+			if last.current != nil || len(last.pending) > 0 {
+				t.counts.Forgotten++
+			}
 			t.finish(last, last.last)
 		}
 		c = &conn{key: p.conn, local: !p.tls && !p.peer.IsValid()}
@@ -175,6 +183,9 @@ func (t *tracker) turn(p *piece) {
 // identified. Requests that follow are also given up until the connection has been quiet.
 func (t *tracker) giveUpAll(c *conn) {
 	t.counts.Unclear += uint64(len(c.pending))
+	if a := &c.asker; a.head != nil && a.last == nil {
+		t.counts.Unclear++ // what may be the start of another one
+	}
 	if c.current != nil {
 		t.counts.Unclear++
 	}
@@ -272,15 +283,21 @@ func (t *tracker) finish(c *conn, at time.Time) {
 	}
 }
 
-// quiet completes the answers without a known end on connections that have been quiet for
-// quietTime.
+// quiet shows the answers without a known end on connections that have been quiet for idleTime.
+// They are not known to be complete. If other requests wait, their answers may be among the bytes
+// of that one.
 func (t *tracker) quiet(now time.Time) {
 	t.unanswered(now)
 	for _, c := range t.conns {
-		if c.current != nil && c.reader.lost() && now.Sub(c.last) >= quietTime {
-			t.c = c
-			t.end()
+		if c.current == nil || !c.reader.lost() || now.Sub(c.last) < idleTime {
+			continue
 		}
+		if t.c = c; len(c.pending) > 0 {
+			t.giveUpAll(c)
+			continue
+		}
+		t.deliver(c.current)
+		c.current = nil
 	}
 }
 
@@ -288,6 +305,9 @@ func (t *tracker) quiet(now time.Time) {
 // may come later.
 func (t *tracker) close() {
 	for _, c := range t.conns {
+		if len(c.pending) > 0 && c.reader.lost() {
+			t.giveUpAll(c)
+		}
 		if r := c.current; r != nil {
 			t.deliver(r)
 		}

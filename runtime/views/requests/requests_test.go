@@ -215,8 +215,8 @@ func TestTracker(t *testing.T) {
 	if len(got) != 0 {
 		t.Error("an answer whose end is not known is complete at once")
 	}
-	tr.quiet(at.Add(quietTime))
-	if len(got) != 1 || got[0].RespBytes != 21 {
+	tr.quiet(at.Add(idleTime))
+	if len(got) != 1 || got[0].RespBytes != 21 || got[0].Whole {
 		t.Errorf("after a while: %+v", got)
 	}
 	turn(2, answerStarts, "junk", "HTTP/1.1 200 X\r\nContent-Length: 0\r\n\r\n")

@@ -12,12 +12,12 @@ func Script(p *Protocol, o *Options) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "// The requests of %s, for gotrace requests.\n", p.About)
 	fmt.Fprintf(&b, "%s%s\n{\n", p.Event, predicate(p, &o.Filter))
-	b.WriteString(`  if (args.kind == 1 || args.kind == 4 || args.kind == 7) {
-    print((args.kind, args.conn, nsecs, args.server, args.pos, args.bytes, args.data, args.ns,
+	b.WriteString(`  if (args.kind == 1 || args.kind == 4 || args.kind == 7 || args.kind == 11) {
+    print((args.kind, args.conn, args.seen, args.server, args.pos, args.bytes, args.data, args.ns,
            args.tls, pid, comm, container, unit, args.family, args.laddr, args.lport, args.raddr, args.rport,
            args.req_bytes, args.request));
   } else {
-    print((args.kind, args.conn, nsecs, args.server, args.pos, args.bytes, args.data));
+    print((args.kind, args.conn, args.seen, args.server, args.pos, args.bytes, args.data));
   }
 }
 `)

@@ -50,9 +50,9 @@ func bootTime() time.Time {
 	return time.Now().Add(-time.Duration(ts.Nano()))
 }
 
-// watch completes answers whose end cannot be determined.
+// watch shows answers whose end cannot be determined.
 func (s *Sink) watch() {
-	tick := time.NewTicker(quietTime / 3)
+	tick := time.NewTicker(idleTime / 10)
 	defer tick.Stop()
 	for {
 		select {
