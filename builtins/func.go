@@ -14,6 +14,7 @@ func funcName() *Def {
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
+			call.Data, call.Lit = nil, nil
 			switch {
 			case ctx != nil && ctx.Func.Addr != nil && ctx.Func.User:
 				if ctx.Func.OfShape {
@@ -23,14 +24,25 @@ func funcName() *Def {
 			case ctx != nil && ctx.Func.Addr != nil:
 				return ksymType
 			case ctx != nil && ctx.Func.Name != "":
-				c.NeedsPoint() // the name is a constant of the program
+				c.NeedsPoint() // the address or the name is a constant of the program
+				if ctx.Func.Here != nil {
+					if addr, ok := ctx.Func.Here(); ok {
+						call.Data = addr
+						return ksymType
+					}
+				}
 				call.Lit = &Lit{Str: ctx.Func.Name, IsStr: true}
 				return types.NewString(len(ctx.Func.Name) + 1)
 			}
 			c.Errorf(call.Span, "The func builtin can not be used with %s probes", kindOf(c, "these"))
 			return types.TInvalid
 		},
-		Emit: func(g Gen, _ *Call) *ir.Value { return g.Context().Func.Addr(g.B(), g.Ctx()) },
+		Emit: func(g Gen, call *Call) *ir.Value {
+			if addr, ok := call.Data.(uint64); ok {
+				return g.B().Const(int64(addr))
+			}
+			return g.Context().Func.Addr(g.B(), g.Ctx())
+		},
 		Store: func(g Gen, call *Call, dst Dest) {
 			if call.Lit != nil {
 				storeText(g, call.Lit.Str, dst)

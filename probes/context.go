@@ -163,6 +163,10 @@ type TracedFunc struct {
 	// Addr emits code that reads the function's address. It is nil if the address is
 	// not known.
 	Addr func(b *ir.Builder, ctx *ir.Value) *ir.Value
+	// Here returns the function's address in this boot of the kernel. It is nil if Addr is
+	// not. As for Name, the result is valid only for this point. ok is false if the
+	// address is not known.
+	Here func() (addr uint64, ok bool)
 	Name string // the function's name if it is known at compile time, or ""
 	User bool   // Addr is an address in a process
 	// OfShape is set if Addr is valid only at points with the same Load.Shape.

@@ -238,6 +238,8 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 	c.Args.N, c.Args.Read = 0, nil
 	if e.Kernel.Has(FeatFuncIP) {
 		c.Func.Addr = funcIP
+	} else {
+		c.Func.Here = func() (uint64, bool) { return addressOf(e, p) }
 	}
 	if ret && proto.Result.Kind != types.Void {
 		c.Ret.Type = proto.Result

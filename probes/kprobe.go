@@ -293,6 +293,8 @@ func kprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 			return b.AddImm(a.IP(b, ctx), -int64(a.TrapSize))
 		}
 		c.Load.Shape += " ip"
+	} else {
+		c.Func.Here = func() (uint64, bool) { return addressOf(e, p) }
 	}
 	if ret {
 		c.Ret.Type = types.TWord
@@ -350,6 +352,24 @@ func kprobeType(e *Env, p *Point, n int) *types.Type {
 
 // funcIP emits code that gets the address of the traced function from the kernel.
 func funcIP(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.Call(ir.GetFuncIP, ctx) }
+
+// addressOf returns the address of the function at p. It asks for the symbol at that
+// address even where its name is known, as this makes the result one of this boot only.
+func addressOf(e *Env, p *Point) (uint64, bool) {
+	addr, ok := e.Kernel.Symbol(p.Func)
+	if n := int(p.Count); n > 0 {
+		list := e.Kernel.Homonyms(p.Target, p.Func)
+		if n > len(list) {
+			return 0, false
+		}
+		addr, ok = list[n-1], true
+	}
+	if !ok || addr == 0 {
+		return 0, false
+	}
+	_, module, _, ok := e.Kernel.SymbolAt(addr)
+	return addr, ok && (p.Target == "" || p.Target == module)
+}
 
 // kprobeLines returns the C declarations of a function's argN or retval.
 func kprobeLines(e *Env, p *Point, ret bool) []string {
