@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/codegen"
@@ -27,6 +29,9 @@ var shapes = []struct {
 	text  func(n int) string
 }{
 	{"sum", 10000, body(func(i int) string { return "@m[1] = sum(args.count + 1);" })},
+	{"stores", 5000, body(func(i int) string { return fmt.Sprintf("@m[%d] = args.count;", i) })},
+	{"threads", 1000, body(func(i int) string { return fmt.Sprintf("@m%d[tid] = %d;", i%40, i) })},
+	{"current task", 0, body(func(i int) string { return fmt.Sprintf("if (curtask.tgid == %d) { @a%d[cpu] = jiffies; }", i, i%9) })},
 	{"keys", 1000, body(func(i int) string { return fmt.Sprintf("@m[%d] = count();", i) })},
 	{"counters", 5000, body(func(i int) string { return fmt.Sprintf("@m%d = count();", i%50) })},
 	{"slots", 0, body(func(i int) string { return fmt.Sprintf("@m%d = args.count;", i) })},
@@ -195,6 +200,31 @@ func TestLinear(t *testing.T) {
 			}
 			if b2 > 1.6*growth*b1 {
 				t.Errorf("%d lines take %.0f bytes a line, %d take %.0f", few, b1/few, many, b2/many)
+			}
+		})
+	}
+}
+
+// TestReplacedCalls counts the calls that the kernel replaces by other instructions. For
+// each of them it moves the rest of the program, which takes longest in a large program.
+func TestReplacedCalls(t *testing.T) {
+	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := []asm.BuiltinFunc{asm.FnMapLookupElem, asm.FnGetSmpProcessorId, asm.FnGetCurrentTask, asm.FnGetCurrentTaskBtf, asm.FnJiffies64}
+	for _, s := range shapes {
+		t.Run(s.name, func(t *testing.T) {
+			for _, p := range compileFor(t, k, s.text(1000), nil).Programs {
+				n := 0
+				for _, in := range p.Insns {
+					if in.IsBuiltinCall() && slices.Contains(replaced, asm.BuiltinFunc(in.Constant)) {
+						n++
+					}
+				}
+				if n > 400 {
+					t.Errorf("%s has %d", p.Name, n)
+				}
 			}
 		})
 	}

@@ -16,6 +16,7 @@
 //	             is repeated. Spilled values are on the stack or, if that is full, in
 //	             scratch memory
 //	tracked.go   the values that the verifier must be able to follow on the stack
+//	outline.go   helpers of which a program has too many calls
 //	emit.go      final instructions: phi and argument moves, jumps
 //
 // The verifier reads the result as well as the CPU. It must see a bounds or null check
@@ -168,12 +169,12 @@ type emission struct {
 	opts    *Target
 	scratch *ir.Map
 	wide    *ir.Map
-	elem    int   // current element
-	fill    int64 // bytes of it in use
+	elem    int     // current element
+	fill    int64   // bytes of it in use
+	outline outline // of the current program
 }
 
-// program compiles p. It compiles callees first, since main uses the stack that their
-// frames leave.
+// program compiles p.
 func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	p = p.Clone()
 	if n := len(p.Funcs()); n > maxFuncs {
@@ -183,43 +184,15 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	depth := map[*ir.Func]int64{} // stack of a function and its callees
-	done := map[*ir.Func]*code{}
-	deepest := int64(0) // stack of one function
-	var visit func(f *ir.Func) error
-	visit = func(f *ir.Func) error {
-		if done[f] != nil {
-			return nil
-		}
-		below := int64(0)
-		for _, g := range calls[f] {
-			if err := visit(g); err != nil {
-				return err
-			}
-			below = max(below, depth[g])
-		}
-		budget := stackBytes - below
-		if n := level[f]; n > 0 {
-			// Each gets half of the stack, or what its callees leave if all its callers
-			// have the minimum.
-			budget = max(stackBytes/2>>(n-1)-below, min(2*leastStack, budget-int64(n)*leastStack))
-		}
-		if budget < leastStack {
-			return limitError(p, f, "functions call each other too deeply for the stack")
-		}
-		c, err := e.function(p, f, budget)
-		if err != nil {
-			return err
-		}
-		deepest = max(deepest, c.stack)
-		if f.OwnFrame && deepest > sharedFrame {
-			c.keepFrame() // its callees have been compiled
-		}
-		done[f] = c
-		depth[f] = (max(c.stack, 1)+31)&^31 + below // as the kernel rounds
-		return nil
+	e.outline = outlineOf(p, level)
+	before := *e
+	done, err := e.functions(p, calls, level)
+	if err != nil && len(e.outline.order) > 0 {
+		*e = before
+		e.outline = outline{} // this leaves more stack
+		done, err = e.functions(p, calls, level)
 	}
-	if err := visit(p.Main); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	out := &object.Program{Name: p.Name, Stack: int(done[p.Main].stack)}
@@ -238,7 +211,51 @@ func (e *emission) program(p *ir.Prog) (*object.Program, error) {
 		out.Rare = append(out.Rare, c.rare...)
 		out.Insns[first] = out.Insns[first].WithSymbol(f.Name)
 	}
+	e.outline.add(out)
 	return out, checkSize(out, maxInsns)
+}
+
+// functions compiles the functions of p. It compiles callees first, since main uses the
+// stack that their frames leave.
+func (e *emission) functions(p *ir.Prog, calls map[*ir.Func][]*ir.Func, level map[*ir.Func]int) (map[*ir.Func]*code, error) {
+	depth := map[*ir.Func]int64{} // stack of a function and its callees
+	done := map[*ir.Func]*code{}
+	deepest := int64(0) // stack of one function
+	var visit func(f *ir.Func) error
+	visit = func(f *ir.Func) error {
+		if done[f] != nil {
+			return nil
+		}
+		below := int64(0)
+		for _, g := range calls[f] {
+			if err := visit(g); err != nil {
+				return err
+			}
+			below = max(below, depth[g])
+		}
+		helpers := e.outline.below(f)
+		budget := stackBytes - max(below, helpers)
+		if n := level[f]; n > 0 {
+			// Each gets half of the stack, or what its callees leave if all its callers
+			// have the minimum.
+			budget = max(stackBytes/2>>(n-1)-below, min(2*leastStack, budget-int64(n)*leastStack))
+		}
+		if budget < leastStack {
+			return limitError(p, f, "functions call each other too deeply for the stack")
+		}
+		c, err := e.function(p, f, budget)
+		if err != nil {
+			return err
+		}
+		deepest = max(deepest, c.stack)
+		if f.OwnFrame && deepest > sharedFrame {
+			c.keepFrame() // its callees have been compiled
+		}
+		done[f] = c
+		depth[f] = (max(c.stack, 1)+31)&^31 + max(below, helpers) // as the kernel rounds
+		return nil
+	}
+	return done, visit(p.Main)
 }
 
 // maxInsns is the number of instructions of eight bytes that the kernel accepts in one
@@ -328,6 +345,9 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 		}
 		legalize(fn, lay.frame, e.opts.V4)
 		mf := selectInstructions(fn, lay, e.opts)
+		if e.outline.in[f] {
+			mf.outline = e.outline
+		}
 		if err := allocate(mf); err != nil {
 			return nil, limitError(p, f, err.Error())
 		}

@@ -420,7 +420,7 @@ func (e *emitter) call(in *inst) {
 	e.parallel(moves, taken)
 	switch v := in.val; v.Op {
 	case ir.OpCall:
-		e.add(asm.BuiltinFunc(v.Help.ID).Call())
+		e.add(e.f.outline.call(v))
 	case ir.OpCallFn:
 		e.add(asm.Call.Label(v.Fn.Name))
 	case ir.OpCmpXchg64:

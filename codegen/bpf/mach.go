@@ -186,6 +186,8 @@ type mfunc struct {
 	// address. It is 0 if all spill slots are on the stack.
 	base      vreg
 	farSpills int // spill slots in scratch memory
+
+	outline outline
 }
 
 //go:noinline

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -116,6 +117,23 @@ func TestUses(t *testing.T) {
 	for u := range strings.FieldsSeq(store.Use(^store.Use(0)).String()) {
 		if !seen[u] {
 			t.Errorf("no map of this table has the use %q", u)
+		}
+	}
+}
+
+// TestThreadTables checks that the number of maps with a thread table is limited for each
+// program, not for the script.
+func TestThreadTables(t *testing.T) {
+	one, each := "", ""
+	for i := range 20 {
+		store := fmt.Sprintf("@m%d[tid] = 1;", i)
+		one += store
+		each += "interval:s:1 { " + store + " }\n"
+	}
+	for text, want := range map[string]int{"begin { " + one + " }": 8, each: 20} {
+		plan := planOf(t, text)
+		if got := strings.Count(plan, "kept threads in"); got != want {
+			t.Errorf("%s\nhas %d thread tables, want %d:\n%s", text, got, want, plan)
 		}
 	}
 }

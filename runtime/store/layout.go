@@ -56,12 +56,15 @@ func Plan(t Target, specs []*Spec) (*Layout, error) {
 		ways[i] = l.choose(s)
 	}
 	share := l.crowded(specs, ways)
-	fronts := 0
+	fronts, threadTables := 0, map[int]int{} // the latter by program
 	for i, s := range specs {
 		if share[i] {
 			// A hash map that several maps share cannot be split.
 			s.shared = true
 			ways[i] = l.choose(s)
+		}
+		if ways[i].name == threadsKind.name && !fewTables(threadTables, s.Programs) {
+			ways[i] = hashKind
 		}
 		parted := ways[i].name == partedKind.name
 		if ways[i].name == frontKind.name || parted && l.frontsParts(s) {
@@ -83,6 +86,21 @@ func Plan(t Target, specs []*Spec) (*Layout, error) {
 		return nil, err
 	}
 	return &l.Layout, nil
+}
+
+// fewTables reports whether one more map of programs can have a thread table, and counts
+// it. A program keeps some values for each table that it uses, as long as it runs, and its
+// stack has room for those of about a dozen.
+func fewTables(tables map[int]int, programs []int) bool {
+	for _, p := range programs {
+		if tables[p] == maxThreadTables {
+			return false
+		}
+	}
+	for _, p := range programs {
+		tables[p]++
+	}
+	return true
 }
 
 func (l *layout) choose(s *Spec) kind {

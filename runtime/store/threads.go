@@ -35,6 +35,8 @@ const (
 	threadSlots = 1024 // 16 KiB
 	threadSlot  = 16   // bytes of a slot
 	threadValue = 8    // offset of the value
+
+	maxThreadTables = 8 // in one program
 )
 
 // threadsUses are the uses that a program can make of a map of threads.
