@@ -86,8 +86,8 @@ var shapes = []struct {
 	})},
 	{"tern", 3000, body(func(i int) string { return fmt.Sprintf("@t = args.count > %d ? 1 : @t + 2;", i) })},
 	{"strcmp", 1000, body(func(i int) string { return fmt.Sprintf(`if (comm == "name%d") { @c = %d; }`, i, i) })},
-	{"map copy", 400, body(func(i int) string { return fmt.Sprintf("@a[%d] = @b[%d];", i%9, i%7) })},
-	{"key from a map", 400, body(func(i int) string { return fmt.Sprintf("@a[@b[%d]] = @c[pid];", i%7) })},
+	{"map copy", 1000, body(func(i int) string { return fmt.Sprintf("@a[%d] = @b[%d];", i%9, i%7) })},
+	{"key from a map", 1000, body(func(i int) string { return fmt.Sprintf("@a[@b[%d]] = @c[pid];", i%7) })},
 	{"arithmetic", 1000, body(func(i int) string {
 		return fmt.Sprintf("@a = @a * %d + args.count / %d - (args.count %% %d);", i+2, i+3, i+4)
 	})},
