@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -255,5 +256,51 @@ func TestCancelled(t *testing.T) {
 	}
 	if _, err := run.Wait(); err != nil {
 		t.Errorf("waiting again: %v", err)
+	}
+}
+
+// TestStacksWhileProcessesStart takes stacks of one process and reads snapshots while
+// others map files, which the session logs in another goroutine. The race detector
+// watches.
+func TestStacksWhileProcessesStart(t *testing.T) {
+	const runs, calls = 5, 20
+	for range runs {
+		script, err := tracer.Compile(`tracepoint:syscalls:sys_enter_getpgid /args.pid == 424242/ { @[ustack] = count(); @n = count(); }`,
+			tracer.Options{PID: os.Getpid(), Profiles: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := make(chan struct{})
+		var starter sync.WaitGroup
+		starter.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					exec.Command("/bin/true").Run()
+				}
+			}
+		})
+		session, err := script.Start(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range calls {
+			unix.Getpgid(424242)
+			if _, err := session.Snapshot(); err != nil {
+				t.Error(err)
+			}
+		}
+		session.Stop()
+		result, err := session.Wait()
+		close(stop)
+		starter.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := result.Map("@n").Entries; len(got) != 1 || fmt.Sprint(got[0].Value) != fmt.Sprint(calls) {
+			t.Errorf("%v, want %d", got, calls)
+		}
 	}
 }

@@ -8,8 +8,9 @@
 // corpus, with the race detector where it can find something. A guest leaves out
 // what takes long in emulation and does not depend on the kernel, and runs a quarter of
 // the rows of the long tables; those with a kernel between the oldest and the newest run
-// half of the live tests. With -nightly all run all rows and
-// load more of the generated programs, here too, and there are more guests. All installs
+// half of the live tests. With -nightly all run all rows and load more of the generated
+// programs, here too, the live tests run a second time with the race detector, and there are
+// more guests. All installs
 // the tools it needs beyond Go if it can (as root, on Debian). At the end it lists what
 // it could not run, and prints "N passed, N failed, N skipped". The exit status is 1 if
 // anything failed.
@@ -108,7 +109,10 @@ func (r *run) all() (err error) {
 		r.source()
 	}
 	if command != nil && r.wants("live") {
-		r.liveHere(command)
+		r.liveHere("live tests on this kernel", command)
+		if r.nightly {
+			r.liveRaced(command)
+		}
 	}
 	if r.wants("unit") {
 		r.unit(compiler)
@@ -235,13 +239,25 @@ func (r *run) buildLive() []string {
 // in returns the path of a built program.
 func (r *run) in(name string) string { return filepath.Join(r.dir, name) }
 
-func (r *run) liveHere(command []string) {
+// liveRaced runs the shorter forms of the live tests with a gotrace that has the race
+// detector, which makes it exit with a status that no test expects.
+func (r *run) liveRaced(command []string) {
+	raced := r.in("gotrace-raced")
+	if r.check("build with the race detector", func() (string, error) {
+		return r.output("go", "build", "-race", "-o", raced, "./cmd/gotrace")
+	}) {
+		command = append(slices.Clone(command), "-test.short", "-test.skip=^TestLoads$", "-gotrace="+raced)
+		r.liveHere("live tests with the race detector", command)
+	}
+}
+
+func (r *run) liveHere(name string, command []string) {
 	if os.Geteuid() != 0 {
-		r.leave("live tests on this kernel: they need root")
+		r.leave("%s: they need root", name)
 		return
 	}
 	mount()
-	r.step("live tests on this kernel", func(c *counter) error {
+	r.step(name, func(c *counter) error {
 		return r.convert(c, func(w *os.File) error {
 			cmd := exec.CommandContext(r.ctx, command[0], command[1:]...)
 			cmd.Dir = "tests/live"
