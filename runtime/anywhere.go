@@ -16,7 +16,7 @@ import (
 // that are mapped when the session starts and, from a goroutine, files that are mapped
 // later.
 type codeWatch struct {
-	s      *Session
+	s      *Instance
 	progs  []*object.Program // with an anywhere point
 	only   int               // the process to trace; 0: all
 	mapped *fileWatch
@@ -31,7 +31,7 @@ type codeWatch struct {
 
 // watchCode attaches the programs with anywhere points to the files of running processes,
 // and to others when they are mapped.
-func (s *Session) watchCode() {
+func (s *Instance) watchCode() {
 	w := &codeWatch{s: s, failed: map[string]bool{}, there: map[*object.Point]bool{}, near: map[*object.Point][]string{}}
 	for _, p := range s.obj.Programs {
 		if slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere }) && s.progs[p.Name] != nil {
@@ -191,7 +191,7 @@ func (w *codeWatch) fail(message string) {
 }
 
 // endCode stops attaching and adds the links to those of the session.
-func (s *Session) endCode() {
+func (s *Instance) endCode() {
 	w := s.code
 	if w == nil {
 		return

@@ -47,7 +47,7 @@ type walks struct {
 // kind returns the probe kind of a point. load has checked that the kind exists.
 //
 //go:noinline
-func (s *Session) kind(p *object.Point) *probes.Kind { return s.kinds[p.Kind] }
+func (s *Instance) kind(p *object.Point) *probes.Kind { return s.kinds[p.Kind] }
 
 //go:noinline
 func pointers(ps []object.Point) []*object.Point {
@@ -62,7 +62,7 @@ func pointers(ps []object.Point) []*object.Point {
 // script order.
 //
 //go:noinline
-func (s *Session) points(when probes.Moment) []point {
+func (s *Instance) points(when probes.Moment) []point {
 	var out []point
 	for _, p := range s.obj.Programs {
 		for i := range p.Points {
@@ -84,7 +84,7 @@ type attached struct {
 }
 
 // unwatch detaches the probes at an address if their kind is Detachable.
-func (s *Session) unwatch(addr uint64) error {
+func (s *Instance) unwatch(addr uint64) error {
 	s.linksMu.Lock()
 	defer s.linksMu.Unlock()
 	var errs []error
@@ -100,7 +100,7 @@ func (s *Session) unwatch(addr uint64) error {
 
 // attachAll attaches every program to all its points. If one fails, it leaves none
 // attached.
-func (s *Session) attachAll() error {
+func (s *Instance) attachAll() error {
 	progs := s.obj.Programs
 	total := 0
 	for _, p := range progs {
@@ -158,7 +158,7 @@ func (s *Session) attachAll() error {
 	return nil
 }
 
-func (s *Session) attachProg(p *object.Program) error {
+func (s *Instance) attachProg(p *object.Program) error {
 	if slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere }) {
 		return nil // watchCode attaches it
 	}
@@ -179,7 +179,7 @@ func (s *Session) attachProg(p *object.Program) error {
 // supports it, otherwise to each with a separate link. It calls linked with each link and
 // its point, or nil if it is the link for all, and failed with each point that cannot be
 // attached. It returns the first error of these functions.
-func (s *Session) linkAll(prog *ebpf.Program, points []*object.Point, linked func(io.Closer, *object.Point) error, failed func(*object.Point, error) error) error {
+func (s *Instance) linkAll(prog *ebpf.Program, points []*object.Point, linked func(io.Closer, *object.Point) error, failed func(*object.Point, error) error) error {
 	if len(points) == 0 {
 		return nil
 	}
@@ -209,7 +209,7 @@ func (s *Session) linkAll(prog *ebpf.Program, points []*object.Point, linked fun
 
 // attachedMany records that a program is attached to its points with one link, except to
 // those that the link reports as refused.
-func (s *Session) attachedMany(p *object.Program, link io.Closer) error {
+func (s *Instance) attachedMany(p *object.Program, link io.Closer) error {
 	s.links = append(s.links, attached{link, nil, p})
 	refused := map[*object.Point]bool{}
 	if l, ok := link.(interface{ Refused() []probes.Refusal }); ok {
@@ -249,7 +249,7 @@ func reasonOf(err error) string {
 
 // notAttached handles a point that could not be attached. Depending on the setting
 // missing_probes it returns an error, prints a warning, or does nothing.
-func (s *Session) notAttached(at *object.Point, name string, err error) error {
+func (s *Instance) notAttached(at *object.Point, name string, err error) error {
 	d := source.Diag{Span: at.Span, Msg: fmt.Sprintf("Unable to attach probe: %s: %s", name, reasonOf(err))}
 	missing := s.obj.Settings.MissingProbes
 	// Other matches of a pattern may still attach, unless the error applies to all
@@ -278,7 +278,7 @@ type walker interface{ Run() error }
 
 // walk runs the walkers in their own goroutine, so that the session reads their records
 // meanwhile. Afterwards it ends the session if no other events can happen.
-func (s *Session) walk(lasting int) {
+func (s *Instance) walk(lasting int) {
 	var ws []walker
 	s.linksMu.Lock()
 	for _, l := range s.links {
@@ -320,7 +320,7 @@ func (s *Session) walk(lasting int) {
 
 // waitWalkers waits for the walkers to end. If the user has ended the session, it
 // waits for a limited time only. It reports whether the walkers have ended.
-func (s *Session) waitWalkers() bool {
+func (s *Instance) waitWalkers() bool {
 	ended := make(chan struct{})
 	go func() {
 		s.walkers.Wait()
@@ -356,7 +356,7 @@ const manySlow = 8
 
 // detach detaches all programs and waits until none of them runs. Links that are slow
 // to close stay open until the session is closed.
-func (s *Session) detach() {
+func (s *Instance) detach() {
 	s.endLibraries()
 	s.endCode()
 	for _, l := range s.links {
@@ -410,7 +410,7 @@ func inParallel(list []attached, do func(attached)) {
 }
 
 // runAll runs the programs of the given moment, in script order.
-func (s *Session) runAll(when probes.Moment) error {
+func (s *Instance) runAll(when probes.Moment) error {
 	for _, p := range s.points(when) {
 		if s.opt.Verbose {
 			fmt.Fprintf(s.opt.Stderr, "Attaching '%s' probe\n", p.Name)
@@ -423,7 +423,7 @@ func (s *Session) runAll(when probes.Moment) error {
 }
 
 // runProgram runs a program once without attaching it.
-func (s *Session) runProgram(p *object.Program) (uint32, error) {
+func (s *Instance) runProgram(p *object.Program) (uint32, error) {
 	ret, err := s.progs[p.Name].Run(&ebpf.RunOptions{})
 	if err != nil {
 		name := p.Name

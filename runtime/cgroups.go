@@ -13,7 +13,7 @@ import (
 )
 
 // fillCgroups puts the chosen cgroups into the map that programs test.
-func (s *Session) fillCgroups(m *ebpf.Map) error {
+func (s *Instance) fillCgroups(m *ebpf.Map) error {
 	for i, dir := range s.obj.Invocation.Cgroups {
 		f, err := os.Open(dir)
 		if err == nil {
@@ -39,7 +39,7 @@ type chosenCgroup struct {
 
 // watchCgroups ends the session when a chosen cgroup has been removed, because no process
 // can be in it any more. This holds even if another cgroup was created with its name.
-func (s *Session) watchCgroups() {
+func (s *Instance) watchCgroups() {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {

@@ -58,7 +58,7 @@ func (n *names) readCommand(pid uint32) process {
 
 // surveyCommands reads the command lines of new processes if the script shows command
 // lines.
-func (s *Session) surveyCommands() {
+func (s *Instance) surveyCommands() {
 	if !s.usesCommands {
 		return
 	}

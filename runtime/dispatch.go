@@ -26,7 +26,7 @@ func (d dispatcher) Missed() uint64 {
 
 // attachDispatchers attaches the object's dispatchers. It marks the programs that they
 // run as attached.
-func (s *Session) attachDispatchers(done map[*object.Program]bool) error {
+func (s *Instance) attachDispatchers(done map[*object.Program]bool) error {
 	for i := range s.obj.Dispatchers {
 		d := &s.obj.Dispatchers[i]
 		for _, e := range d.Entries {
@@ -44,7 +44,7 @@ func (s *Session) attachDispatchers(done map[*object.Program]bool) error {
 
 // attachDispatcher fills a dispatcher's array with the programs that the kernel has
 // accepted, and attaches the dispatcher.
-func (s *Session) attachDispatcher(d *object.Dispatcher) error {
+func (s *Instance) attachDispatcher(d *object.Dispatcher) error {
 	array := s.maps[d.Array]
 	var first *object.Program
 	var at []*object.Point

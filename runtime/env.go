@@ -22,7 +22,7 @@ import (
 
 // env is the part of a session that builtins see.
 type env struct {
-	s     *Session
+	s     *Instance
 	clock *wallClock
 	names names
 	bugs  map[string]bool
@@ -30,7 +30,7 @@ type env struct {
 	decoder *decode.Decoder
 }
 
-func newEnv(s *Session) *env {
+func newEnv(s *Instance) *env {
 	e := &env{s: s, names: names{proc: s.procRoot()}, bugs: map[string]bool{}}
 	e.decoder = s.defs.Decoder(e)
 	return e
@@ -45,7 +45,7 @@ func (e *env) Symbols() builtins.Symbols  { return symbolizer{e.s} }
 func (e *env) Names() builtins.Names      { return &e.names }
 
 // symbolizer implements builtins.Symbols.
-type symbolizer struct{ s *Session }
+type symbolizer struct{ s *Instance }
 
 // User returns the name of the function that contains an address of a process, or
 // the address.
@@ -178,7 +178,7 @@ func (e *env) Packet(p output.Packet) {
 func (e *env) BootToWall(ns uint64) time.Time { return e.wall().fromBoot(ns) }
 
 // mapActions implements builtins.Maps.
-type mapActions struct{ s *Session }
+type mapActions struct{ s *Instance }
 
 func (e mapActions) Print(name string, top, div int64) error {
 	m, err := e.s.mapByName(name)

@@ -9,7 +9,7 @@ import (
 )
 
 // attachFetchers attaches the fetcher of a program, if it has one, to the program's points.
-func (s *Session) attachFetchers(p *object.Program) {
+func (s *Instance) attachFetchers(p *object.Program) {
 	if slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Anywhere }) {
 		return // watchCode attaches it
 	}
@@ -20,7 +20,7 @@ func (s *Session) attachFetchers(p *object.Program) {
 // the links. The caller chooses the order so that the fetcher runs before the program. If
 // the fetcher cannot be attached, the program cannot read memory that the process has not
 // touched, which is not an error.
-func (s *Session) fetchAt(p *object.Program, points []*object.Point, add func(attached)) {
+func (s *Instance) fetchAt(p *object.Program, points []*object.Point, add func(attached)) {
 	for _, f := range s.obj.Fetchers {
 		prog := s.progs[f.Program.Name]
 		if s.obj.Programs[f.For] != p || prog == nil {
@@ -37,7 +37,7 @@ func (s *Session) fetchAt(p *object.Program, points []*object.Point, add func(at
 }
 
 // noFetcher reports, with -v, that the kernel has refused a fetcher.
-func (s *Session) noFetcher(name string, err error) {
+func (s *Instance) noFetcher(name string, err error) {
 	if s.opt.Verbose {
 		fmt.Fprintf(s.opt.Stderr, "%s, which reads memory that is not present yet, is left out: %v\n", name, reason(err))
 	}

@@ -41,7 +41,7 @@ const maxSilent = 4096
 // newFileWatch opens the kernel's log of mappings of a process, or of all for
 // allProcesses. The log is opened before survey is called, so that no file is missed
 // between survey and follow.
-func (s *Session) newFileWatch(pid int, found func(pid int, m symbols.Mapping)) *fileWatch {
+func (s *Instance) newFileWatch(pid int, found func(pid int, m symbols.Mapping)) *fileWatch {
 	w := &fileWatch{found: found, proc: s.procRoot(), stop: make(chan struct{}), wake: -1}
 	var err error
 	if w.log, err = openMmapLog(pid, 0, unix.PerfBitWatermark, 1); err != nil && !s.opt.NoWarnings {
@@ -161,7 +161,7 @@ func (w *fileWatch) closeLog() {
 }
 
 // warnings returns the writer for warnings, or nil if they are suppressed.
-func (s *Session) warnings() io.Writer {
+func (s *Instance) warnings() io.Writer {
 	if s.opt.NoWarnings {
 		return nil
 	}

@@ -28,7 +28,7 @@ type family struct {
 }
 
 // loadFamily loads the programs of --follow.
-func (s *Session) loadFamily() error {
+func (s *Instance) loadFamily() error {
 	f := s.obj.Follow
 	if f == nil {
 		return nil
@@ -54,7 +54,7 @@ func (s *Session) loadFamily() error {
 // followFamily fills the table of --follow with the selected process and its present
 // descendants. It attaches the program at forks first, so that processes created
 // meanwhile are included.
-func (s *Session) followFamily() error {
+func (s *Instance) followFamily() error {
 	f := s.family
 	if f == nil || f.root == 0 {
 		return nil
@@ -87,7 +87,7 @@ func (s *Session) followFamily() error {
 const membarrierGlobal = 1
 
 // add puts the selected process into the table.
-func (f *family) add(s *Session) error {
+func (f *family) add(s *Instance) error {
 	if !foreignPIDs() {
 		table, err := s.maps[object.FollowMap].Memory()
 		if err != nil {

@@ -31,7 +31,7 @@ const onCPU = 1
 
 // fronted loads a script with one program and returns a function that runs it on a
 // given CPU.
-func fronted(t *testing.T, text string) (s *Session, run func(cpu int)) {
+func fronted(t *testing.T, text string) (s *Instance, run func(cpu int)) {
 	s = loadScript(t, text)
 	return s, func(cpu int) {
 		for name := range s.progs {
@@ -45,7 +45,7 @@ func fronted(t *testing.T, text string) (s *Session, run func(cpu int)) {
 // onAllCPUs calls do for all CPUs at once, each call on the CPU itself. A thread
 // that runs a program on another CPU waits for it, and meanwhile its own CPU runs
 // no program.
-func (s *Session) onAllCPUs(t *testing.T, do func(cpu int)) {
+func (s *Instance) onAllCPUs(t *testing.T, do func(cpu int)) {
 	var wg sync.WaitGroup
 	for cpu := range s.ncpu {
 		wg.Go(func() {
@@ -62,13 +62,13 @@ func (s *Session) onAllCPUs(t *testing.T, do func(cpu int)) {
 }
 
 // runOn runs a program on the given CPU.
-func runOn(s *Session, name string, cpu int) error {
+func runOn(s *Instance, name string, cpu int) error {
 	_, err := s.progs[name].Run(&ebpf.RunOptions{Flags: onCPU, CPU: uint32(cpu)})
 	return err
 }
 
 // loadScript loads a script without attaching it.
-func loadScript(t *testing.T, text string) *Session {
+func loadScript(t *testing.T, text string) *Instance {
 	t.Helper()
 	sink := output.NewText(output.NewWriter(io.Discard, output.None), io.Discard, output.Style{})
 	return loadScriptWith(t, text, codegen.Request{}, Setup{Sink: sink, Stderr: io.Discard})
@@ -76,7 +76,7 @@ func loadScript(t *testing.T, text string) *Session {
 
 // loadScriptWith is loadScript for a request, whose kernel and settings it adds, and a
 // setup.
-func loadScriptWith(t *testing.T, text string, req codegen.Request, opt Setup) *Session {
+func loadScriptWith(t *testing.T, text string, req codegen.Request, opt Setup) *Instance {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -110,7 +110,7 @@ func loadScriptWith(t *testing.T, text string, req codegen.Request, opt Setup) *
 
 // numbers returns a map's values, or the low words of its sums, by their encoded
 // keys.
-func (s *Session) numbers(t *testing.T, name string) map[string]uint64 {
+func (s *Instance) numbers(t *testing.T, name string) map[string]uint64 {
 	t.Helper()
 	m, err := s.mapByName(name)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *Session) numbers(t *testing.T, name string) map[string]uint64 {
 
 // want checks that a map has the given number of entries, and that their values are
 // at least 1 each and add up to sum.
-func (s *Session) want(t *testing.T, when, name string, entries int, sum uint64) {
+func (s *Instance) want(t *testing.T, when, name string, entries int, sum uint64) {
 	t.Helper()
 	got, total := s.numbers(t, name), uint64(0)
 	for key, n := range got {

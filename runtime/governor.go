@@ -51,7 +51,7 @@ func (b *Budget) enable() (err error) {
 // they take much less, it lets sampled programs run at more events again. It runs in its
 // own goroutine, since the goroutine of the session may be blocked by its output.
 type governor struct {
-	s      *Session
+	s      *Instance
 	budget *Budget
 	cpus   float64
 	progs  []*governed
@@ -102,7 +102,7 @@ const (
 )
 
 // startGoverning makes the governor of a session with Setup.Budget.
-func (s *Session) startGoverning() error {
+func (s *Instance) startGoverning() error {
 	if s.opt.Budget == nil {
 		return nil
 	}
@@ -412,7 +412,7 @@ func (g *governor) note(p *governed, text string) {
 }
 
 // reportOverhead reports what the governor has done since the last call.
-func (s *Session) reportOverhead() {
+func (s *Instance) reportOverhead() {
 	g := s.governor
 	if g == nil {
 		return
@@ -427,7 +427,7 @@ func (s *Session) reportOverhead() {
 }
 
 // endGoverning ends the governor. It reports which numbers of the results are estimates.
-func (s *Session) endGoverning() {
+func (s *Instance) endGoverning() {
 	g := s.governor
 	if g == nil {
 		return
@@ -449,7 +449,7 @@ func (s *Session) endGoverning() {
 
 // detachProgram closes all links of a program and of its fetcher. It returns the number of
 // links to other programs.
-func (s *Session) detachProgram(p *object.Program) (left int) {
+func (s *Instance) detachProgram(p *object.Program) (left int) {
 	progs := []*object.Program{p}
 	for _, f := range s.obj.Fetchers {
 		if s.obj.Programs[f.For] == p {
@@ -470,7 +470,7 @@ func (s *Session) detachProgram(p *object.Program) (left int) {
 }
 
 // closeLink closes a link, and records the events that its program missed.
-func (s *Session) closeLink(l attached) {
+func (s *Instance) closeLink(l attached) {
 	if m, ok := l.Closer.(interface{ Missed() uint64 }); ok {
 		s.missed[l.prog] += m.Missed()
 	}

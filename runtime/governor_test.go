@@ -91,7 +91,7 @@ func TestSampling(t *testing.T) {
 	@avg = avg(-7); @stats = stats(9); @hist = hist(5); @lhist = lhist(5, 0, 10, 1);
 }
 interval:s:1 { @exact++; }`, os.Getpid())
-	var s *Session
+	var s *Instance
 	attached := func() {
 		m := s.maps[object.SampleMap]
 		var data [8]byte
@@ -158,7 +158,7 @@ func TestGovernor(t *testing.T) {
 	text := fmt.Sprintf(`tracepoint:syscalls:sys_enter_getppid /pid == %d/ { @n = count(); }
 tracepoint:syscalls:sys_exit_getppid /pid == %[1]d/ { @last = nsecs; }`, os.Getpid())
 	sink := &messages{}
-	var s *Session
+	var s *Instance
 	flooded := make(chan struct{})
 	attached := func() {
 		go func() {
@@ -199,7 +199,7 @@ func TestBudget(t *testing.T) {
 	const part, periods = 15_000, 10
 	text := fmt.Sprintf(`tracepoint:syscalls:sys_enter_getppid /pid == %d/ { @n[kstack] = count(); @h[pid] = hist(nsecs); @s[tid] = stats(nsecs); }`, os.Getpid())
 	sink := &messages{}
-	var s *Session
+	var s *Instance
 	attached := func() {
 		defer s.Stop()
 		s.opt.Budget = NewBudget(1)
@@ -290,7 +290,7 @@ func TestShared(t *testing.T) {
 	b := NewBudget(.02)
 	var govs []*governor
 	for _, share := range []float64{.018, .012, .001} {
-		s := &Session{obj: &object.Object{}, ending: newEnding(), attachments: attachments{missed: map[*object.Program]uint64{}}}
+		s := &Instance{obj: &object.Object{}, ending: newEnding(), attachments: attachments{missed: map[*object.Program]uint64{}}}
 		p := &object.Program{Points: []object.Point{{Name: "x"}}}
 		s.obj.Programs = []*object.Program{p}
 		g := &governor{s: s, budget: b, wait: firstWait, progs: []*governed{{p: p, share: share, ns: 100, rate: share / 100}}}
@@ -337,7 +337,7 @@ func TestDetach(t *testing.T) {
 		{"the other is at libraries", "a", "b", "a", "", false},
 		{"the one at libraries", "a", "b", "b", "a", true},
 	} {
-		s := &Session{obj: &object.Object{}, ending: newEnding(), attachments: attachments{missed: map[*object.Program]uint64{}}}
+		s := &Instance{obj: &object.Object{}, ending: newEnding(), attachments: attachments{missed: map[*object.Program]uint64{}}}
 		g := &governor{s: s}
 		for i, name := range []string{"a", "b"} {
 			p := &object.Program{Points: []object.Point{{Name: name}}}

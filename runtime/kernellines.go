@@ -91,7 +91,7 @@ func noteID(path string) string {
 }
 
 // kernelLines returns the debug information of the running kernel and its modules.
-func (s *Session) kernelLines() *kernelLines {
+func (s *Instance) kernelLines() *kernelLines {
 	if s.lines != nil {
 		return s.lines
 	}

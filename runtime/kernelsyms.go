@@ -33,7 +33,7 @@ const (
 
 // watchPrograms opens the log of BPF programs if the session names kernel
 // addresses. Without the log, programs that were unloaded may have no names.
-func (s *Session) watchPrograms() {
+func (s *Instance) watchPrograms() {
 	if !s.uses(func(d *builtins.Def) bool { return d.KernelSymbols }) {
 		return
 	}
@@ -46,7 +46,7 @@ func (s *Session) watchPrograms() {
 }
 
 // notePrograms reads the log of BPF programs.
-func (s *Session) notePrograms() {
+func (s *Instance) notePrograms() {
 	if s.programs == nil {
 		return
 	}
@@ -93,7 +93,7 @@ func (l *programLog) at(addr uint64) (name string, offset uint64, ok bool) {
 }
 
 // kernelSymbol returns the kernel function or object that contains addr.
-func (s *Session) kernelSymbol(addr uint64) (name, module string, offset uint64, ok bool) {
+func (s *Instance) kernelSymbol(addr uint64) (name, module string, offset uint64, ok bool) {
 	if s.programs != nil {
 		if name, offset, ok := s.programs.at(addr); ok {
 			return name, "bpf", offset, true

@@ -20,7 +20,7 @@ import (
 // directories, and in other directories. A file is found when a process has mapped it as
 // code. The kernel attaches to processes that map it later.
 type libraries struct {
-	s     *Session
+	s     *Instance
 	files *fileWatch
 	progs []*object.Program            // with points in libraries
 	names []string                     // of the libraries
@@ -31,7 +31,7 @@ type libraries struct {
 
 // startLibraries attaches to the libraries of all processes, and starts to wait for other
 // processes that map them.
-func (s *Session) startLibraries() {
+func (s *Instance) startLibraries() {
 	l := &libraries{s: s, seen: map[string]*probes.CodeFiles{}}
 	for _, p := range s.obj.Programs {
 		if s.progs[p.Name] == nil || !slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Library != "" }) {
@@ -152,7 +152,7 @@ func (l *libraries) leave(path, why string) {
 
 // endLibraries stops attaching and adds the links to those of the session. It reports
 // the files that could not be attached to.
-func (s *Session) endLibraries() {
+func (s *Instance) endLibraries() {
 	l := s.libraries
 	if l == nil {
 		return

@@ -29,7 +29,7 @@ import (
 
 // Load loads an object's maps and programs into the kernel. It does not run any
 // program.
-func Load(obj *object.Object, opt Setup) (*Session, error) {
+func Load(obj *object.Object, opt Setup) (*Instance, error) {
 	if opt.Stderr == nil {
 		opt.Stderr = io.Discard
 	}
@@ -39,7 +39,7 @@ func Load(obj *object.Object, opt Setup) (*Session, error) {
 	if opt.Defs == nil {
 		opt.Defs = builtins.NewRegistry(builtins.All())
 	}
-	s := &Session{
+	s := &Instance{
 		obj: obj, opt: opt, defs: opt.Defs,
 		at: &probes.Env{Kernel: opt.Kernel, Types: btf.NewCache(), FuncNames: &sync.Map{}}, kinds: map[string]*probes.Kind{},
 		maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{},
@@ -58,7 +58,7 @@ func Load(obj *object.Object, opt Setup) (*Session, error) {
 	return s, nil
 }
 
-func (s *Session) load() error {
+func (s *Instance) load() error {
 	err := store.Check(s.obj)
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (s *Session) load() error {
 	return nil
 }
 
-func (s *Session) procRoot() string {
+func (s *Instance) procRoot() string {
 	if s.opt.ProcRoot != "" {
 		return s.opt.ProcRoot
 	}
@@ -141,7 +141,7 @@ func (s *Session) procRoot() string {
 
 const mmapable = unix.BPF_F_MMAPABLE
 
-func (s *Session) loadMaps() error {
+func (s *Instance) loadMaps() error {
 	s.opt.Progress.Begin("Creating maps", len(s.obj.Kernel))
 	for i := range s.obj.Kernel {
 		s.opt.Progress.Add(1)
@@ -195,7 +195,7 @@ func (s *Session) loadMaps() error {
 
 // limitStacks makes the entries of a stack map no larger than the kernel allows. The
 // kernel's functions that read a stack have the same limit.
-func (s *Session) limitStacks(spec *ebpf.MapSpec) {
+func (s *Instance) limitStacks(spec *ebpf.MapSpec) {
 	const setting = "kernel/perf_event_max_stack"
 	text, err := os.ReadFile("/proc/sys/" + setting)
 	if err != nil {
@@ -209,7 +209,7 @@ func (s *Session) limitStacks(spec *ebpf.MapSpec) {
 }
 
 // openMaps opens the script's maps for reading.
-func (s *Session) openMaps() error {
+func (s *Instance) openMaps() error {
 	s.kernel = &store.Kernel{Maps: s.maps, Programs: s.progs, CPUs: s.ncpu, Load: func(p *ebpf.ProgramSpec) (*ebpf.Program, error) {
 		return s.at.LoadProgram(p, ebpf.ProgramOptions{})
 	}, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
@@ -231,7 +231,7 @@ func (s *Session) openMaps() error {
 }
 
 // mapError returns an error that names the script's map that could not be created.
-func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
+func (s *Instance) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 	name, ours := "of gotrace's own, "+kernel, true
 	var at source.Span
 	for _, m := range s.obj.Maps {
@@ -252,7 +252,7 @@ func (s *Session) mapError(kernel string, spec *ebpf.MapSpec, err error) error {
 
 // loadPrograms loads all programs, several at a time. Most of the time is spent in
 // the verifier, which checks programs independently.
-func (s *Session) loadPrograms() error {
+func (s *Instance) loadPrograms() error {
 	progs := slices.Clone(s.obj.Programs)
 	for i := range s.obj.Maps {
 		if p := s.obj.Maps[i].Reset; p != nil {
@@ -336,7 +336,7 @@ func refusal(err error) string {
 }
 
 // loadProgram loads a program. Its instructions refer to maps by name.
-func (s *Session) loadProgram(p *object.Program) (*ebpf.Program, error) {
+func (s *Instance) loadProgram(p *object.Program) (*ebpf.Program, error) {
 	spec := p.Spec()
 	if p.AttachProg != 0 {
 		target, err := ebpf.NewProgramFromID(p.AttachProg)
@@ -370,7 +370,7 @@ func (s *Session) loadProgram(p *object.Program) (*ebpf.Program, error) {
 }
 
 // loadError returns a diagnostic at the source line that the verifier stopped at.
-func (s *Session) loadError(p *object.Program, err error) error {
+func (s *Instance) loadError(p *object.Program, err error) error {
 	point := p.Name
 	if len(p.Points) > 0 {
 		point = p.Points[0].Name

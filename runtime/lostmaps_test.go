@@ -51,7 +51,7 @@ func logThatLost() *mmapLog {
 // read again, so that all addresses have names after its end.
 func TestLostMappings(t *testing.T) {
 	pid, maps, stop := sleeper(t)
-	s := &Session{defs: builtins.NewRegistry(builtins.All()), ending: newEnding(), obj: &object.Object{}}
+	s := &Instance{defs: builtins.NewRegistry(builtins.All()), ending: newEnding(), obj: &object.Object{}}
 	s.syms = symbols.NewUser(symbols.View{})
 	s.mmaps = logThatLost()
 	s.syms.Mapped(pid, maps[0])

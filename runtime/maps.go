@@ -16,7 +16,7 @@ import (
 )
 
 // printAll prints every map, by name. The error lists the maps that could not be read.
-func (s *Session) printAll() error {
+func (s *Instance) printAll() error {
 	maps := make([]*object.Map, 0, len(s.obj.Maps))
 	for i := range s.obj.Maps {
 		if m := &s.obj.Maps[i]; !m.Inner() {
@@ -41,7 +41,7 @@ func (s *Session) printAll() error {
 // printMap prints the top entries of m with the greatest values, or all of them if
 // top is 0. If asked is set, a map without keys that was never assigned is printed
 // as zero. Otherwise it is left out.
-func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
+func (s *Instance) printMap(m *object.Map, top, div int64, asked bool) error {
 	s.opt.Progress.Begin("Reading "+m.Name, 0)
 	out, err := s.mapValues(m, top, asked, s.hurried)
 	s.opt.Progress.End() // before the sink writes
@@ -54,7 +54,7 @@ func (s *Session) printMap(m *object.Map, top, div int64, asked bool) error {
 }
 
 // zero returns m's value of zeros.
-func (s *Session) zero(m *object.Map) value.Value {
+func (s *Instance) zero(m *object.Map) value.Value {
 	return s.env.Decoder().Value(m.Value, make([]byte, m.Value.Size))
 }
 
@@ -64,7 +64,7 @@ func never(time.Duration) bool { return false }
 // mapValues reads a map for printMap. hurried reports whether a time has passed since the
 // end of the session. After readPatience, mapValues stops reading. It decodes the greatest
 // entries first and stops after patience. It records the number of entries left out.
-func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func(time.Duration) bool) (output.Map, error) {
+func (s *Instance) mapValues(m *object.Map, top int64, asked bool, hurried func(time.Duration) bool) (output.Map, error) {
 	out := output.Map{
 		Name: m.Name, Keyed: m.Key != nil, Metric: s.metric(m.Value), Max: m.Max,
 		KeyNames: m.KeyNames, MetricName: m.MetricName,
@@ -124,7 +124,7 @@ func (s *Session) mapValues(m *object.Map, top int64, asked bool, hurried func(t
 }
 
 // metric returns whether values of type t are counters, gauges or histograms.
-func (s *Session) metric(t *types.Type) value.Metric {
+func (s *Instance) metric(t *types.Type) value.Metric {
 	switch t.Kind {
 	case types.Int:
 		return value.Gauge
@@ -142,11 +142,11 @@ func (s *Session) metric(t *types.Type) value.Metric {
 // Snapshot returns the current contents of the script's maps by name, with entries in
 // printing order. It may be called from any goroutine while the session runs. If
 // Setup.KeepMaps is set, it may also be called after the session has ended.
-func (s *Session) Snapshot() ([]output.Map, error) { return s.Greatest(0) }
+func (s *Instance) Snapshot() ([]output.Map, error) { return s.Greatest(0) }
 
 // Greatest is like Snapshot, but of each map it returns only the given number of entries
 // with the greatest values. 0 means all.
-func (s *Session) Greatest(most int) ([]output.Map, error) {
+func (s *Instance) Greatest(most int) ([]output.Map, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.final != nil {
@@ -158,7 +158,7 @@ func (s *Session) Greatest(most int) ([]output.Map, error) {
 	return s.snapshot(int64(most))
 }
 
-func (s *Session) snapshot(top int64) ([]output.Map, error) {
+func (s *Instance) snapshot(top int64) ([]output.Map, error) {
 	out := []output.Map{}
 	var errs []error
 	s.kernel.ReadTogether(func() {
@@ -178,7 +178,7 @@ func (s *Session) snapshot(top int64) ([]output.Map, error) {
 }
 
 // mapByName returns the script's map with the given name, which includes the @.
-func (s *Session) mapByName(name string) (*object.Map, error) {
+func (s *Instance) mapByName(name string) (*object.Map, error) {
 	if m := s.byName[name]; m != nil {
 		return m, nil
 	}

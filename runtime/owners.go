@@ -86,7 +86,7 @@ func (n *names) Pod(id uint64) string { return n.owners.of(id).pod }
 func (n *names) Unit(id uint64) string { return n.owners.of(id).unit }
 
 // surveyOwners surveys the cgroups if the script prints their containers, pods or units.
-func (s *Session) surveyOwners(now time.Time) {
+func (s *Instance) surveyOwners(now time.Time) {
 	if s.usesOwners {
 		s.env.names.owners.survey(now)
 	}
@@ -94,7 +94,7 @@ func (s *Session) surveyOwners(now time.Time) {
 
 // mergeOwners merges entries of a map whose keys have the same text because several
 // cgroups belong to the same container, pod or unit. Only aggregations can be merged.
-func (s *Session) mergeOwners(m *object.Map, pairs []store.Entry) []store.Entry {
+func (s *Instance) mergeOwners(m *object.Map, pairs []store.Entry) []store.Entry {
 	ours := false
 	eachOpaque(m.Key, 0, func(t *types.Type, _ int) {
 		d := s.defs.ForType(t.Name)

@@ -8,7 +8,7 @@ import (
 
 // attachPair attaches an entry probe and its return probe with one link. It reports
 // whether it did; if not, the two must be attached separately.
-func (s *Session) attachPair(p *object.Program) bool {
+func (s *Instance) attachPair(p *object.Program) bool {
 	prog, err := s.loadProgram(p.Partner.Both)
 	if err != nil {
 		return false

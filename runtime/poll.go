@@ -20,7 +20,7 @@ import (
 const tick = 250 * time.Millisecond
 
 // watch ends the session when ctx is done or a watched process ends.
-func (s *Session) watch(ctx context.Context) {
+func (s *Instance) watch(ctx context.Context) {
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -51,7 +51,7 @@ func (s *Session) watch(ctx context.Context) {
 
 // endOfRoot ends the session after the process of -p or -c has ended. With --follow it
 // waits for the descendants of that process too.
-func (s *Session) endOfRoot() {
+func (s *Instance) endOfRoot() {
 	if s.family != nil {
 		s.family.waitEnd(s.stop)
 	}
@@ -83,7 +83,7 @@ func waitExit(pid int, stop <-chan struct{}) bool {
 	}
 }
 
-func (s *Session) run() error {
+func (s *Instance) run() error {
 	switch s.opt.Mode {
 	case Test:
 		return s.aside(s.runTests)
@@ -182,7 +182,7 @@ func (s *Session) run() error {
 
 // endOfRun prints the script's maps and reports errors and lost events. Its own
 // error lists the maps that could not be read.
-func (s *Session) endOfRun() (err error) {
+func (s *Instance) endOfRun() (err error) {
 	s.lock()
 	defer s.unlock()
 	s.ended = true
@@ -211,7 +211,7 @@ func (s *Session) endOfRun() (err error) {
 }
 
 // noteMappings reads the log of process mappings.
-func (s *Session) noteMappings() {
+func (s *Instance) noteMappings() {
 	if s.mmaps == nil {
 		return
 	}
@@ -228,7 +228,7 @@ func (s *Session) noteMappings() {
 const resurvey = time.Second
 
 // watchSelf runs the programs of self:signal probes when their signal arrives.
-func (s *Session) watchSelf() (stop func()) {
+func (s *Instance) watchSelf() (stop func()) {
 	ps := s.points(probes.OnSignal)
 	if len(ps) == 0 {
 		return func() {}
@@ -251,7 +251,7 @@ func (s *Session) watchSelf() (stop func()) {
 }
 
 // poll handles records until the session ends.
-func (s *Session) poll() {
+func (s *Instance) poll() {
 	if s.ring == nil {
 		s.idle()
 		return
@@ -332,14 +332,14 @@ func (s *Session) poll() {
 
 // flush flushes the sink and ends the session if that fails: no further result
 // could be written.
-func (s *Session) flush() {
+func (s *Instance) flush() {
 	if s.opt.Sink.Flush() != nil {
 		s.end()
 	}
 }
 
 // nextWork returns the time of the next periodic work.
-func (s *Session) nextWork(now time.Time) time.Time {
+func (s *Instance) nextWork(now time.Time) time.Time {
 	next := now.Add(tick)
 	if s.opt.Every > 0 && s.due.Before(next) {
 		next = s.due
@@ -351,7 +351,7 @@ func (s *Session) nextWork(now time.Time) time.Time {
 }
 
 // printPeriodically prints the maps if it is time to, as Setup.Every specifies.
-func (s *Session) printPeriodically(now time.Time) {
+func (s *Instance) printPeriodically(now time.Time) {
 	if s.opt.Every <= 0 || now.Before(s.due) {
 		return
 	}
@@ -370,7 +370,7 @@ func (s *Session) printPeriodically(now time.Time) {
 }
 
 // upkeep does the periodic work of a session.
-func (s *Session) upkeep(now time.Time) {
+func (s *Instance) upkeep(now time.Time) {
 	s.printPeriodically(now)
 	s.lock()
 	s.sample(now)
@@ -387,7 +387,7 @@ func (s *Session) upkeep(now time.Time) {
 }
 
 // idle waits for the end of a session that sends no records.
-func (s *Session) idle() {
+func (s *Instance) idle() {
 	if s.sites == nil && s.mmaps == nil && s.stacks == nil && !s.usesOwners && !s.usesCommands && s.opt.Every <= 0 && len(s.sampled) == 0 && s.governor == nil {
 		<-s.stop
 		return
@@ -407,7 +407,7 @@ func (s *Session) idle() {
 
 // drain removes all records from the ring buffer and either handles or drops them.
 // Records that are dropped because the user does not want to wait are counted.
-func (s *Session) drain(handle bool) {
+func (s *Instance) drain(handle bool) {
 	if s.ring == nil {
 		return
 	}
@@ -432,7 +432,7 @@ func (s *Session) drain(handle bool) {
 
 // handle passes a record to the builtin that sent it. It returns false if the predicate of the
 // record's program does not hold.
-func (s *Session) handle(data []byte) bool {
+func (s *Instance) handle(data []byte) bool {
 	s.lock()
 	defer s.unlock()
 	if len(data) < object.HeaderSize {

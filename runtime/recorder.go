@@ -36,7 +36,7 @@ type recorded struct {
 const completeIn = time.Second
 
 // openRecorder maps the memory of the recorder.
-func (s *Session) openRecorder() error {
+func (s *Instance) openRecorder() error {
 	if s.obj.Recorder == nil {
 		return nil
 	}
@@ -203,7 +203,7 @@ func (r *recorder) collect() (list []recorded, torn int) {
 
 // printRecorded prints the events of the recorder, unless they must not be printed, and
 // reports their number.
-func (s *Session) printRecorded() {
+func (s *Instance) printRecorded() {
 	r := s.recorder
 	if r == nil {
 		return
@@ -251,12 +251,12 @@ func (s *Session) printRecorded() {
 }
 
 // date passes the time of the following results to Setup.Dated.
-func (s *Session) date(at time.Time) {
+func (s *Instance) date(at time.Time) {
 	for _, d := range s.opt.Dated {
 		d.Date(at)
 	}
 }
 
-func (s *Session) warnRecorder(hint, format string, args ...any) {
+func (s *Instance) warnRecorder(hint, format string, args ...any) {
 	io.WriteString(s.opt.Stderr, source.Diag{Severity: source.Warning, Msg: fmt.Sprintf(format, args...), Hint: hint}.Render())
 }

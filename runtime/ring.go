@@ -17,7 +17,7 @@ const (
 // ringSize returns the ring buffer's size in bytes. If the script does not set it,
 // it is a thousandth of the memory. A ring of 16 MiB takes the kernel several milliseconds
 // to create and to map, so it is small if only events that end the session use it.
-func (s *Session) ringSize() int {
+func (s *Instance) ringSize() int {
 	if s.onlyEnds() {
 		return s.obj.Settings.RingSize(minRing)
 	}
@@ -31,7 +31,7 @@ func (s *Session) ringSize() int {
 
 // onlyEnds reports whether each event of the script ends the session. Events after the
 // first one are then ignored.
-func (s *Session) onlyEnds() bool {
+func (s *Instance) onlyEnds() bool {
 	return !slices.ContainsFunc(s.obj.Events, func(e object.Event) bool {
 		return e.Call != nil || len(e.Later.Steps) > 0 || !s.defs.Lookup(e.Def).Ends
 	})

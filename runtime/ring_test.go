@@ -22,7 +22,7 @@ func TestRingSize(t *testing.T) {
 		{"user space decides", []object.Event{undecided}, false},
 		{"calls", []object.Event{{Call: &object.Call{}}, exit}, false},
 	} {
-		s := &Session{defs: builtins.NewRegistry(builtins.All()), obj: &object.Object{Events: c.events}}
+		s := &Instance{defs: builtins.NewRegistry(builtins.All()), obj: &object.Object{Events: c.events}}
 		if small := s.ringSize() == minRing; small != c.small {
 			t.Errorf("%s: %d bytes", c.name, s.ringSize())
 		}

@@ -15,7 +15,7 @@
 //
 // Handlers, the sink and the maps need no locks, as only the goroutine of Run uses the
 // script's data. Other goroutines (signals, the watched process) only request its end.
-// The exception is Session.Snapshot, see Session.lock.
+// The exception is Instance.Snapshot, see Instance.lock.
 //
 // A program that needs only the results of a script should use package
 // runtime/tracer, which also compiles the script. With this package, a program can
@@ -26,7 +26,7 @@
 //	status, err := s.Run(ctx)
 //
 // A Sink receives typed values. A sink that needs only some of them embeds
-// output.Nop. Package output has sinks for text and JSON. Session.Snapshot reads the
+// output.Nop. Package output has sinks for text and JSON. Instance.Snapshot reads the
 // maps while the session runs.
 package runtime
 
@@ -134,7 +134,7 @@ type handler struct {
 }
 
 // Pending reports whether records of the programs wait to be passed to the sink.
-func (s *Session) Pending() bool {
+func (s *Instance) Pending() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.closed && s.ring != nil && s.ring.AvailableBytes() > 0
@@ -145,12 +145,12 @@ func (s *Session) Pending() bool {
 // called, so that a sink may call Snapshot.
 //
 //go:noinline
-func (s *Session) lock() {
+func (s *Instance) lock() {
 	s.mu.Lock()
 	s.held = true
 }
 
-func (s *Session) unlock() {
+func (s *Instance) unlock() {
 	s.held = false
 	s.mu.Unlock()
 }
@@ -158,7 +158,7 @@ func (s *Session) unlock() {
 // openSink is a sink that unlocks the session during each call.
 type openSink struct {
 	output.Sink
-	s *Session
+	s *Instance
 }
 
 func (o openSink) open(call func()) {
@@ -193,9 +193,9 @@ const (
 	Bench      // measure all bench probes
 )
 
-// Session is a loaded object, which Run runs once in the caller's goroutine. A Session of
+// Instance is a loaded object, which Run runs once in the caller's goroutine. A Session of
 // package tracer runs a script in a separate goroutine.
-type Session struct {
+type Instance struct {
 	obj          *object.Object
 	defs         *builtins.Registry
 	at           *probes.Env             // the environment for attaching
@@ -244,7 +244,7 @@ type Session struct {
 // Then it detaches the programs, runs the end probes, prints the maps and closes
 // the session. It returns the status that the script passed to exit(). Run may be
 // called only once.
-func (s *Session) Run(ctx context.Context) (int, error) {
+func (s *Instance) Run(ctx context.Context) (int, error) {
 	defer s.Close()
 	s.watch(ctx)
 	err := s.run()
@@ -258,13 +258,13 @@ func (s *Session) Run(ctx context.Context) (int, error) {
 // far. Pending records are handled for less than a second, and those of builtins
 // with effects outside of the session not at all; the rest are dropped. Stop may be
 // called from any goroutine.
-func (s *Session) Stop() { s.interrupt() }
+func (s *Instance) Stop() { s.interrupt() }
 
 // Finish ends a running session as exit() does. It may be called from any goroutine.
-func (s *Session) Finish() { s.end() }
+func (s *Instance) Finish() { s.end() }
 
 // Close detaches and unloads all programs. Run calls it before it returns.
-func (s *Session) Close() error {
+func (s *Instance) Close() error {
 	s.mu.Lock()
 	again := s.closed
 	s.closed = true

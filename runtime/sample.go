@@ -22,7 +22,7 @@ const sampleShare = 20
 
 // startSampling makes the list of the maps for Setup.Samplers: those of numbers and
 // histograms without stacks in their keys, whose names would take long to find.
-func (s *Session) startSampling(now time.Time) {
+func (s *Instance) startSampling(now time.Time) {
 	if len(s.opt.Samplers) == 0 {
 		return
 	}
@@ -45,7 +45,7 @@ func (s *Session) startSampling(now time.Time) {
 }
 
 // sample passes the maps to Setup.Samplers if it is time to. The caller holds the lock.
-func (s *Session) sample(now time.Time) {
+func (s *Instance) sample(now time.Time) {
 	if len(s.sampled) == 0 || now.Before(s.sampleDue) {
 		return
 	}
@@ -61,7 +61,7 @@ func (s *Session) sample(now time.Time) {
 }
 
 // tick calls the Tick of each of Setup.Samplers. It returns the latest of their times.
-func (s *Session) tick(now time.Time) (next time.Time) {
+func (s *Instance) tick(now time.Time) (next time.Time) {
 	for _, o := range s.opt.Samplers {
 		if t := o.Tick(now); t.After(next) {
 			next = t
@@ -72,7 +72,7 @@ func (s *Session) tick(now time.Time) (next time.Time) {
 
 // sampleMap passes a map to Setup.Samplers. A map that cannot be read is left out, which is
 // reported when the session prints it.
-func (s *Session) sampleMap(m *object.Map) {
+func (s *Instance) sampleMap(m *object.Map) {
 	if values, err := s.mapValues(m, s.opt.SampleTop, false, never); err == nil {
 		for _, o := range s.opt.Samplers {
 			o.Sample(values)
@@ -82,7 +82,7 @@ func (s *Session) sampleMap(m *object.Map) {
 
 // resetting passes the values of a map to Setup.Samplers, and then calls reset, which
 // sets them to 0.
-func (s *Session) resetting(m *object.Map, reset func() error) error {
+func (s *Instance) resetting(m *object.Map, reset func() error) error {
 	for _, o := range s.sampled {
 		if o == m {
 			s.sampleMap(m)

@@ -17,7 +17,7 @@ const testFailed = 1
 
 // aside runs tests or benchmarks between the begin and end probes. It attaches
 // nothing and prints no maps.
-func (s *Session) aside(run func() error) error {
+func (s *Instance) aside(run func() error) error {
 	if err := s.runAll(probes.AtBegin); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (s *Session) aside(run func() error) error {
 // runTests runs every test probe once. A test passes if its program returns 0 and
 // does not call exit() with a status other than 0. The output of begin probes is
 // part of the first test's.
-func (s *Session) runTests() error {
+func (s *Instance) runTests() error {
 	if len(s.points(probes.AsTest)) == 0 {
 		s.drain(true)
 		s.exiting, s.status = false, 0
@@ -87,7 +87,7 @@ const (
 
 // runBenches measures every bench probe with the kernel's run time statistics,
 // which leave out the cost of starting a program from user space.
-func (s *Session) runBenches() error {
+func (s *Instance) runBenches() error {
 	s.drain(true)
 	s.exiting, s.status = false, 0
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))

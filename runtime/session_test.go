@@ -53,7 +53,7 @@ func newObject(t *testing.T, defs ...*builtins.Def) testObject {
 }
 
 // load loads the object with the test's own builtins.
-func (o testObject) load(opt Setup) (*Session, error) {
+func (o testObject) load(opt Setup) (*Instance, error) {
 	opt.Defs = o.defs
 	return Load(o.Object, opt)
 }

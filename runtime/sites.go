@@ -45,7 +45,7 @@ func (t *siteTable) counts() []uint64 {
 }
 
 // reportSites reports lost events and errors that have occurred since the last call.
-func (s *Session) reportSites() {
+func (s *Instance) reportSites() {
 	s.reportErrors(false)
 	s.reportLost()
 }
@@ -53,7 +53,7 @@ func (s *Session) reportSites() {
 // reportErrors reports each error when it first occurs. If last is set, it reports the
 // errors again with their totals. If it is called before a record is handled, it
 // reports the errors that the program met before it sent the record.
-func (s *Session) reportErrors(last bool) {
+func (s *Instance) reportErrors(last bool) {
 	t := s.sites
 	for i, n := range t.counts() {
 		before := t.seen[i]
@@ -67,7 +67,7 @@ func (s *Session) reportErrors(last bool) {
 
 // reportLost reports how many events were lost since the last call: for each place in the
 // script if the sink implements output.LostSink, otherwise their sum.
-func (s *Session) reportLost() {
+func (s *Instance) reportLost() {
 	t := s.sites
 	sink, places := s.opt.Sink.(output.LostSink)
 	var lost uint64
@@ -88,7 +88,7 @@ func (s *Session) reportLost() {
 
 // reportAudit reports how often each place in the script would have dropped or denied
 // something with --unsafe.
-func (s *Session) reportAudit() {
+func (s *Instance) reportAudit() {
 	for i, n := range s.sites.counts() {
 		site := s.sites.sites[i]
 		if site.Kind != object.Audit {
@@ -107,7 +107,7 @@ func (s *Session) reportAudit() {
 // program. While a CPU runs a program, the kernel skips other events on that CPU. Newer
 // kernels also preempt programs, so events of other processes may be skipped too.
 // Kernels before 5.12 do not count skipped events.
-func (s *Session) reportMissed() {
+func (s *Instance) reportMissed() {
 	times := "%d"
 	if s.opt.Kernel.Release().Less(probes.Version{Major: 5, Minor: 14}) {
 		times = "up to %d" // the kernel also counts page faults of programs in kprobes
@@ -136,7 +136,7 @@ func (s *Session) reportMissed() {
 
 // reportForks warns if the child has forked and the script has probes that the
 // kernel runs in the child alone.
-func (s *Session) reportForks() {
+func (s *Instance) reportForks() {
 	if s.mmaps == nil || s.opt.NoWarnings || s.family != nil {
 		return
 	}
@@ -157,7 +157,7 @@ func (s *Session) reportForks() {
 	}
 }
 
-func (s *Session) reportSite(site object.Site, before, n uint64) {
+func (s *Instance) reportSite(site object.Site, before, n uint64) {
 	m := output.Message{Kind: "runtime_error", At: site.Span}
 	// Some errors need not be faults of the script. They are reported only if
 	// warnings are enabled.

@@ -39,7 +39,7 @@ const rankWords = len(builtins.Rank{})
 // sorted returns the indices of the last n entries in order: by value, ascending, if
 // values are integers or aggregations, and otherwise by key. Equal values are sorted by
 // key, so that the same data always prints the same text.
-func (s *Session) sorted(m *object.Map, pairs []store.Entry, n int) []int32 {
+func (s *Instance) sorted(m *object.Map, pairs []store.Entry, n int) []int32 {
 	o := sorting{m: m, pairs: pairs}
 	switch m.Value.Kind {
 	case types.Int, types.Enum:

@@ -62,7 +62,7 @@ func TestRanks(t *testing.T) {
 // another way than short ones.
 func TestSorted(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	s := &Session{defs: builtins.NewRegistry(builtins.All())}
+	s := &Instance{defs: builtins.NewRegistry(builtins.All())}
 	values := []*types.Type{types.TInt64, types.TUint8, types.NewString(8)}
 	for _, name := range []string{"count", "sum", "min", "max", "avg", "stats", "hist", "lhist"} {
 		d := s.defs.ForType(name + "_t")
@@ -153,7 +153,7 @@ func TestLeftOut(t *testing.T) {
 		{patience, unhurriedEntries, n, "@: 5000 entries, those with the least"},
 		{readPatience, unhurriedEntries, unhurriedEntries, "@: only 262144 entries were read, of 1048576 at most"},
 	} {
-		s := &Session{defs: builtins.NewRegistry(builtins.All()), ending: newEnding(), obj: &object.Object{}, kernel: &store.Kernel{CPUs: 2}}
+		s := &Instance{defs: builtins.NewRegistry(builtins.All()), ending: newEnding(), obj: &object.Object{}, kernel: &store.Kernel{CPUs: 2}}
 		s.env = newEnv(s)
 		s.readers = map[*object.Map]store.Reader{m: manyEntries{n: n}}
 		out, err := s.mapValues(m, 0, false, func(d time.Duration) bool { return c.after != 0 && d >= c.after })

@@ -40,7 +40,7 @@ const (
 )
 
 // keepStacks creates the session's stackKeeper if the script needs one.
-func (s *Session) keepStacks() {
+func (s *Instance) keepStacks() {
 	if s.obj.Recorder != nil {
 		return // any stack may be in a recorded event
 	}
@@ -63,7 +63,7 @@ func (s *Session) keepStacks() {
 }
 
 // sweepStacks frees stacks in the maps that are at least half full.
-func (s *Session) sweepStacks(now time.Time) {
+func (s *Instance) sweepStacks(now time.Time) {
 	k := s.stacks
 	if k == nil || now.Sub(k.swept) < sweepEvery {
 		return
@@ -92,7 +92,7 @@ func (s *Session) sweepStacks(now time.Time) {
 
 // usedStacks returns the numbers of the stacks that the script's maps refer to, by
 // depth.
-func (s *Session) usedStacks() (map[int]map[uint32]bool, error) {
+func (s *Instance) usedStacks() (map[int]map[uint32]bool, error) {
 	used := map[int]map[uint32]bool{}
 	note := func(depth int, number uint32) {
 		if used[depth] == nil {
@@ -124,7 +124,7 @@ func (s *Session) usedStacks() (map[int]map[uint32]bool, error) {
 
 // stacksIn calls note, unless it is nil, for each stack in a value of type t whose
 // frames the kernel keeps. It reports whether t contains such stacks.
-func (s *Session) stacksIn(t *types.Type, data []byte, note func(depth int, number uint32)) bool {
+func (s *Instance) stacksIn(t *types.Type, data []byte, note func(depth int, number uint32)) bool {
 	found := false
 	eachOpaque(t, 0, func(t *types.Type, off int) {
 		if d := s.defs.ForType(t.Name); d != nil && d.KeptStack != nil {

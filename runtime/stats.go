@@ -20,7 +20,7 @@ type measurement struct {
 }
 
 // measure starts the measurement of a session with Setup.Stats.
-func (s *Session) measure() error {
+func (s *Instance) measure() error {
 	if !s.opt.Stats {
 		return nil
 	}
@@ -34,7 +34,7 @@ func (s *Session) measure() error {
 
 // reportStats prints how often the programs that waited for events ran, how long they
 // took, how many events they missed, and the share of a CPU that they used.
-func (s *Session) reportStats() {
+func (s *Instance) reportStats() {
 	m := s.measured
 	if m == nil {
 		return
@@ -64,7 +64,7 @@ func (s *Session) reportStats() {
 
 // programName returns the name of a program's first attach point, and how many others
 // there are.
-func (s *Session) programName(p *object.Program) string {
+func (s *Instance) programName(p *object.Program) string {
 	name := p.Points[0].Name
 	if n := len(p.Points) - 1; n > 0 {
 		name += fmt.Sprintf(" and %d others", n)

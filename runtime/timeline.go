@@ -11,14 +11,14 @@ import (
 
 // noteStamp passes the stamp of a record to Setup.Timeline. For records of calls,
 // handleCall does so.
-func (s *Session) noteStamp(rec *object.Record) {
+func (s *Instance) noteStamp(rec *object.Record) {
 	if s.opt.Timeline != nil && rec.Stamp != 0 && rec.Call == nil {
 		s.opt.Timeline.At(s.stamp(rec))
 	}
 }
 
 // stamp decodes the stamp of a record.
-func (s *Session) stamp(rec *object.Record) output.Stamp {
+func (s *Instance) stamp(rec *object.Record) output.Stamp {
 	data := rec.Data[rec.Stamp : rec.Stamp+object.StampSize]
 	word := func(at int) uint64 { return binary.NativeEndian.Uint64(data[at:]) }
 	name, _, _ := bytes.Cut(data[object.StampComm:object.StampComm+16], []byte{0})
@@ -30,7 +30,7 @@ func (s *Session) stamp(rec *object.Record) output.Stamp {
 }
 
 // handleCall handles the record of a call or a return.
-func (s *Session) handleCall(_ builtins.Env, rec *object.Record) error {
+func (s *Instance) handleCall(_ builtins.Env, rec *object.Record) error {
 	n := rec.Aux()
 	if s.opt.Timeline == nil || uint64(n) >= uint64(len(rec.Call.Names)) || rec.Call.Names[n] == "" {
 		return nil

@@ -35,7 +35,7 @@ type unwinding struct {
 
 // startUnwinding builds the tables of the existing processes, and of others when they
 // start, if a program of the session needs them.
-func (s *Session) startUnwinding() error {
+func (s *Instance) startUnwinding() error {
 	procs := s.maps[unwind.ProcsMap]
 	if procs == nil {
 		return nil
@@ -118,7 +118,7 @@ const allPatience = 10 * time.Second
 // awaitTables waits for the tables of the process of -c or -p, or of all processes if an
 // iterator takes their stacks, so that the stacks of
 // its first events are complete.
-func (s *Session) awaitTables() {
+func (s *Instance) awaitTables() {
 	if s.unwind == nil {
 		return
 	}
@@ -230,7 +230,7 @@ func (u *unwinding) Executed(pid int)                  { u.tables.Executed(pid) 
 func (u *unwinding) Ended(pid int)                     { u.tables.Ended(pid) }
 
 // stopUnwinding stops building tables. The programs must no longer run.
-func (s *Session) stopUnwinding() {
+func (s *Instance) stopUnwinding() {
 	u := s.unwind
 	if u == nil {
 		return

@@ -34,13 +34,13 @@ type userCode struct {
 }
 
 // usesUserSymbols reports whether the script stores or prints user addresses by name.
-func (s *Session) usesUserSymbols() bool {
+func (s *Instance) usesUserSymbols() bool {
 	return s.uses(func(d *builtins.Def) bool { return d.UserSymbols })
 }
 
 // uses reports whether the script stores or prints a value of a type for whose builtin
 // wanted returns true.
-func (s *Session) uses(wanted func(*builtins.Def) bool) bool {
+func (s *Instance) uses(wanted func(*builtins.Def) bool) bool {
 	uses := func(t *types.Type) (found bool) {
 		eachOpaque(t, 0, func(t *types.Type, _ int) {
 			d := s.defs.ForType(t.Name)
@@ -78,7 +78,7 @@ func HasStackKeys(obj *object.Object, defs *builtins.Registry) bool {
 // watchMappings starts the log of process mappings if it is needed to name user
 // addresses or to count the child's forks. If the kernel does not support the log,
 // names of processes that have ended may be missing.
-func (s *Session) watchMappings() {
+func (s *Instance) watchMappings() {
 	child := 0
 	if s.opt.Child != nil {
 		child = s.opt.Child.PID()
@@ -103,7 +103,7 @@ const pause = 2 * time.Millisecond
 
 // followMappings reads the log of mappings soon after there are any, even if the script
 // sends no events. It returns after stopFollowing is called.
-func (s *Session) followMappings() {
+func (s *Instance) followMappings() {
 	defer close(s.followed)
 	for {
 		s.mmaps.wait(tick, s.wake)
@@ -130,7 +130,7 @@ const filePatience = time.Second
 
 // awaitFiles waits until the files that the child maps can be read after its end: deleted
 // ones, for example.
-func (s *Session) awaitFiles() {
+func (s *Instance) awaitFiles() {
 	if s.mmaps == nil || !s.usesUserSymbols() {
 		return
 	}
@@ -142,7 +142,7 @@ func (s *Session) awaitFiles() {
 
 // stopFollowing ends followMappings and surveys, and closes the log of mappings. s.done must
 // be closed.
-func (s *Session) stopFollowing() {
+func (s *Instance) stopFollowing() {
 	s.surveys.Wait()
 	if s.followed != nil {
 		unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // without the eventfd, the goroutine ends within a tick
@@ -155,7 +155,7 @@ func (s *Session) stopFollowing() {
 }
 
 // reportSymbols reports why user addresses may lack names.
-func (s *Session) reportSymbols() {
+func (s *Instance) reportSymbols() {
 	if s.mmaps == nil || !s.usesUserSymbols() || s.opt.NoWarnings {
 		return
 	}
@@ -174,7 +174,7 @@ func (s *Session) reportSymbols() {
 }
 
 // processesInUse calls note with the processes that have addresses in maps of the script.
-func (s *Session) processesInUse(note func(pid int)) {
+func (s *Instance) processesInUse(note func(pid int)) {
 	e := noter{s.env, note}
 	for i := range s.obj.Maps {
 		m := &s.obj.Maps[i]
@@ -195,7 +195,7 @@ func (s *Session) processesInUse(note func(pid int)) {
 
 // eachUserValue formats each part of data, a value of type t, that names user addresses,
 // unless data is nil. It reports whether the type has such parts.
-func (s *Session) eachUserValue(t *types.Type, data []byte, e builtins.Env) bool {
+func (s *Instance) eachUserValue(t *types.Type, data []byte, e builtins.Env) bool {
 	found := false
 	eachOpaque(t, 0, func(t *types.Type, off int) {
 		if d := s.defs.ForType(t.Name); d != nil && d.UserSymbols {
@@ -234,7 +234,7 @@ func (n noterSymbols) Frames(pid int, _ []uint64, _ string) []value.Frame {
 // survey reads the memory maps of all processes that exist, at the start as the log contains
 // only later mappings, or after the log has lost records. It starts with the newest processes, which are
 // likely to end first. If there are many, it uses at most about a tenth of a CPU.
-func (s *Session) survey(add func(symbols.Found)) {
+func (s *Instance) survey(add func(symbols.Found)) {
 	running, _ := symbols.Running(s.procRoot()) // without procfs, the log tells of later mappings
 	pids := slices.Sorted(maps.Keys(running))
 	slices.Reverse(pids)

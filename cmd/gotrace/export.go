@@ -89,7 +89,7 @@ func (l timelines) Call(s output.Stamp, name string, returns, all bool) {
 }
 
 // start exports the maps of a session. It returns them, to be removed, or nil.
-func (e *exporters) start(s *runtime.Session, obj *object.Object, script string, lost *metrics.Lost) *metrics.Source {
+func (e *exporters) start(s *runtime.Instance, obj *object.Object, script string, lost *metrics.Lost) *metrics.Source {
 	if e.metrics == nil {
 		return nil
 	}

@@ -44,7 +44,7 @@ var timeLayouts = map[string]string{
 
 // flowsOptions are the values of the flags of gotrace flows.
 type flowsOptions struct {
-	watch       flows.Options
+	watch       flows.WatchOptions
 	not         bool // the next filter goes to Deny
 	format      string
 	layout      string

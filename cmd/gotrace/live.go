@@ -78,7 +78,7 @@ func (a *app) childStreams() runtime.Streams {
 }
 
 // startLive shows the view of --live.
-func (a *app) startLive(s *runtime.Session) error {
+func (a *app) startLive(s *runtime.Instance) error {
 	if a.live == nil {
 		return nil
 	}

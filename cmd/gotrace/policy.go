@@ -65,7 +65,7 @@ type policyOptions struct {
 
 	lockout []string // names of policies
 
-	falco falco.Options // for rules of Falco
+	falco falco.Selection // for rules of Falco
 }
 
 // translation is the result of translating the policies of one system.
@@ -82,7 +82,7 @@ type policySystem struct {
 	name, kind string // its name, and what its policies are called
 	format     string // value of -f that selects its own format, and is the default; "": text
 	recognises func(policy.Document) bool
-	translate  func([]policy.Document, *policyOptions, *policy.Options, *source.Diags) translation
+	translate  func([]policy.Document, *policyOptions, *policy.Terms, *source.Diags) translation
 }
 
 // policySystems are the systems.
@@ -147,7 +147,7 @@ func (a *app) translate(paths []string, own *policyOptions) (*source.File, makeS
 		return nil, nil, errors.New("there is no policy to run")
 	}
 	a.kernel = kernel.LiveBTF(a.btfFile())
-	t := system.translate(docs, own, &policy.Options{Kernel: a.kernel, Unsafe: o.unsafe, SkipUnsupported: own.skip, MayLockOut: own.lockout}, &diags)
+	t := system.translate(docs, own, &policy.Terms{Kernel: a.kernel, Unsafe: o.unsafe, SkipUnsupported: own.skip, MayLockOut: own.lockout}, &diags)
 	a.report.diags(diags.All())
 	if diags.HasErrors() || t == nil {
 		return nil, nil, errReported

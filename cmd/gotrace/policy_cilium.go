@@ -18,8 +18,8 @@ import (
 var ciliumPolicies = policySystem{
 	name: "Cilium", kind: "network policies of Cilium",
 	recognises: front.Recognises,
-	translate: func(docs []policy.Document, own *policyOptions, opt *policy.Options, diags *source.Diags) translation {
-		p := front.Read(docs, opt, diags)
+	translate: func(docs []policy.Document, own *policyOptions, terms *policy.Terms, diags *source.Diags) translation {
+		p := front.Read(docs, terms, diags)
 		m := cilium.Machine{}
 		out, err := m.Find()
 		if err != nil {
@@ -30,7 +30,7 @@ var ciliumPolicies = policySystem{
 			diags.Errorf(source.Span{}, "%v", err)
 		}
 		list := front.Resolve(p, out, diags)
-		if opt.Unsafe {
+		if terms.Unsafe {
 			cilium.CheckLockout(list, own.lockout, diags)
 		}
 		if len(list) == 0 && own.only {
@@ -42,7 +42,7 @@ var ciliumPolicies = policySystem{
 		if diags.HasErrors() {
 			return nil
 		}
-		return &ciliumScript{front.Translate(list, opt.Unsafe, diags)}
+		return &ciliumScript{front.Translate(list, terms.Unsafe, diags)}
 	},
 }
 

@@ -14,8 +14,8 @@ import (
 // falcoRules runs rules of Falco.
 var falcoRules = policySystem{
 	name: "Falco", kind: "rules of Falco", format: "falco", recognises: falco.Recognises,
-	translate: func(docs []policy.Document, own *policyOptions, opts *policy.Options, diags *source.Diags) translation {
-		p := falco.Translate(docs, own.falco, opts, diags)
+	translate: func(docs []policy.Document, own *policyOptions, terms *policy.Terms, diags *source.Diags) translation {
+		p := falco.Translate(docs, own.falco, terms, diags)
 		if p == nil {
 			return nil
 		}
@@ -38,8 +38,8 @@ func (f falcoProgram) Sink(format string) makeSink {
 }
 
 // registerFalco adds the flags for rules of Falco.
-func registerFalco(fs *flagSet, o *falco.Options) {
-	*o = falco.NewOptions()
+func registerFalco(fs *flagSet, o *falco.Selection) {
+	*o = falco.EveryRule()
 	choose := func(long, short string, c falco.Choice) {
 		fs.VarP(&falcoChoice{o, c}, long, short, "")
 	}
@@ -54,7 +54,7 @@ func registerFalco(fs *flagSet, o *falco.Options) {
 
 // falcoChoice is a flag that adds a choice of rules.
 type falcoChoice struct {
-	to     *falco.Options
+	to     *falco.Selection
 	choice falco.Choice
 }
 

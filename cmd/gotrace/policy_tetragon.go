@@ -14,8 +14,8 @@ import (
 var tetragonPolicies = policySystem{
 	name: "Tetragon", kind: "tracing policies of Tetragon", format: "tetragon",
 	recognises: front.Recognises,
-	translate: func(docs []policy.Document, _ *policyOptions, opts *policy.Options, diags *source.Diags) translation {
-		if t := front.Translate(docs, front.ThisMachine(), opts, diags); t != nil {
+	translate: func(docs []policy.Document, _ *policyOptions, terms *policy.Terms, diags *source.Diags) translation {
+		if t := front.Translate(docs, front.ThisMachine(), terms, diags); t != nil {
 			return tracing{t}
 		}
 		return nil

@@ -119,7 +119,7 @@ func (a *app) openResults(obj *object.Object, setup *runtime.Setup) (_ *results,
 }
 
 // write writes the files. It goes on after errors, and returns all of them.
-func (r *results) write(s *runtime.Session) (errs []error) {
+func (r *results) write(s *runtime.Instance) (errs []error) {
 	if len(r.files) == 0 {
 		return nil
 	}

@@ -45,7 +45,7 @@ Of these, --port, --server and --client reduce the cost, as do -p, --follow, --c
 
 // requestsOptions are the options of gotrace requests beside those of gotrace.
 type requestsOptions struct {
-	requests.Options
+	requests.Display
 	print bool
 	ports []string
 	peers []string
@@ -142,11 +142,11 @@ func (a *app) requests(args []string) int {
 	}
 	a.opt = o
 	own.JSON, own.Quiet = o.format == "json", o.quiet
-	script := source.NewFile("requests", requests.Script(p, &own.Options))
+	script := source.NewFile("requests", requests.Script(p, &own.Display))
 	if own.print {
 		return a.printScript(script)
 	}
 	return a.runScript(script, func(out *output.Writer, err io.Writer, style output.Style) output.Sink {
-		return requests.NewSink(p, &own.Options, out, err, style)
+		return requests.NewSink(p, &own.Display, out, err, style)
 	})
 }

@@ -190,7 +190,7 @@ func (s *server) script(name string) *served {
 }
 
 // Load implements daemon.Host.
-func (s *server) Load(name, text string, attached func()) (_ daemon.Session, alone bool, _ error) {
+func (s *server) Load(name, text string, attached func()) (_ daemon.Runner, alone bool, _ error) {
 	a := s.a
 	// Each script is compiled for the kernel as it is now.
 	a.kernel = kernel.LiveBTF(a.btfFile())
@@ -245,7 +245,7 @@ var (
 )
 
 // Started implements daemon.Host.
-func (s *server) Started(name string, session daemon.Session) {
+func (s *server) Started(name string, session daemon.Runner) {
 	s.mu.Lock()
 	v := s.script(name)
 	old, next := v.source, v.next
@@ -254,7 +254,7 @@ func (s *server) Started(name string, session daemon.Session) {
 	if old != nil {
 		old.Remove()
 	}
-	source := s.exports.start(session.(*runtime.Session), next.obj, name, next.lost)
+	source := s.exports.start(session.(*runtime.Instance), next.obj, name, next.lost)
 	s.mu.Lock()
 	v.source = source
 	s.mu.Unlock()

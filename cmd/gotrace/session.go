@@ -140,7 +140,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var s *runtime.Session
+	var s *runtime.Instance
 	ropt.Attached = a.attached(out, &s, cancel)
 
 	s, err = runtime.Load(obj, ropt)
@@ -201,7 +201,7 @@ func datedOf(s output.Sink) (list []output.Dated) {
 
 // attached returns what to do when all probes of a session are attached: it starts --live,
 // and the time of --for. If --live fails, it calls cancel.
-func (a *app) attached(out *output.Writer, s **runtime.Session, cancel func()) func() {
+func (a *app) attached(out *output.Writer, s **runtime.Instance, cancel func()) func() {
 	notify := a.notify(out)
 	return func() {
 		if notify != nil {

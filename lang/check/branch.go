@@ -2,8 +2,8 @@ package check
 
 import "github.com/gotrace/gotrace/lang/ast"
 
-// place is the statement of a block that is being checked.
-type place struct {
+// blockPos is the statement of a block that is being checked.
+type blockPos struct {
 	block *ast.Block
 	at    int
 }

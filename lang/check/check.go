@@ -126,7 +126,7 @@ type checker struct {
 	fn       *fnState // function of variant being checked; nil: the block itself
 	scopes   []map[string]*Var
 	closed   map[string]*Var        // variables of blocks that have ended, for hints
-	places   []place                // the enclosing blocks, the innermost last
+	places   []blockPos             // the enclosing blocks, the innermost last
 	hoisted  []survivor             // variables that live on after an if
 	loops    []loop                 // the innermost is last
 	enums    map[string]*types.Type // enums as values, by name

@@ -13,7 +13,7 @@ func (c *checker) block(b *ast.Block, value bool) *types.Type {
 	c.push()
 	defer c.pop()
 	over := false
-	c.places = append(c.places, place{block: b})
+	c.places = append(c.places, blockPos{block: b})
 	defer func() { c.places = c.places[:len(c.places)-1] }()
 	for i, s := range b.Stmts {
 		c.places[len(c.places)-1].at = i

@@ -61,10 +61,10 @@ type (
 		Items  []*eventItem `parser:"@@* '}'"`
 	}
 	eventItem struct {
-		Place *place    `parser:"( @@"`
-		Arg   *eventArg `parser:"| @@ )"`
+		Place *placeNode `parser:"( @@"`
+		Arg   *eventArg  `parser:"| @@ )"`
 	}
-	place struct {
+	placeNode struct {
 		Tokens []token
 		Else   string      `parser:"@'else':Keyword?"`
 		Entry  []*point    `parser:"( 'from':Keyword @@ ( ',':Punct @@ )*"`

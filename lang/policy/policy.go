@@ -23,8 +23,8 @@ type Document struct {
 	Root *yaml.Node
 }
 
-// Options specifies how policies are translated.
-type Options struct {
+// Terms says for which kernel policies are translated, and what they may do.
+type Terms struct {
 	// Kernel is the kernel that the script will run on.
 	Kernel probes.Kernel
 	// Unsafe allows policies to act: to kill, override, deny or drop. Without it the
@@ -39,9 +39,9 @@ type Options struct {
 
 // Unsupported reports that a rule uses something that gotrace does not support. It is an
 // error, or a warning if such rules are skipped.
-func (o *Options) Unsupported(diags *source.Diags, at source.Span, format string, args ...any) {
+func (t *Terms) Unsupported(diags *source.Diags, at source.Span, format string, args ...any) {
 	d := source.Diag{Span: at, Msg: fmt.Sprintf(format, args...), Hint: "--skip-unsupported leaves this rule out"}
-	if o.SkipUnsupported {
+	if t.SkipUnsupported {
 		d.Severity, d.Hint = source.Warning, "this rule is left out"
 	}
 	diags.Add(d)

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Session is a script that has been loaded: a *runtime.Session.
-type Session interface {
+// Runner is a script that has been loaded: a *runtime.Instance.
+type Runner interface {
 	Run(ctx context.Context) (status int, err error)
 }
 
@@ -26,10 +26,10 @@ type Host interface {
 	// Load compiles a script and loads it. The host must call attached when all probes
 	// are attached. alone reports that the probes may not be attachable while another
 	// version of the script is attached.
-	Load(name, text string, attached func()) (s Session, alone bool, err error)
+	Load(name, text string, attached func()) (s Runner, alone bool, err error)
 	// Started is called when the probes of a script are attached and the new session
 	// replaces an earlier one. Removed is called when the file of a script is gone.
-	Started(name string, s Session)
+	Started(name string, s Runner)
 	Removed(name string)
 	// Failed reports that a script could not be loaded or attached, and whether its
 	// previous version still runs.
@@ -332,7 +332,7 @@ func (d *Daemon) replace(end context.Context, name, text string, s *script) erro
 }
 
 // start runs a session.
-func (d *Daemon) start(name string, session Session) *run {
+func (d *Daemon) start(name string, session Runner) *run {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{cancel: cancel, ended: make(chan struct{}), shown: make(chan bool, 1), done: make(chan struct{})}
 	go func() {

@@ -84,16 +84,16 @@ func (s *session) Run(ctx context.Context) (int, error) {
 	return 3, nil
 }
 
-func (f *fake) Load(name, text string, attached func()) (s Session, alone bool, err error) {
+func (f *fake) Load(name, text string, attached func()) (s Runner, alone bool, err error) {
 	if strings.Contains(text, "bad") {
 		return nil, false, errors.New("bad")
 	}
 	return &session{f, text, attached}, strings.Contains(text, "only"), nil
 }
 
-func (f *fake) Started(name string, s Session) { f.note("start %s", name) }
-func (f *fake) Removed(name string)            { f.note("remove %s", name) }
-func (f *fake) Settled()                       { f.note("settled") }
+func (f *fake) Started(name string, s Runner) { f.note("start %s", name) }
+func (f *fake) Removed(name string)           { f.note("remove %s", name) }
+func (f *fake) Settled()                      { f.note("settled") }
 
 func (f *fake) Failed(name string, err error, running bool) {
 	f.note("fail %s %v %v", name, err, running)

@@ -131,7 +131,7 @@ func (s *Script) Run(ctx context.Context, on func(Event)) (*Result, error) {
 // error is the last value yielded.
 func (s *Script) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		var session *runtime.Session
+		var session *runtime.Instance
 		more := true
 		sink := eventSink{on: func(e Event) {
 			if more {
@@ -154,10 +154,10 @@ func (s *Script) setup(sink output.Sink) runtime.Setup {
 	return runtime.Setup{Sink: sink, Stderr: s.opt.Stderr, PID: s.opt.PID, Kernel: s.opt.Kernel, Profiles: s.opt.Profiles}
 }
 
-// Session is a running script. It wraps the runtime.Session that runs the object, and
+// Session is a running script. It wraps the runtime.Instance that runs the object, and
 // adds the goroutine in which that runs and its result.
 type Session struct {
-	session *runtime.Session
+	session *runtime.Instance
 	done    chan struct{}
 	status  int
 	err     error

@@ -11,7 +11,7 @@ import (
 // reader reads policies. Errors are added to diags.
 type reader struct {
 	diags *source.Diags
-	opt   *policy.Options
+	terms *policy.Terms
 	// leftOut is set if the current rule uses something that is not supported.
 	leftOut bool
 }
@@ -129,5 +129,5 @@ func anything(*yaml.Node) {}
 //go:noinline
 func (r *reader) unsupported(at source.Span, format string, args ...any) {
 	r.leftOut = true
-	r.opt.Unsupported(r.diags, at, format, args...)
+	r.terms.Unsupported(r.diags, at, format, args...)
 }

@@ -71,11 +71,11 @@ func TestGolden(t *testing.T) {
 				docs := documents(c.Input(t, "policy.yaml"), &diags)
 				script := ""
 				if !diags.HasErrors() {
-					opt := &policy.Options{Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
-					p := Read(docs, opt, &diags)
+					terms := &policy.Terms{Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
+					p := Read(docs, terms, &diags)
 					list := Resolve(p, testMachine(), &diags)
 					if !diags.HasErrors() && len(list) > 0 {
-						script = formatted(t, Translate(list, opt.Unsafe, &diags).File)
+						script = formatted(t, Translate(list, terms.Unsafe, &diags).File)
 					}
 				}
 				var b strings.Builder
@@ -103,7 +103,7 @@ func FuzzTranslate(f *testing.F) {
 			if diags.HasErrors() {
 				return
 			}
-			p := Read(docs, &policy.Options{Unsafe: unsafe}, &diags)
+			p := Read(docs, &policy.Terms{Unsafe: unsafe}, &diags)
 			list := Resolve(p, testMachine(), &diags)
 			if list == nil {
 				list = Example(p, testMachine(), &diags)

@@ -45,8 +45,8 @@ func bareRules(n *yaml.Node) []*yaml.Node {
 }
 
 // Read reads the policies of documents that Recognises accepts.
-func Read(docs []policy.Document, opt *policy.Options, diags *source.Diags) *Policies {
-	r := &reader{diags: diags, opt: opt}
+func Read(docs []policy.Document, terms *policy.Terms, diags *source.Diags) *Policies {
+	r := &reader{diags: diags, terms: terms}
 	out := &Policies{}
 	for _, d := range docs {
 		switch kind := d.KindOf(); kind {

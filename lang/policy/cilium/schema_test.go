@@ -95,7 +95,7 @@ func TestSchema(t *testing.T) {
 			text := "apiVersion: cilium.io/v2\nkind: " + kind + "\nmetadata: {name: p, annotations: {a: b}}\nspec: {endpointSelector: {matchLabels: {app: web}}, " + rule + "}" + group
 			for _, unsafe := range []bool{false, true} {
 				var diags source.Diags
-				p := Read(documents(text, &diags), &policy.Options{Unsafe: unsafe}, &diags)
+				p := Read(documents(text, &diags), &policy.Terms{Unsafe: unsafe}, &diags)
 				list := Resolve(p, testMachine(), &diags)
 				got := ""
 				for _, d := range diags.All() {
@@ -165,7 +165,7 @@ func TestTooManyPatterns(t *testing.T) {
 	}
 	text := "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p}\nspec: {endpointSelector: {matchLabels: {app: web}}, egress: [{toFQDNs: [" + strings.Join(names, ", ") + "]}]}\n"
 	var diags source.Diags
-	p := Read(documents(text, &diags), &policy.Options{}, &diags)
+	p := Read(documents(text, &diags), &policy.Terms{}, &diags)
 	Translate(Resolve(p, testMachine(), &diags), false, &diags)
 	if got, want := fmt.Sprint(diags.Err()), "the 1921 patterns for names or requests are too many or too complex: they need more than 32 automata"; !strings.Contains(got, want) {
 		t.Errorf("%s, want %s", got, want)

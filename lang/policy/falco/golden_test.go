@@ -48,7 +48,7 @@ func TestGolden(t *testing.T) {
 				var b, rules strings.Builder
 				docs := documents(c.Input(t, "rules.yaml"), &diags)
 				if !diags.HasErrors() {
-					if p := Translate(docs, NewOptions(), &policy.Options{Kernel: k}, &diags); p != nil {
+					if p := Translate(docs, EveryRule(), &policy.Terms{Kernel: k}, &diags); p != nil {
 						describeProgram(&rules, p)
 					}
 				}
@@ -142,7 +142,7 @@ func TestKernels(t *testing.T) {
   priority: INFO
 `} {
 				var diags source.Diags
-				p := Translate(documents(text, &diags), NewOptions(), &policy.Options{Kernel: k}, &diags)
+				p := Translate(documents(text, &diags), EveryRule(), &policy.Terms{Kernel: k}, &diags)
 				if err := diags.Err(); err != nil {
 					t.Fatal(err)
 				}
@@ -180,7 +180,7 @@ func FuzzRules(f *testing.F) {
 		if diags.HasErrors() {
 			return
 		}
-		if p := Translate(docs, NewOptions(), &policy.Options{Kernel: k}, &diags); p != nil {
+		if p := Translate(docs, EveryRule(), &policy.Terms{Kernel: k}, &diags); p != nil {
 			compileScript(t, k, p.Script())
 		}
 	})
@@ -195,7 +195,7 @@ func TestLarge(t *testing.T) {
 	for _, condition := range []string{strings.Join(parts, " or "), "proc.name in (" + strings.Join(names, ", ") + ")", "not (" + strings.Join(parts, " or ") + ")"} {
 		var diags source.Diags
 		rules := "- rule: r\n  desc: d\n  condition: evt.type=open and (" + condition + ")\n  output: o\n  priority: INFO\n"
-		p := Translate(documents(rules, &diags), NewOptions(), &policy.Options{Kernel: frozen(t, "6.12")}, &diags)
+		p := Translate(documents(rules, &diags), EveryRule(), &policy.Terms{Kernel: frozen(t, "6.12")}, &diags)
 		if err := diags.Err(); err != nil {
 			t.Fatal(err)
 		}

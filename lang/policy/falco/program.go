@@ -26,8 +26,8 @@ type Program struct {
 func (p *Program) Script() *source.File { return p.script }
 
 // Translate reads the rules of documents. It returns nil after an error.
-func Translate(docs []policy.Document, own Options, opts *policy.Options, diags *source.Diags) *Program {
-	r := &reader{opts: opts, diags: diags}
+func Translate(docs []policy.Document, own Selection, terms *policy.Terms, diags *source.Diags) *Program {
+	r := &reader{terms: terms, diags: diags}
 	r.read(docs)
 	own.choose(r.rules, diags)
 	p := &Program{All: own.All}
@@ -54,11 +54,11 @@ func Translate(docs []policy.Document, own Options, opts *policy.Options, diags 
 		diags.Errorf(source.Span{}, "there is no rule that is enabled")
 		return nil
 	}
-	p.watch(opts, diags)
+	p.watch(terms, diags)
 	if diags.HasErrors() {
 		return nil
 	}
-	_, err := opts.Kernel.Type("struct unix_sock")
+	_, err := terms.Kernel.Type("struct unix_sock")
 	p.noUnix = err != nil
 	p.script = p.writeScript()
 	return p
@@ -215,10 +215,10 @@ func (e *Event) param(arg string) *Param {
 }
 
 // watch determines the events to watch.
-func (p *Program) watch(opts *policy.Options, diags *source.Diags) {
+func (p *Program) watch(terms *policy.Terms, diags *source.Diags) {
 	names := map[*Rule]map[string]bool{}
 	for _, rule := range p.Rules {
-		names[rule] = namedEvents(rule, opts.Kernel, diags)
+		names[rule] = namedEvents(rule, terms.Kernel, diags)
 	}
 	if diags.HasErrors() {
 		return

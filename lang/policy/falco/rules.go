@@ -40,7 +40,7 @@ func (p Priority) String() string { return priorities[p] }
 
 // reader reads the items of rule files.
 type reader struct {
-	opts  *policy.Options
+	terms *policy.Terms
 	diags *source.Diags
 
 	rules  []*Rule

@@ -183,7 +183,7 @@ func (e *Event) fdExpr() string {
 func (p *Program) writeScript() *source.File {
 	var b source.Builder
 	b.Printf("config = { max_strlen = %d; perf_rb_pages = %d; missing_probes = \"ignore\" }\n", procs.MaxStrlen, ringPages)
-	procs.Write(&b, procs.Options{Env: p.Env, File: p.File})
+	procs.Write(&b, procs.Details{Env: p.Env, File: p.File})
 	b.Write(macros)
 	for i, w := range p.Watched {
 		if w.Event.Syscall == "" {

@@ -8,16 +8,16 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// Options selects the rules that run, and whether several may raise an alert for an event.
-type Options struct {
+// Selection selects the rules that run, and whether several may raise an alert for an event.
+type Selection struct {
 	All    bool     // every rule that matches raises an alert, not only the first
 	Choose []Choice // enable and disable rules, in order
 	Least  Priority // leave out less urgent rules
 	Append string   // text that is appended to the output of each rule
 }
 
-// NewOptions returns options with which all rules of all priorities run.
-func NewOptions() Options { return Options{Least: Priority(len(priorities) - 1)} }
+// EveryRule returns the selection with which all rules of all priorities run.
+func EveryRule() Selection { return Selection{Least: Priority(len(priorities) - 1)} }
 
 // Choice enables or disables the rules with a name or a tag. It overrides their files.
 type Choice struct {
@@ -41,7 +41,7 @@ func ParsePriority(name string) (Priority, error) {
 }
 
 // choose sets which rules are enabled. It warns about choices that match no rule.
-func (o *Options) choose(rules []*Rule, diags *source.Diags) {
+func (o *Selection) choose(rules []*Rule, diags *source.Diags) {
 	if slices.ContainsFunc(o.Choose, func(c Choice) bool { return c.Only }) {
 		for _, r := range rules {
 			r.Enabled = false

@@ -37,12 +37,12 @@ func TestChoose(t *testing.T) {
 		{"in order", []Choice{{Enable: true, Name: "net*"}, {Name: "*"}, {Enable: true, Name: "read ?"}, {Name: "read b"}}, "debug", "read a"},
 	} {
 		var diags source.Diags
-		own := Options{Choose: c.choose}
+		own := Selection{Choose: c.choose}
 		var err error
 		if own.Least, err = ParsePriority(c.least); err != nil {
 			t.Fatal(err)
 		}
-		p := Translate(documents(text.String(), &diags), own, &policy.Options{Kernel: k}, &diags)
+		p := Translate(documents(text.String(), &diags), own, &policy.Terms{Kernel: k}, &diags)
 		if p == nil {
 			t.Errorf("%s: %v", c.name, diags.Err())
 			continue
@@ -56,7 +56,7 @@ func TestChoose(t *testing.T) {
 		}
 	}
 	var diags source.Diags
-	Translate(documents(text.String(), &diags), Options{Choose: []Choice{{Name: "gone"}, {Tag: "gone"}}, Least: Priority(len(priorities) - 1)}, &policy.Options{Kernel: k}, &diags)
+	Translate(documents(text.String(), &diags), Selection{Choose: []Choice{{Name: "gone"}, {Tag: "gone"}}, Least: Priority(len(priorities) - 1)}, &policy.Terms{Kernel: k}, &diags)
 	var got []string
 	for _, d := range diags.All() {
 		got = append(got, d.Msg)
@@ -82,7 +82,7 @@ func TestManyEvents(t *testing.T) {
 	} {
 		var diags source.Diags
 		text := fmt.Sprintf("- rule: r\n  desc: d\n  condition: %s\n  output: o\n  priority: INFO\n%s", c.condition, c.more)
-		Translate(documents(text, &diags), NewOptions(), &policy.Options{Kernel: k}, &diags)
+		Translate(documents(text, &diags), EveryRule(), &policy.Terms{Kernel: k}, &diags)
 		all := diags.All()
 		if warned := len(all) == 1 && strings.Contains(all[0].Msg, "types of events"); warned != c.want || !warned && len(all) > 0 {
 			t.Errorf("%s: warned %t, want %t: %v", c.condition, warned, c.want, all)
@@ -110,7 +110,7 @@ func TestLargeCondition(t *testing.T) {
 	}
 	text.WriteString("- rule: r\n  desc: d\n  condition: evt.type = setuid and proc.name in (l19)\n  output: o\n  priority: INFO\n")
 	var diags source.Diags
-	Translate(documents(text.String(), &diags), NewOptions(), &policy.Options{Kernel: frozen(t, "6.12")}, &diags)
+	Translate(documents(text.String(), &diags), EveryRule(), &policy.Terms{Kernel: frozen(t, "6.12")}, &diags)
 	if got := fmt.Sprint(diags.Err()); !strings.Contains(got, "the condition has more than 262144 comparisons and values, with its macros and lists in place") {
 		t.Error(got)
 	}
@@ -126,9 +126,9 @@ func TestAppend(t *testing.T) {
 		"%proc.nothing":                     "there is no field 'proc.nothing'",
 	} {
 		var diags source.Diags
-		own := NewOptions()
+		own := EveryRule()
 		own.Append = text
-		p := Translate(documents(rules, &diags), own, &policy.Options{Kernel: k}, &diags)
+		p := Translate(documents(rules, &diags), own, &policy.Terms{Kernel: k}, &diags)
 		got := ""
 		switch {
 		case p != nil:

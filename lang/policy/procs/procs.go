@@ -47,13 +47,13 @@ const (
 	ExecPermitted // permitted capabilities
 	ExecInherit   // inheritable capabilities
 	ExecPIDStart  // when the first process of the PID namespace was created, in nanoseconds since boot
-	ExecSpaces    // the first of the numbers of the namespaces; 0 unless Options.Namespaces is set
+	ExecSpaces    // the first of the numbers of the namespaces; 0 unless Details.Namespaces is set
 	// Values without a fixed size are last, because the verifier then needs less time.
 	ExecPath = iota + Spaces // path of the file; for a script, path of the interpreter
 	ExecArgs                 // the words of the command line, each followed by a NUL
-	ExecEnv                  // the environment, in the same form; empty unless Options.Env is set
+	ExecEnv                  // the environment, in the same form; empty unless Details.Env is set
 	ExecCwd                  // the directory that relative paths start from
-	ExecFile                 // the path that was passed to the call; with a descriptor, /dev/fd/N or a path below it; empty unless Options.File is set
+	ExecFile                 // the path that was passed to the call; with a descriptor, /dev/fd/N or a path below it; empty unless Details.File is set
 	execValues
 )
 
@@ -64,8 +64,8 @@ const Spaces = 10
 // ExecValues is the number of values of a report about an exec, with its ID.
 const ExecValues = execValues
 
-// Options selects what is reported.
-type Options struct {
+// Details selects what is reported.
+type Details struct {
 	Env        bool // the environment
 	Namespaces bool // the numbers of namespaces
 	File       bool // the path that was passed to the call
@@ -76,7 +76,7 @@ type Options struct {
 const MaxStrlen = 4096
 
 // Write appends the macros and probes that report processes.
-func Write(b *source.Builder, o Options) {
+func Write(b *source.Builder, o Details) {
 	b.From(source.Span{})
 	env := `""`
 	if o.Env {

@@ -153,7 +153,7 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 		return nil
 	}
 	if c, ok := strings.CutSuffix(a.t.c, "*"); ok {
-		if _, err := p.opts.Kernel.Type(c); err != nil {
+		if _, err := p.terms.Kernel.Type(c); err != nil {
 			p.unsupported(s.typeAt, "this kernel has no '%s', which the type %s shows", c, a.name)
 			return nil
 		}
@@ -259,7 +259,7 @@ func (h *hook) resolved(word string, par *param, s *spec) (expr string, of *type
 			return "", nil
 		}
 	} else if word == "curtask" {
-		t, _ = h.p.opts.Kernel.Type("struct task_struct")
+		t, _ = h.p.terms.Kernel.Type("struct task_struct")
 	} else if par == nil {
 		h.p.unsupported(s.resolveAt, "the type of argument %d is not known, so 'resolve' cannot be followed", s.index)
 		return "", nil
@@ -288,7 +288,7 @@ func (p *policyReader) namedType(s *spec, word string) (*types.Type, string) {
 		return nil, ""
 	}
 	for _, kind := range []string{"struct ", "union "} {
-		if t, err := p.opts.Kernel.Type(kind + name); err == nil {
+		if t, err := p.terms.Kernel.Type(kind + name); err == nil {
 			return t, "((" + kind + name + "*)" + word + ")"
 		}
 	}

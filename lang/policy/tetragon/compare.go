@@ -326,7 +326,7 @@ func (p *policyReader) syscallNumber(name string) (uint64, bool) {
 	if p.script.numbers == nil {
 		p.script.numbers = map[string]uint64{}
 		for nr := range 1024 {
-			if s := p.opts.Kernel.SyscallName(nr); s != "" {
+			if s := p.terms.Kernel.SyscallName(nr); s != "" {
 				p.script.numbers[s] = uint64(nr)
 			}
 		}

@@ -27,7 +27,7 @@ func TestDigests(t *testing.T) {
 	} {
 		var diags source.Diags
 		spec := "  uprobes:\n  - path: " + file + "\n    symbols: [f]\n    binaryDigests: [" + c.digests + "]\n"
-		Translate(documents(policyWith(spec), &diags), &Machine{Namespaces: InitialNamespaces()}, &policy.Options{Kernel: k}, &diags)
+		Translate(documents(policyWith(spec), &diags), &Machine{Namespaces: InitialNamespaces()}, &policy.Terms{Kernel: k}, &diags)
 		got := ""
 		for _, d := range diags.All() {
 			got += d.Msg

@@ -84,13 +84,13 @@ func (p *policyReader) failLater(calls []string) bool {
 			found = true
 		} else {
 			for _, hook := range strings.Fields(securityHooks.Get()[call]) {
-				if _, err := p.opts.Kernel.FuncProto("vmlinux", "security_"+hook); err == nil {
+				if _, err := p.terms.Kernel.FuncProto("vmlinux", "security_"+hook); err == nil {
 					p.script.hooks["security_"+hook] = true
 					found = true
 				}
 			}
 		}
-		if _, err := p.opts.Kernel.Tracepoint("syscalls", "sys_exit_"+call); err == nil {
+		if _, err := p.terms.Kernel.Tracepoint("syscalls", "sys_exit_"+call); err == nil {
 			p.script.ends[call] = true
 		}
 	}

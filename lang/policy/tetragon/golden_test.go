@@ -41,8 +41,8 @@ func TestGolden(t *testing.T) {
 				script := ""
 				if !diags.HasErrors() {
 					m := &Machine{Namespaces: InitialNamespaces(), Failable: map[string]bool{}}
-					opts := &policy.Options{Kernel: k, Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
-					if tr := Translate(docs, m, opts, &diags); tr != nil {
+					terms := &policy.Terms{Kernel: k, Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
+					if tr := Translate(docs, m, terms, &diags); tr != nil {
 						script = tr.Script.Text[tr.preamble:]
 					}
 				}
@@ -71,7 +71,7 @@ func FuzzTranslate(f *testing.F) {
 			if diags.HasErrors() {
 				return
 			}
-			Translate(docs, &Machine{Namespaces: InitialNamespaces()}, &policy.Options{Kernel: k, Unsafe: unsafe}, &diags)
+			Translate(docs, &Machine{Namespaces: InitialNamespaces()}, &policy.Terms{Kernel: k, Unsafe: unsafe}, &diags)
 		}
 	})
 }

@@ -133,7 +133,7 @@ func (p *policyReader) refuse(what string) func(*yaml.Node) {
 //go:noinline
 func (p *policyReader) unsupported(at source.Span, format string, args ...any) {
 	p.refused++
-	p.opts.Unsupported(p.diags, at, format, args...)
+	p.terms.Unsupported(p.diags, at, format, args...)
 }
 
 // locate determines the probes of a hook. It returns false if there are none.
@@ -158,7 +158,7 @@ func (h *hook) locate(n *yaml.Node, hn *hookNode) bool {
 		}
 		name = strings.TrimPrefix(strings.TrimPrefix(name, "bpf_lsm_"), "security_")
 		h.event.Kind, h.event.Function = LSM, name
-		proto, err := h.p.opts.Kernel.FuncProto("vmlinux", "bpf_lsm_"+name)
+		proto, err := h.p.terms.Kernel.FuncProto("vmlinux", "bpf_lsm_"+name)
 		if err != nil {
 			return h.missing(hn, "this kernel has no security hook '%s'", name)
 		}

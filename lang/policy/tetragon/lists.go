@@ -39,7 +39,7 @@ func (p *policyReader) readLists(n *yaml.Node) {
 			l.syscalls = true
 		case "generated_syscalls":
 			l.syscalls = true
-			all, _ := p.opts.Kernel.Tracepoints()
+			all, _ := p.terms.Kernel.Tracepoints()
 			for _, t := range all {
 				if call, ok := strings.CutPrefix(t, "syscalls:sys_enter_"); ok {
 					l.names = append(l.names, "sys_"+call)
@@ -51,7 +51,7 @@ func (p *policyReader) readLists(n *yaml.Node) {
 				p.diags.Errorf(or(patternAt, item.At), "the list needs a regular expression as 'pattern'")
 				continue
 			}
-			all, _ := p.opts.Kernel.Functions()
+			all, _ := p.terms.Kernel.Functions()
 			for _, f := range all {
 				if f = f[strings.IndexByte(f, ':')+1:]; re.MatchString(f) {
 					l.names = append(l.names, f)

@@ -60,7 +60,7 @@ func syscallName(name string) string {
 // locateSyscall adds the probes for a system call. All kernels have tracepoints for
 // system calls, with their arguments.
 func (h *hook) locateSyscall(name string, hn *hookNode) {
-	k := h.p.opts.Kernel
+	k := h.p.terms.Kernel
 	bare := syscallName(name)
 	h.event.Function = "__x64_sys_" + bare
 	if k.Arch() == "arm64" {
@@ -102,7 +102,7 @@ func (h *hook) locateSyscall(name string, hn *hookNode) {
 
 // locateFunction adds the probes for a function of the kernel.
 func (h *hook) locateFunction(name string, hn *hookNode) {
-	k := h.p.opts.Kernel
+	k := h.p.terms.Kernel
 	found, shift := h.p.renamed(name)
 	proto, err := k.FuncProto("", found)
 	_, symbol := k.Symbol(found)
@@ -221,10 +221,10 @@ var inlined = []string{"find_module_sections", "override_creds", "revert_creds",
 // renamed returns the name that a function has on this kernel.
 func (p *policyReader) renamed(name string) (string, int) {
 	known := func(name string) bool {
-		if _, err := p.opts.Kernel.FuncProto("", name); err == nil {
+		if _, err := p.terms.Kernel.FuncProto("", name); err == nil {
 			return true
 		}
-		_, ok := p.opts.Kernel.Symbol(name)
+		_, ok := p.terms.Kernel.Symbol(name)
 		return ok
 	}
 	if known(name) {
@@ -247,7 +247,7 @@ func (h *hook) locateTracepoint(subsystem, event string, hn *hookNode) bool {
 	if subsystem == "" || event == "" {
 		return false
 	}
-	k := h.p.opts.Kernel
+	k := h.p.terms.Kernel
 	h.event.Kind, h.event.Subsys, h.event.Event = Tracepoint, subsystem, event
 	if hn.raw {
 		h.targets = []string{"rawtracepoint:" + event}

@@ -60,11 +60,11 @@ func TestLockout(t *testing.T) {
 	} {
 		for _, named := range []bool{false, true} {
 			var diags source.Diags
-			opts := &policy.Options{Kernel: k, Unsafe: true}
+			terms := &policy.Terms{Kernel: k, Unsafe: true}
 			if named {
-				opts.MayLockOut = []string{"test"}
+				terms.MayLockOut = []string{"test"}
 			}
-			Translate(documents(policyWith("  "+c.spec), &diags), &Machine{Namespaces: InitialNamespaces(), First: "/sbin/first"}, opts, &diags)
+			Translate(documents(policyWith("  "+c.spec), &diags), &Machine{Namespaces: InitialNamespaces(), First: "/sbin/first"}, terms, &diags)
 			refused := false
 			for _, d := range diags.All() {
 				refused = refused || strings.Contains(d.Msg, "may make it unusable") && strings.Contains(d.Hint, "--may-lock-out test")

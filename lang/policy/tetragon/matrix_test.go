@@ -23,7 +23,7 @@ func compiled(t testing.TB, k probes.Kernel, text string, unsafe bool) string {
 	if !diags.HasErrors() {
 		m := &Machine{Namespaces: InitialNamespaces(), Failable: map[string]bool{}}
 		// The reports about processes use more of the kernel than the frozen one has.
-		if tr := Translate(docs, m, &policy.Options{Kernel: k, Unsafe: unsafe}, &diags); tr != nil {
+		if tr := Translate(docs, m, &policy.Terms{Kernel: k, Unsafe: unsafe}, &diags); tr != nil {
 			own, _, _ := strings.Cut(tr.Script.Text[:tr.preamble], "macro __exec_memfd")
 			f := source.NewFile("script", own+tr.Script.Text[tr.preamble:])
 			_, err := codegen.Compile(f, codegen.Request{Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{Unsafe: unsafe}}, &diags)

@@ -47,7 +47,7 @@ func TestPodSelectors(t *testing.T) {
 			"\n  tracepoints: [{subsystem: syscalls, event: sys_enter_openat}]\n"
 		var diags source.Diags
 		got := ""
-		if tr := Translate(documents(text, &diags), machine, &policy.Options{Kernel: frozen(t)}, &diags); tr != nil {
+		if tr := Translate(documents(text, &diags), machine, &policy.Terms{Kernel: frozen(t)}, &diags); tr != nil {
 			got = tr.Script.Text[tr.preamble:]
 		}
 		for _, d := range diags.All() {

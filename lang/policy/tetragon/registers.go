@@ -14,7 +14,7 @@ import (
 // overrideUser completes the action Override of a uprobe. It changes the registers in
 // argRegs or, without them, makes the function return argError at once.
 func (p *policyReader) overrideUser(a *action, n *yaml.Node) {
-	switch k := p.opts.Kernel; {
+	switch k := p.terms.Kernel; {
 	case p.unsafe() && !k.Has(probes.FeatSetReg):
 		p.unsupported(a.at, "%s", probes.Needs(k, "the action Override of a uprobe", probes.FeatSetReg))
 	case len(a.registers) > 0:
@@ -59,7 +59,7 @@ func (p *policyReader) assignment(n *yaml.Node) string {
 // register returns the name of a register in scripts: without the r of amd64's names,
 // except in names with a number.
 func (p *policyReader) register(n *yaml.Node, name string) string {
-	if p.opts.Kernel.Arch() == "arm64" {
+	if p.terms.Kernel.Arch() == "arm64" {
 		if i, err := strconv.Atoi(strings.TrimPrefix(name, "x")); err == nil && name[0] == 'x' && i >= 0 && i <= 30 || name == "sp" || name == "pc" {
 			return name
 		}

@@ -40,8 +40,8 @@ func TestRegisters(t *testing.T) {
 		for _, unsafe := range []bool{false, true} {
 			var diags source.Diags
 			docs := documents(policyWith("  uprobes:\n  - path: /no/such/program\n    symbols: [f]\n    selectors: [{matchActions: [{action: Override, "+c.keys+"}]}]\n"), &diags)
-			opts := &policy.Options{Kernel: withRegisters{frozen(t), c.arch}, Unsafe: unsafe}
-			tr := Translate(docs, &Machine{Namespaces: InitialNamespaces(), Failable: map[string]bool{}}, opts, &diags)
+			terms := &policy.Terms{Kernel: withRegisters{frozen(t), c.arch}, Unsafe: unsafe}
+			tr := Translate(docs, &Machine{Namespaces: InitialNamespaces(), Failable: map[string]bool{}}, terms, &diags)
 			var b strings.Builder
 			for _, d := range diags.All() {
 				b.WriteString(d.Render())

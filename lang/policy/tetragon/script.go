@@ -15,7 +15,7 @@ import (
 // script is the translation of policies.
 type script struct {
 	t        *Translation
-	opts     *policy.Options
+	terms    *policy.Terms
 	machine  *Machine
 	parts    []part
 	programs []program
@@ -62,7 +62,7 @@ func (s *script) file() *source.File {
 	extra := s.programMacros()
 	b.Write(macrosOf(all.String() + extra))
 	b.Write(extra + "\n")
-	procs.Write(&b, procs.Options{Namespaces: true})
+	procs.Write(&b, procs.Details{Namespaces: true})
 	s.preamble = b.Len()
 	for i, p := range s.parts {
 		if p.probes == "" {

@@ -63,7 +63,7 @@ func (h *hook) checkLockout(s *selector) {
 		weak += s.numeric
 	}
 	ofProgram := (h.kind == uprobeHook || h.kind == usdtHook) && !strings.Contains(h.event.Path, ".so")
-	if !p.unsafe() || p.within() != "" && !p.hostToo || ofProgram || len(s.cheap)+len(s.dear)+len(s.result) > weak || slices.Contains(p.opts.MayLockOut, p.name) {
+	if !p.unsafe() || p.within() != "" && !p.hostToo || ofProgram || len(s.cheap)+len(s.dear)+len(s.result) > weak || slices.Contains(p.terms.MayLockOut, p.name) {
 		return
 	}
 	for _, a := range slices.Concat(s.actions, s.later) {

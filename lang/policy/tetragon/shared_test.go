@@ -24,7 +24,7 @@ func TestSharedPrograms(t *testing.T) {
 		t.Fatal(msg)
 	}
 	var diags source.Diags
-	tr := Translate(documents(policyWith(spec), &diags), &Machine{Namespaces: InitialNamespaces()}, &policy.Options{Kernel: k, Unsafe: true}, &diags)
+	tr := Translate(documents(policyWith(spec), &diags), &Machine{Namespaces: InitialNamespaces()}, &policy.Terms{Kernel: k, Unsafe: true}, &diags)
 	script := tr.Script.Text[tr.preamble:]
 	for text, want := range map[string]int{
 		"tracepoint:syscalls:sys_enter_openat\n{": 24, "tracepoint:syscalls:sys_exit_openat\n{": 24, "report(": 73,
@@ -42,7 +42,7 @@ func TestNoPostTracks(t *testing.T) {
 	spec := "  kprobes:\n  - {call: vfs_read, syscall: false, return: true, returnArg: {index: 0, type: sock}, returnArgAction: TrackSock,\n" +
 		"     selectors: [{matchActions: [{action: NoPost}]}, {matchPIDs: [{operator: In, values: [7]}]}]}\n"
 	var diags source.Diags
-	tr := Translate(documents(policyWith(spec), &diags), &Machine{Namespaces: InitialNamespaces()}, &policy.Options{Kernel: frozen(t)}, &diags)
+	tr := Translate(documents(policyWith(spec), &diags), &Machine{Namespaces: InitialNamespaces()}, &policy.Terms{Kernel: frozen(t)}, &diags)
 	if tr == nil || !strings.Contains(tr.Script.Text, "if ($s != 1) {\n        report(0,") || !strings.Contains(tr.Script.Text, "@tg_sock[(uint64)$r] =") {
 		t.Errorf("%v", diags.All())
 	}

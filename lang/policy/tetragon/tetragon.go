@@ -95,10 +95,10 @@ func Recognises(d policy.Document) bool {
 var kinds = map[string]bool{"TracingPolicy": true, "TracingPolicyNamespaced": true}
 
 // Translate translates tracing policies for a machine. It returns nil if there are errors.
-func Translate(docs []policy.Document, m *Machine, opts *policy.Options, diags *source.Diags) *Translation {
-	s := &script{t: &Translation{Unsafe: opts.Unsafe}, machine: m, opts: opts, hooks: map[string]bool{}, ends: map[string]bool{}}
+func Translate(docs []policy.Document, m *Machine, terms *policy.Terms, diags *source.Diags) *Translation {
+	s := &script{t: &Translation{Unsafe: terms.Unsafe}, machine: m, terms: terms, hooks: map[string]bool{}, ends: map[string]bool{}}
 	for _, d := range docs {
-		p := &policyReader{script: s, diags: diags, opts: opts}
+		p := &policyReader{script: s, diags: diags, terms: terms}
 		p.document(d.Root)
 	}
 	if diags.HasErrors() {
@@ -116,7 +116,7 @@ func Translate(docs []policy.Document, m *Machine, opts *policy.Options, diags *
 type policyReader struct {
 	*script
 	diags     *source.Diags
-	opts      *policy.Options
+	terms     *policy.Terms
 	name      string
 	lists     map[string]*list
 	macros    map[string]*yaml.Node
@@ -133,7 +133,7 @@ type policyReader struct {
 }
 
 // unsafe reports whether the policy may act.
-func (p *policyReader) unsafe() bool { return p.opts.Unsafe && !p.monitor }
+func (p *policyReader) unsafe() bool { return p.terms.Unsafe && !p.monitor }
 
 // document reads a policy and writes its probes.
 func (p *policyReader) document(root *yaml.Node) {

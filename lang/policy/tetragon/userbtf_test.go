@@ -63,7 +63,7 @@ func TestProgramTypes(t *testing.T) {
 			"    args: [{index: 0, type: " + c.typ + ", btfType: \"" + c.from + "\", resolve: \"" + c.resolve + "\"}]\n"
 		var diags source.Diags
 		got := ""
-		if tr := Translate(documents(policyWith(spec), &diags), &Machine{}, &policy.Options{Kernel: frozen(t)}, &diags); tr != nil {
+		if tr := Translate(documents(policyWith(spec), &diags), &Machine{}, &policy.Terms{Kernel: frozen(t)}, &diags); tr != nil {
 			got = tr.Script.Text[tr.preamble:]
 		}
 		for _, d := range diags.All() {

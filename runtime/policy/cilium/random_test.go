@@ -490,7 +490,7 @@ func translated(dir, text string, enforce bool) (*front.Policies, *front.Machine
 	}
 	var diags source.Diags
 	docs := policy.Documents(source.NewFile("policy.yaml", text), &diags)
-	p := front.Read(docs, &policy.Options{Unsafe: enforce}, &diags)
+	p := front.Read(docs, &policy.Terms{Unsafe: enforce}, &diags)
 	list := front.Resolve(p, machine, &diags)
 	script := front.Translate(list, enforce, &diags)
 	return p, machine, script, diags.Err()

@@ -27,7 +27,7 @@ func machine(t testing.TB, rules string, format Format) (*engine, *strings.Build
 	}
 	var diags source.Diags
 	docs := policy.Documents(source.NewFile("rules.yaml", rules), &diags)
-	p := falco.Translate(docs, falco.NewOptions(), &policy.Options{Kernel: k}, &diags)
+	p := falco.Translate(docs, falco.EveryRule(), &policy.Terms{Kernel: k}, &diags)
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Options specifies which flows to watch.
-type Options struct {
+// WatchOptions specifies which flows to watch.
+type WatchOptions struct {
 	Filter Filter
 	// Unmask shows queries, users and passwords in URLs, which are hidden by default.
 	Unmask bool
@@ -33,7 +33,7 @@ const hold = 100 * time.Millisecond
 
 // Watch runs until ctx is done, or until on returns false for a flow. It calls on from one
 // goroutine at a time, for each flow that the filter selects.
-func Watch(ctx context.Context, opt Options, on func(*Flow) bool) error {
+func Watch(ctx context.Context, opt WatchOptions, on func(*Flow) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := &watcher{opt: opt, open: exchanges{}, owners: newOwners(), stop: cancel, on: on}
@@ -75,7 +75,7 @@ func HasReasons(k *kernel.Kernel) bool {
 
 // watcher decodes the script's output to flows.
 type watcher struct {
-	opt  Options
+	opt  WatchOptions
 	boot time.Time
 	stop context.CancelFunc
 

@@ -79,7 +79,7 @@ func (c *conn) address() uint64 { return c.key & (1<<40 - 1) }
 // tracker follows connections. It passes each request to done when its answer is complete.
 type tracker struct {
 	proto  *Protocol
-	opt    *Options
+	opt    *Display
 	counts Counts
 	conns  map[uint64]*conn
 	local  map[uint64]*conn // those of local sockets, by the address of the socket
@@ -89,7 +89,7 @@ type tracker struct {
 	asked  datagrams
 }
 
-func newTracker(p *Protocol, o *Options, done func(*Request)) *tracker {
+func newTracker(p *Protocol, o *Display, done func(*Request)) *tracker {
 	return &tracker{proto: p, opt: o, conns: map[uint64]*conn{}, local: map[uint64]*conn{}, done: done, asked: datagrams{}}
 }
 

@@ -70,7 +70,7 @@ func TestSplitDatabases(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got []string
-		for _, r := range tt.p.split([]byte(tt.data), uint64(len(tt.data)), &Options{Unmask: tt.unmask}) {
+		for _, r := range tt.p.split([]byte(tt.data), uint64(len(tt.data)), &Display{Unmask: tt.unmask}) {
 			got = append(got, fmt.Sprintf("%s %s %d", r.Op, r.Target, r.size))
 		}
 		if s := strings.Join(got, "|"); s != tt.want {
@@ -169,7 +169,7 @@ func TestDNS(t *testing.T) {
 		{dnsAnswer, ""}, {dnsQuery[:20], ""}, {dnsQuery[:12] + "\xc0\x0c\x00\x01\x00\x01", ""}, {"", ""},
 	} {
 		got := ""
-		for _, r := range splitDNS([]byte(tt.data), uint64(len(tt.data)), &Options{}) {
+		for _, r := range splitDNS([]byte(tt.data), uint64(len(tt.data)), &Display{}) {
 			got += fmt.Sprintf("%s %s %d", r.Op, r.Target, r.size)
 		}
 		if got != tt.want {

@@ -29,7 +29,7 @@ func TestUnanswered(t *testing.T) {
 		{"junk@0 look@20", "garbage"},
 	} {
 		var got []string
-		tr := newTracker(dnsProtocol(), &Options{}, func(r *Request) {
+		tr := newTracker(dnsProtocol(), &Display{}, func(r *Request) {
 			status := r.Status
 			if status == "" {
 				status = "-"

@@ -11,7 +11,7 @@ func dnsProtocol() *Protocol {
 	return &Protocol{
 		Name: "dns", About: "DNS over UDP", Ports: []uint16{dns.Port}, Op: "qtype", Target: "name", Event: "dns:piece", Datagrams: true,
 		split:  splitDNS,
-		reader: func(*Options) reader { return dnsReader{} },
+		reader: func(*Display) reader { return dnsReader{} },
 	}
 }
 
@@ -19,7 +19,7 @@ func dnsProtocol() *Protocol {
 var dnsCodes = []string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"}
 
 // splitDNS returns the query in a datagram.
-func splitDNS(data []byte, size uint64, _ *Options) []*Request {
+func splitDNS(data []byte, size uint64, _ *Display) []*Request {
 	m, ok := dns.Parse(data)
 	if !ok || m.Response {
 		return nil

@@ -12,12 +12,12 @@ func httpProtocol() *Protocol {
 	return &Protocol{
 		Name: "http", About: "HTTP/1", Op: "method", Target: "path", Event: "http:piece",
 		split:  splitHTTP,
-		reader: func(o *Options) reader { return &httpReader{opt: o} },
+		reader: func(o *Display) reader { return &httpReader{opt: o} },
 	}
 }
 
 // splitHTTP splits what a client sends into requests.
-func splitHTTP(data []byte, size uint64, o *Options) []*Request {
+func splitHTTP(data []byte, size uint64, o *Display) []*Request {
 	var list []*Request
 	w := window{data, max(size, uint64(len(data)))}
 	for len(w.data) > 0 {
@@ -58,7 +58,7 @@ func splitHTTP(data []byte, size uint64, o *Options) []*Request {
 }
 
 // body adds the first bytes of a body to a request, if the user asks for them.
-func (o *Options) body(r *Request, data []byte) {
+func (o *Display) body(r *Request, data []byte) {
 	if o.Body > 0 && len(data) > 0 {
 		r.Asked = append(r.Asked, Field{"body", string(data[:min(o.Body, len(data))])})
 	}
@@ -66,7 +66,7 @@ func (o *Options) body(r *Request, data []byte) {
 
 // httpRequest parses the header of a request, or its beginning. It returns nil if the
 // bytes are not a request.
-func httpRequest(head []byte, o *Options) *Request {
+func httpRequest(head []byte, o *Display) *Request {
 	line, rest, _ := strings.Cut(string(head), "\r\n")
 	method, after, ok := strings.Cut(line, " ")
 	if !ok || !isMethod(method) {
@@ -114,7 +114,7 @@ func eachHeader(lines string, f func(name, value string)) {
 }
 
 // header adds a header to a request, if the user asks for it.
-func (o *Options) header(r *Request, name, value string) {
+func (o *Display) header(r *Request, name, value string) {
 	for _, h := range o.Headers {
 		if strings.EqualFold(h, name) {
 			if !o.Unmask && secretHeader(name) {
@@ -153,7 +153,7 @@ func bodyLength(head []byte) (length int64, chunked bool) {
 
 // httpReader reads the answers of HTTP/1.
 type httpReader struct {
-	opt    *Options
+	opt    *Display
 	state  httpState
 	head   text
 	left   uint64 // bytes of the body that are still to come

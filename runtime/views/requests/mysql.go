@@ -12,7 +12,7 @@ func mysqlProtocol() *Protocol {
 	return &Protocol{
 		Name: "mysql", About: "MySQL and MariaDB", Ports: []uint16{3306}, Op: "command", Target: "query", Event: "mysql:piece",
 		split:  splitMySQL,
-		reader: func(*Options) reader { return &mysqlReader{} },
+		reader: func(*Display) reader { return &mysqlReader{} },
 	}
 }
 
@@ -27,7 +27,7 @@ var mysqlCommands = lazy.Value[map[byte]string]{New: func() map[byte]string {
 var mysqlSilent = map[byte]bool{1: true, 24: true, 25: true}
 
 // splitMySQL splits what a client sends into commands.
-func splitMySQL(data []byte, size uint64, o *Options) []*Request {
+func splitMySQL(data []byte, size uint64, o *Display) []*Request {
 	var list []*Request
 	w := window{data, max(size, uint64(len(data)))}
 	for len(w.data) >= 5 && len(list) < maxPending {

@@ -11,13 +11,13 @@ func pgsqlProtocol() *Protocol {
 	return &Protocol{
 		Name: "pgsql", About: "PostgreSQL", Ports: []uint16{5432}, Op: "command", Target: "query", Event: "pgsql:piece",
 		split:  splitPgsql,
-		reader: func(*Options) reader { return &pgsqlReader{} },
+		reader: func(*Display) reader { return &pgsqlReader{} },
 	}
 }
 
 // splitPgsql splits what a client sends into queries: one for each message Query, and one for
 // the messages until each Sync.
-func splitPgsql(data []byte, size uint64, o *Options) []*Request {
+func splitPgsql(data []byte, size uint64, o *Display) []*Request {
 	var list []*Request
 	w := window{data, max(size, uint64(len(data)))}
 	var query string

@@ -18,7 +18,7 @@ type printer interface {
 	end()
 }
 
-func newPrinter(p *Protocol, o *Options, out *output.Writer, sink output.Sink) printer {
+func newPrinter(p *Protocol, o *Display, out *output.Writer, sink output.Sink) printer {
 	switch {
 	case o.Top > 0 || o.Hist:
 		return &routes{opt: o, sink: sink, out: out, by: map[string]*route{}}

@@ -10,12 +10,12 @@ func redisProtocol() *Protocol {
 	return &Protocol{
 		Name: "redis", About: "Redis", Ports: []uint16{6379}, Op: "command", Target: "key", Event: "redis:piece",
 		split:  splitRedis,
-		reader: func(*Options) reader { return &redisReader{} },
+		reader: func(*Display) reader { return &redisReader{} },
 	}
 }
 
 // splitRedis splits what a client sends into commands.
-func splitRedis(data []byte, size uint64, o *Options) []*Request {
+func splitRedis(data []byte, size uint64, o *Display) []*Request {
 	var list []*Request
 	w := window{data, max(size, uint64(len(data)))}
 	whole := uint64(len(data)) >= size
@@ -80,7 +80,7 @@ func isCommand(s string) bool {
 
 // redisCommand returns a command. Only the key is shown, and no value, unless the user wants
 // them.
-func redisCommand(words []string, o *Options) *Request {
+func redisCommand(words []string, o *Display) *Request {
 	r := &Request{Op: strings.ToUpper(words[0]), Rows: -1}
 	if len(words) > 1 {
 		r.Target = words[1]

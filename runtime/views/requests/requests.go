@@ -65,9 +65,9 @@ type Protocol struct {
 	// split returns the requests in size bytes that a client sent before the answer
 	// starts. data has the first of the bytes. It returns none if the bytes are not
 	// requests.
-	split func(data []byte, size uint64, o *Options) []*Request
+	split func(data []byte, size uint64, o *Display) []*Request
 	// reader returns a reader for the answers on one connection.
-	reader func(o *Options) reader
+	reader func(o *Display) reader
 }
 
 // reader reads the answers on one connection, in order.
@@ -104,8 +104,8 @@ func Find(name string) *Protocol {
 	return nil
 }
 
-// Options specifies what to show and how.
-type Options struct {
+// Display specifies what to show and how.
+type Display struct {
 	Filter  Filter
 	Unmask  bool     // show query strings, credentials and literals
 	Headers []string // names of headers to show

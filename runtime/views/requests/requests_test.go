@@ -45,7 +45,7 @@ func describe(list []*Request) string {
 
 // answersOf reads a stream in pieces of n bytes.
 func answersOf(p *Protocol, stream []byte, n int) []*Request {
-	r, to := p.reader(&Options{}), &recorder{}
+	r, to := p.reader(&Display{}), &recorder{}
 	for len(stream) > 0 {
 		k := min(n, len(stream))
 		r.read(stream[:k], uint64(k), to)
@@ -62,7 +62,7 @@ func fuzzProtocol(f *testing.F, p *Protocol, seeds ...string) {
 		f.Add([]byte(s), uint64(len(s)*3), 1)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, size uint64, n int) {
-		for _, o := range []*Options{{}, {Unmask: true, Body: 10, Headers: []string{"cookie", "x"}}} {
+		for _, o := range []*Display{{}, {Unmask: true, Body: 10, Headers: []string{"cookie", "x"}}} {
 			p.split(data, size, o)
 			p.split(data, uint64(len(data)), o)
 		}
@@ -72,7 +72,7 @@ func fuzzProtocol(f *testing.F, p *Protocol, seeds ...string) {
 			t.Errorf("in one piece:\n%s\nin pieces of %d:\n%s", a, n, b)
 		}
 		to := &recorder{}
-		r := p.reader(&Options{})
+		r := p.reader(&Display{})
 		size %= 1 << 40
 		r.read(data, max(size, uint64(len(data))), to)
 		r.read(data, uint64(len(data)), to)
@@ -98,26 +98,26 @@ func TestSplitHTTP(t *testing.T) {
 	tests := []struct {
 		name, data string
 		more       uint64 // bytes that are not known
-		o          Options
+		o          Display
 		want       string // op target host of each, and the values that the user asks for
 	}{
-		{"one", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 0, Options{}, "GET /a h"},
-		{"masked", "GET /a?b=c#d HTTP/1.1\r\nHost: h\r\n\r\n", 0, Options{}, "GET /a?*** h"},
-		{"unmasked", "GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n", 0, Options{Unmask: true}, "GET /a?b=c h"},
-		{"user", "GET http://u:p@h:1/a HTTP/1.1\r\n\r\n", 0, Options{}, "GET http://***@h:1/a "},
-		{"cookie", "GET / HTTP/1.1\r\nCookie: s\r\nX: 1\r\n\r\n", 0, Options{Headers: []string{"Cookie", "x"}}, "GET /  cookie=*** x=1"},
-		{"unmasked cookie", "GET / HTTP/1.1\r\nCookie: s\r\n\r\n", 0, Options{Headers: []string{"Cookie"}, Unmask: true}, "GET /  cookie=s"},
-		{"body", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET /2 HTTP/1.1\r\n\r\n", 0, Options{Body: 3}, "POST /  body=hel|GET /2 "},
-		{"no body unless asked for", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 0, Options{}, "POST / "},
-		{"chunked", "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /2 HTTP/1.1\r\n\r\n", 0, Options{}, "PUT / |GET /2 "},
-		{"body that is not there", "POST / HTTP/1.1\r\nContent-Length: 5000\r\n\r\nhello", 4995, Options{}, "POST / "},
-		{"three", strings.Repeat("GET /a HTTP/1.1\r\n\r\n", 3), 0, Options{}, "GET /a |GET /a |GET /a "},
-		{"cut header", "GET /a HTTP/1.1\r\nHost: example.o", 5000, Options{}, "GET /a example.o"},
-		{"cut path", "GET /aaaa", 5000, Options{}, "GET /aaaa "},
-		{"none", "hello\r\n\r\n", 0, Options{}, ""},
-		{"binary", "\x16\x03\x01", 0, Options{}, ""},
-		{"another version", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, Options{}, ""},
-		{"lower case", "get / HTTP/1.1\r\n\r\n", 0, Options{}, ""},
+		{"one", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 0, Display{}, "GET /a h"},
+		{"masked", "GET /a?b=c#d HTTP/1.1\r\nHost: h\r\n\r\n", 0, Display{}, "GET /a?*** h"},
+		{"unmasked", "GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n", 0, Display{Unmask: true}, "GET /a?b=c h"},
+		{"user", "GET http://u:p@h:1/a HTTP/1.1\r\n\r\n", 0, Display{}, "GET http://***@h:1/a "},
+		{"cookie", "GET / HTTP/1.1\r\nCookie: s\r\nX: 1\r\n\r\n", 0, Display{Headers: []string{"Cookie", "x"}}, "GET /  cookie=*** x=1"},
+		{"unmasked cookie", "GET / HTTP/1.1\r\nCookie: s\r\n\r\n", 0, Display{Headers: []string{"Cookie"}, Unmask: true}, "GET /  cookie=s"},
+		{"body", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET /2 HTTP/1.1\r\n\r\n", 0, Display{Body: 3}, "POST /  body=hel|GET /2 "},
+		{"no body unless asked for", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 0, Display{}, "POST / "},
+		{"chunked", "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /2 HTTP/1.1\r\n\r\n", 0, Display{}, "PUT / |GET /2 "},
+		{"body that is not there", "POST / HTTP/1.1\r\nContent-Length: 5000\r\n\r\nhello", 4995, Display{}, "POST / "},
+		{"three", strings.Repeat("GET /a HTTP/1.1\r\n\r\n", 3), 0, Display{}, "GET /a |GET /a |GET /a "},
+		{"cut header", "GET /a HTTP/1.1\r\nHost: example.o", 5000, Display{}, "GET /a example.o"},
+		{"cut path", "GET /aaaa", 5000, Display{}, "GET /aaaa "},
+		{"none", "hello\r\n\r\n", 0, Display{}, ""},
+		{"binary", "\x16\x03\x01", 0, Display{}, ""},
+		{"another version", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, Display{}, ""},
+		{"lower case", "get / HTTP/1.1\r\n\r\n", 0, Display{}, ""},
 	}
 	for _, tt := range tests {
 		var got []string
@@ -146,7 +146,7 @@ func TestHeaderSpellings(t *testing.T) {
 			line := func(name, value string) string { return spell(name) + ":" + blank + value + blank + "\r\n" }
 			ask := "POST /1 HTTP/1.1\r\n" + line("Host", "h") + line("User-Agent", "u") + line("Content-Length", "3") + "\r\nabc" +
 				"POST /2 HTTP/1.1\r\n" + line("Connection", "close") + line("Transfer-Encoding", spell("chunked")) + "\r\n3\r\nabc\r\n0\r\n\r\nGET /3 HTTP/1.1\r\n\r\n"
-			o := &Options{Headers: []string{"user-agent", "Connection", "CONTENT-LENGTH", "transfer-encoding"}}
+			o := &Display{Headers: []string{"user-agent", "Connection", "CONTENT-LENGTH", "transfer-encoding"}}
 			got := ""
 			for _, r := range splitHTTP([]byte(ask), uint64(len(ask)), o) {
 				got += r.Target + " " + r.Host
@@ -203,7 +203,7 @@ func TestReadHTTP(t *testing.T) {
 // TestTracker checks what is kept of connections, and for how long.
 func TestTracker(t *testing.T) {
 	var got []*Request
-	tr := newTracker(httpProtocol(), &Options{}, func(r *Request) { got = append(got, r) })
+	tr := newTracker(httpProtocol(), &Display{}, func(r *Request) { got = append(got, r) })
 	at := time.Unix(1000, 0)
 	turn := func(conn uint64, kind int, request, answer string) {
 		at = at.Add(time.Millisecond)
@@ -298,7 +298,7 @@ func TestAsksInPieces(t *testing.T) {
 	}
 	for p, stream := range streams {
 		asked := func(parts ...string) string {
-			tr, c := newTracker(p, &Options{}, nil), &conn{}
+			tr, c := newTracker(p, &Display{}, nil), &conn{}
 			c.asker.who = &piece{}
 			for _, data := range parts {
 				tr.asks(c, []byte(data), uint64(len(data)), time.Time{})

@@ -21,7 +21,7 @@ const otherRoutes = "(other routes)"
 
 // routes sums up requests by route, and prints the sums at the end.
 type routes struct {
-	opt  *Options
+	opt  *Display
 	sink output.Sink
 	out  *output.Writer
 	by   map[string]*route

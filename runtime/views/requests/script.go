@@ -8,7 +8,7 @@ import (
 
 // Script returns the script that reports the pieces of a protocol's answers. The sink of
 // NewSink reads what it prints.
-func Script(p *Protocol, o *Options) string {
+func Script(p *Protocol, o *Display) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "// The requests of %s, for gotrace requests.\n", p.About)
 	fmt.Fprintf(&b, "%s%s\n{\n", p.Event, predicate(p, &o.Filter))

@@ -19,7 +19,7 @@ type Sink struct {
 	output.Sink
 	mu      sync.Mutex
 	err     io.Writer
-	opt     *Options
+	opt     *Display
 	tracker *tracker
 	printer printer
 	boot    time.Time // the time at which the clock of the events was 0
@@ -28,7 +28,7 @@ type Sink struct {
 }
 
 // NewSink returns a sink that writes requests to out and messages to err.
-func NewSink(p *Protocol, o *Options, out *output.Writer, err io.Writer, style output.Style) *Sink {
+func NewSink(p *Protocol, o *Display, out *output.Writer, err io.Writer, style output.Style) *Sink {
 	s := &Sink{err: err, opt: o, boot: bootTime(), stop: make(chan struct{})}
 	if o.JSON {
 		s.Sink = output.NewJSON(out, style)

@@ -102,7 +102,7 @@ func isNumberByte(s string, i int) bool {
 }
 
 // sqlRequest returns a request with a query.
-func sqlRequest(op, query string, o *Options, doubleQuotes bool) *Request {
+func sqlRequest(op, query string, o *Display, doubleQuotes bool) *Request {
 	r := &Request{Op: op, Rows: -1}
 	shape := maskSQL(query, doubleQuotes)
 	if r.Target = shape; o.Unmask {
