@@ -121,7 +121,7 @@ func placeOf(g Gen, text *ir.Value, size int, x *piece) (from, n *ir.Value) {
 	for _, v := range []*ir.Var{end, first, begun} {
 		b.Write(v, b.Const(0))
 	}
-	forEach(g, size-1, func(l *loop, i *ir.Value) {
+	b.Count(size-1, func(i *ir.Value, out *ir.Block) {
 		b := g.B()
 		c := byteAt(b, text, i)
 		if !x.trim {
@@ -132,7 +132,7 @@ func placeOf(g Gen, text *ir.Value, size int, x *piece) (from, n *ir.Value) {
 			// The product is 0 if one of the characters ends the text.
 			left = b.Op(ir.OpMul, left, b.Op(ir.OpXor, c, b.Const(int64(x.ends[j]))))
 		}
-		l.leave(b.Op(ir.OpEq, left, b.Const(0)))
+		b.Leave(b.Op(ir.OpEq, left, b.Const(0)), out)
 		b = g.B()
 		next := b.Op(ir.OpAdd, i, b.Const(1))
 		if !x.trim {

@@ -51,17 +51,15 @@ func storeDNSAddresses(g Gen, call *Call, dst Dest) {
 		b.If(answer, func() {
 			b := g.B()
 			count := b.Op(ir.OpBswap16, b.Load(raw, 6, 2, false))
-			stop := b.NewBlock()
-			b.Write(w.at, b.AddImm(m.from, dnsHeader))
-			w.name(stop)
-			b = g.B()
-			b.Write(w.at, b.AddImm(b.Read(w.at), dnsFixed))
-			b.Count(dnsAnswers, func(i *ir.Value) {
-				g.B().Need(g.B().Op(ir.OpULt, i, count), stop)
-				w.record(i, dst, stop)
+			b.Section(func(stop *ir.Block) {
+				b.Write(w.at, b.AddImm(m.from, dnsHeader))
+				w.name(stop)
+				b.Write(w.at, b.AddImm(b.Read(w.at), dnsFixed))
+				b.Count(dnsAnswers, func(i *ir.Value, _ *ir.Block) {
+					b.Need(b.Op(ir.OpULt, i, count), stop)
+					w.record(i, dst, stop)
+				})
 			})
-			g.B().Jump(stop)
-			g.B().SealSet(stop)
 		})
 	})
 }
@@ -89,20 +87,18 @@ func (w *dnsWalker) read(dst *ir.Value, n int64, stop *ir.Block) {
 // name goes through a name.
 func (w *dnsWalker) name(stop *ir.Block) {
 	b := w.g.B()
-	turn := &ir.Var{Name: "label", Type: ir.Int}
-	b.Write(turn, b.Const(0))
-	b.While(func(in, _ *ir.Block) {
-		b.Br(b.Op(ir.OpULt, b.Read(turn), b.Const(dnsLabels)), in, stop)
-	}, func(_, out *ir.Block) {
-		w.read(w.one, 1, stop)
-		c := b.Load(w.one, 0, 1, false)
-		b.Need(c, out)
-		b.If(b.Op(ir.OpULe, b.Const(0xc0), c), func() { // the rest of the name is elsewhere
-			b.Write(w.at, b.AddImm(b.Read(w.at), 1))
-			b.Jump(out)
+	b.Section(func(end *ir.Block) {
+		b.Count(dnsLabels, func(*ir.Value, *ir.Block) {
+			w.read(w.one, 1, stop)
+			c := b.Load(w.one, 0, 1, false)
+			b.Need(c, end)
+			b.If(b.Op(ir.OpULe, b.Const(0xc0), c), func() { // the rest of the name is elsewhere
+				b.Write(w.at, b.AddImm(b.Read(w.at), 1))
+				b.Jump(end)
+			})
+			b.Write(w.at, b.Op(ir.OpAdd, b.Read(w.at), c))
 		})
-		b.Write(w.at, b.Op(ir.OpAdd, b.Read(w.at), c))
-		b.Write(turn, b.AddImm(b.Read(turn), 1))
+		b.Jump(stop)
 	})
 }
 

@@ -91,7 +91,7 @@ func storeDNSName(g Gen, raw *ir.Value, dst Dest) {
 	for _, v := range []*ir.Var{left, done, bad} {
 		b.Write(v, b.Const(0))
 	}
-	forEach(g, dnsMaxName, func(_ *loop, i *ir.Value) {
+	b.Count(dnsMaxName, func(i *ir.Value, _ *ir.Block) {
 		b := g.B()
 		n := func(v int64) *ir.Value { return b.Const(v) }
 		not := func(x *ir.Value) *ir.Value { return b.Op(ir.OpXor, x, n(-1)) }

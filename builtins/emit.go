@@ -36,37 +36,6 @@ func storeLit(g Gen, call *Call, dst Dest) { storeText(g, call.Lit.Str, dst) }
 
 func emitNothing(Gen, *Call) *ir.Value { return nil }
 
-// loop is a loop emitted by forEach.
-type loop struct {
-	g    Gen
-	i    *ir.Var
-	done *ir.Block
-}
-
-// forEach emits a loop that runs body for i from 0 to n-1. The verifier follows each of
-// the n iterations. l.leave ends the loop early.
-func forEach(g Gen, n int, body func(l *loop, i *ir.Value)) {
-	b := g.B()
-	l := &loop{g: g, i: &ir.Var{Name: "i", Type: ir.Int}, done: b.NewBlock()}
-	head, inside := b.NewBlock(), b.NewBlock()
-	b.Write(l.i, b.Const(0))
-	b.Jump(head)
-	b.SetBlock(head)
-	i := b.Read(l.i)
-	b.Br(b.Op(ir.OpULt, i, b.Const(int64(n))), inside, l.done)
-	b.SealSet(inside)
-	body(l, i)
-	b.Write(l.i, b.Op(ir.OpAdd, i, b.Const(1)))
-	b.Jump(head)
-	b.Seal(head)
-	b.SealSet(l.done)
-}
-
-// leave ends the loop if cond is not 0.
-func (l *loop) leave(cond *ir.Value) {
-	l.g.B().Leave(cond, l.done)
-}
-
 // fewTurns is the maximum number of iterations for which the verifier may distinguish
 // the results of a loop.
 const fewTurns = 8

@@ -43,11 +43,11 @@ func endsIn(g Gen, a *Arg, p *ir.Value, text string) *ir.Value {
 	if places <= 0 {
 		return b.Read(found)
 	}
-	forEach(g, places, func(l *loop, i *ir.Value) {
+	b.Count(places, func(i *ir.Value, out *ir.Block) {
 		at := b.Op(ir.OpAdd, p, i)
 		b.Write(found, equalsText(g, at, want))
-		l.leave(b.Read(found))
-		l.leave(b.Op(ir.OpEq, b.Load(at, 0, 1, false), b.Const(0)))
+		b.Leave(b.Read(found), out)
+		b.Leave(b.Op(ir.OpEq, b.Load(at, 0, 1, false), b.Const(0)), out)
 	})
 	return b.Read(found)
 }

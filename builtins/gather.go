@@ -62,14 +62,14 @@ func storeGathered(g Gen, call *Call, dst Dest) {
 	b = g.B()
 	b.Write(used, b.Const(0))
 	b.Write(left, room)
-	forEach(g, maxVectors, func(l *loop, i *ir.Value) {
+	b.Count(maxVectors, func(i *ir.Value, out *ir.Block) {
 		b := g.B()
-		l.leave(b.Op(ir.OpULe, count, i))
+		b.Leave(b.Op(ir.OpULe, count, i), out)
 		b = g.B()
-		l.leave(b.Op(ir.OpEq, b.Read(left), b.Const(0)))
+		b.Leave(b.Op(ir.OpEq, b.Read(left), b.Const(0)), out)
 		b = g.B()
 		fault := b.Call(read, vec, b.Const(iovecSize), b.Op(ir.OpAdd, b.AsInt(src), b.Op(ir.OpShl, i, b.Const(4))))
-		l.leave(countedFault(g, call, fault))
+		b.Leave(countedFault(g, call, fault), out)
 		b = g.B()
 		base, size := b.Load(vec, 0, 8, false), b.Load(vec, 8, 8, false)
 		rest := b.Read(left)
@@ -81,7 +81,7 @@ func storeGathered(g Gen, call *Call, dst Dest) {
 				n := bounded(g, size, most)
 				b := g.B()
 				fault := b.Call(ir.ReadUser, b.Op(ir.OpAdd, data, at), n, base)
-				l.leave(countedFault(g, call, fault))
+				b.Leave(countedFault(g, call, fault), out)
 				b = g.B()
 				// The verifier need not tell the iterations apart by what they have read.
 				more, less := b.Op(ir.OpAdd, at, n), b.Op(ir.OpSub, rest, n)

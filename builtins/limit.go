@@ -124,7 +124,7 @@ func digest(g Gen, p *ir.Value, size int) *ir.Value {
 	hash := [2]*ir.Var{{Name: "hash", Type: ir.Int}, {Name: "check", Type: ir.Int}}
 	b.Write(hash[0], secret)
 	b.Write(hash[1], b.Op(ir.OpXor, b.Op(ir.OpMul, secret, b.Const(hashFactor)), b.Const(-1)))
-	forEach(g, size/8, func(_ *loop, i *ir.Value) {
+	b.Count(size/8, func(i *ir.Value, _ *ir.Block) {
 		word := b.Load(b.Op(ir.OpAdd, p, b.Op(ir.OpShl, i, b.Const(3))), 8, 8, false)
 		for k, factor := range []int64{hashFactor, -0x61c8864680b583eb ^ 0x5a5a5a5a00} {
 			h := b.Op(ir.OpMul, b.Op(ir.OpXor, b.Read(hash[k]), word), b.Const(factor|1))

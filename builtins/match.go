@@ -204,14 +204,13 @@ func emitMatch(g Gen, call *Call, one func(a *Arg, p *ir.Value, text string) *ir
 func anyOf(g Gen, conds []func() *ir.Value) *ir.Value {
 	b := g.B()
 	result := &ir.Var{Name: "any", Type: ir.Int}
-	done := b.NewBlock()
 	b.Write(result, b.Const(1))
-	for _, cond := range conds {
-		b.Leave(cond(), done)
-	}
-	b.Write(result, b.Const(0))
-	b.Jump(done)
-	b.SealSet(done)
+	b.Section(func(done *ir.Block) {
+		for _, cond := range conds {
+			b.Leave(cond(), done)
+		}
+		b.Write(result, b.Const(0))
+	})
 	return b.Read(result)
 }
 
@@ -266,9 +265,9 @@ func runAutomaton(g Gen, a *Arg, auto *pattern.Automaton) *ir.Value {
 	if rest := size % matchGroup; rest > 0 && size < matchGroup {
 		read(p, rest)
 	} else {
-		forEach(g, size/matchGroup, func(l *loop, i *ir.Value) {
+		b.Count(size/matchGroup, func(i *ir.Value, out *ir.Block) {
 			read(b.Op(ir.OpAdd, p, b.Op(ir.OpShl, i, b.Const(3))), matchGroup)
-			l.leave(b.Op(ir.OpULe, b.Const(int64(auto.Settled)), b.Read(state)))
+			b.Leave(b.Op(ir.OpULe, b.Const(int64(auto.Settled)), b.Read(state)), out)
 		})
 		if rest > 0 {
 			read(b.AddImm(p, int64(size-rest)), rest)

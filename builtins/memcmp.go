@@ -74,13 +74,13 @@ func compareBytes(name, summary, example string, scalars bool) *Def {
 			b := g.B()
 			result := &ir.Var{Name: name, Type: ir.Int}
 			b.Write(result, b.Const(0))
-			forEach(g, n, func(l *loop, i *ir.Value) {
+			b.Count(n, func(i *ir.Value, out *ir.Block) {
 				if limit != nil {
-					l.leave(b.Op(ir.OpULe, limit, i))
+					b.Leave(b.Op(ir.OpULe, limit, i), out)
 				}
 				d := b.Op(ir.OpSub, byteAt(b, p, i), byteAt(b, q, i))
 				b.Write(result, d)
-				l.leave(d)
+				b.Leave(d, out)
 			})
 			return b.Read(result)
 		},

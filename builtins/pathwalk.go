@@ -390,15 +390,15 @@ func (w *pathWalk) text(s string) {
 // number inserts x in decimal before the path.
 func (w *pathWalk) number(x *ir.Value) {
 	rest := &ir.Var{Name: "rest", Type: ir.Int}
-	w.g.B().Write(rest, x)
-	forEach(w.g, 20, func(l *loop, _ *ir.Value) {
-		b := w.g.B()
+	b := w.g.B()
+	b.Write(rest, x)
+	b.Count(20, func(_ *ir.Value, out *ir.Block) {
 		n := b.Read(rest)
 		pos := b.Op(ir.OpSub, w.get(atPos), w.num(1))
 		w.set(atPos, pos)
 		b.Store(w.at(pos), 0, 1, b.Op(ir.OpAdd, b.Op(ir.OpUMod, n, w.num(10)), w.num('0')))
 		n = b.Op(ir.OpUDiv, n, w.num(10))
 		b.Write(rest, n)
-		l.leave(b.Op(ir.OpEq, n, w.num(0)))
+		b.Leave(b.Op(ir.OpEq, n, w.num(0)), out)
 	})
 }

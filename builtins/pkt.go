@@ -222,17 +222,17 @@ func parsePacket(g Gen, from *probes.Packet) *ir.Value {
 	}
 	b.Write(s.at, s.num(0))
 	b.Write(s.end, size)
-	s.done = b.NewBlock()
-	if from.Ethernet {
-		s.link()
-	} else {
-		b.Write(s.proto, from.Protocol(b, s.ctx))
-	}
-	six := b.Op(ir.OpEq, b.Read(s.proto), s.num(0x86dd))
-	b.IfElse(six, func() *ir.Value { s.ip6(); return nil }, func() *ir.Value { s.ip4(); return nil })
-	s.transport()
-	b.Jump(s.done)
-	b.SealSet(s.done)
+	b.Section(func(done *ir.Block) {
+		s.done = done
+		if from.Ethernet {
+			s.link()
+		} else {
+			b.Write(s.proto, from.Protocol(b, s.ctx))
+		}
+		six := b.Op(ir.OpEq, b.Read(s.proto), s.num(0x86dd))
+		b.IfElse(six, func() *ir.Value { s.ip6(); return nil }, func() *ir.Value { s.ip4(); return nil })
+		s.transport()
+	})
 	return s.p
 }
 
@@ -348,14 +348,7 @@ func (s *parser) ip6() {
 	next := s.byte(pktNetwork + 6)
 	b.Store(s.p, pktProto, 1, next)
 	b.Write(s.proto, next)
-	turn := &ir.Var{Name: "turn", Type: ir.Int}
-	b.Write(turn, s.num(0))
-	b.While(func(in, out *ir.Block) {
-		b.Br(b.Op(ir.OpULt, b.Read(turn), s.num(maxExtensions)), in, out)
-	}, func(_, out *ir.Block) {
-		b.Write(turn, b.AddImm(b.Read(turn), 1))
-		s.extension(out)
-	})
+	b.Count(maxExtensions, func(_ *ir.Value, out *ir.Block) { s.extension(out) })
 }
 
 // extension skips an IPv6 extension header. If the next header is not one, it continues

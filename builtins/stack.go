@@ -83,10 +83,10 @@ func storeFrames(g Gen, call *Call, entry, frames, size *ir.Value, num *ir.Var) 
 	depth := int(call.Type.Params[1])
 	hash := &ir.Var{Name: "hash", Type: ir.Int}
 	b.Write(hash, size)
-	forEach(g, depth, func(l *loop, i *ir.Value) {
+	b.Count(depth, func(i *ir.Value, out *ir.Block) {
 		b := g.B()
 		at := b.Op(ir.OpMul, i, b.Const(8))
-		l.leave(b.Op(ir.OpSLe, size, at))
+		b.Leave(b.Op(ir.OpSLe, size, at), out)
 		b.Write(hash, mixWord(g, b.Read(hash), b.Load(b.Op(ir.OpAdd, frames, at), 0, 8, false)))
 	})
 	b = g.B()
@@ -114,7 +114,7 @@ func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 		return b.Op(ir.OpOr, b.Op(ir.OpAnd, n, b.Const(object.FirstMoreStack-1)), b.Const(object.FirstMoreStack))
 	}
 	b.Write(try, number(b, b.Op(ir.OpShr, h, b.Const(34))))
-	forEach(g, maxTries, func(l *loop, _ *ir.Value) {
+	b.Count(maxTries, func(_ *ir.Value, out *ir.Block) {
 		b := g.B()
 		n, key := b.Read(try), g.Temp(4)
 		b.Store(key, 0, 4, n)
@@ -134,7 +134,7 @@ func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 			return b.Op(ir.OpEq, b.Call(ir.MapUpdate, more, key, entry, b.Const(1)), b.Const(0))
 		})
 		g.B().If(done, func() { g.B().Write(num, n) })
-		l.leave(done)
+		b.Leave(done, out)
 	})
 }
 

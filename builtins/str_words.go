@@ -63,7 +63,7 @@ func storeWords(g Gen, call *Call, dst Dest) {
 // multiple of 8.
 func blankNULs(g Gen, p *ir.Value, n int) {
 	const low, high = 0x7f7f7f7f7f7f7f7f, -0x7f7f7f7f7f7f7f80
-	forEach(g, n/8, func(_ *loop, i *ir.Value) {
+	g.B().Count(n/8, func(i *ir.Value, _ *ir.Block) {
 		b := g.B()
 		at := b.Op(ir.OpAdd, p, b.Op(ir.OpShl, i, b.Const(3)))
 		x := b.Load(at, 0, 8, false)

@@ -112,14 +112,14 @@ func scan(g Gen, hay *Arg, n int, step func(b *ir.Builder, c *ir.Value) *ir.Valu
 	differs, at := &ir.Var{Name: "differs", Type: ir.Int}, &ir.Var{Name: "at", Type: ir.Int}
 	b.Write(differs, b.Const(1))
 	b.Write(at, b.Const(0))
-	forEach(g, hay.Type.Size, func(l *loop, i *ir.Value) {
+	b.Count(hay.Type.Size, func(i *ir.Value, out *ir.Block) {
 		c := byteAt(b, p, i)
 		d := step(b, c)
 		b.Write(differs, d)
 		b.Write(at, i)
 		// Compute 1 if d is not 0, without a branch.
 		some := b.Op(ir.OpShr, b.Op(ir.OpOr, d, b.Op(ir.OpNeg, d)), b.Const(63))
-		l.leave(b.Op(ir.OpEq, b.Op(ir.OpMul, c, some), b.Const(0)))
+		b.Leave(b.Op(ir.OpEq, b.Op(ir.OpMul, c, some), b.Const(0)), out)
 	})
 	found := g.B().IfElse(b.Read(differs),
 		func() *ir.Value { return b.Const(notFound) },
@@ -197,24 +197,24 @@ func searchPlaces(g Gen, hay, needle *Arg) *ir.Value {
 	b := g.B()
 	at := &ir.Var{Name: "found", Type: ir.Int}
 	b.Write(at, b.Const(notFound))
-	forEach(g, hay.Type.Size, func(outer *loop, i *ir.Value) {
+	b.Count(hay.Type.Size, func(i *ir.Value, out *ir.Block) {
 		start := b.Op(ir.OpAdd, p, i)
 		match := &ir.Var{Name: "match", Type: ir.Int}
 		b.Write(match, b.Const(0))
-		forEach(g, needle.Type.Size, func(inner *loop, j *ir.Value) {
+		b.Count(needle.Type.Size, func(j *ir.Value, over *ir.Block) {
 			c := byteAt(b, q, j)
 			end := b.Op(ir.OpEq, c, b.Const(0))
 			b.Write(match, end)
-			inner.leave(end)
+			b.Leave(end, over)
 			// No byte after the end of hay is read, as its NUL differs from c.
 			inside := b.Op(ir.OpULt, b.Op(ir.OpAdd, i, j), b.Const(int64(hay.Type.Size)))
-			inner.leave(b.Op(ir.OpEq, inside, b.Const(0)))
-			inner.leave(b.Op(ir.OpNe, c, byteAt(b, start, j)))
+			b.Leave(b.Op(ir.OpEq, inside, b.Const(0)), over)
+			b.Leave(b.Op(ir.OpNe, c, byteAt(b, start, j)), over)
 		})
 		m := b.Read(match)
 		b.Write(at, b.Op(ir.OpSub, b.Op(ir.OpMul, m, b.Op(ir.OpAdd, i, b.Const(1))), b.Const(1)))
-		outer.leave(m)
-		outer.leave(b.Op(ir.OpEq, byteAt(b, p, i), b.Const(0)))
+		b.Leave(m, out)
+		b.Leave(b.Op(ir.OpEq, byteAt(b, p, i), b.Const(0)), out)
 	})
 	return forget(g, b.Read(at), hay.Type.Size)
 }

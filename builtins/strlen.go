@@ -40,8 +40,7 @@ func emitStrlen(g Gen, a *Arg) *ir.Value {
 	words, rest := a.Type.Size/8, a.Type.Size%8
 	n := &ir.Var{Name: "strlen", Type: ir.Int}
 	b.Write(n, b.Const(int64(a.Type.Size)))
-	found := b.NewBlock()
-	look := func(off *ir.Value, at *ir.Value, size int) {
+	look := func(off, at *ir.Value, size int, found *ir.Block) {
 		const (
 			ones  = 0x0101010101010101
 			highs = ones<<7 - 1<<64
@@ -61,19 +60,19 @@ func emitStrlen(g Gen, a *Arg) *ir.Value {
 			b.Jump(found)
 		})
 	}
-	forEach(g, words, func(_ *loop, i *ir.Value) {
-		off := b.Op(ir.OpShl, i, b.Const(3))
-		look(off, b.Op(ir.OpAdd, p, off), 8)
-	})
-	for off := words * 8; rest > 0; {
-		size := 4
-		for size > rest {
-			size /= 2
+	b.Section(func(found *ir.Block) {
+		b.Count(words, func(i *ir.Value, _ *ir.Block) {
+			off := b.Op(ir.OpShl, i, b.Const(3))
+			look(off, b.Op(ir.OpAdd, p, off), 8, found)
+		})
+		for off := words * 8; rest > 0; {
+			size := 4
+			for size > rest {
+				size /= 2
+			}
+			look(b.Const(int64(off)), b.AddImm(p, int64(off)), size, found)
+			off, rest = off+size, rest-size
 		}
-		look(b.Const(int64(off)), b.AddImm(p, int64(off)), size)
-		off, rest = off+size, rest-size
-	}
-	b.Jump(found)
-	b.SealSet(found)
+	})
 	return forget(g, b.Read(n), words)
 }

@@ -103,12 +103,12 @@ func stringsDiffer(g Gen, a, o *Arg, n int) *ir.Value {
 	b := g.B()
 	differ := &ir.Var{Name: "differ", Type: ir.Int}
 	b.Write(differ, b.Const(0))
-	forEach(g, n, func(l *loop, i *ir.Value) {
+	b.Count(n, func(i *ir.Value, out *ir.Block) {
 		x, y := byteAt(b, p, i), byteAt(b, q, i)
 		ne := b.Op(ir.OpNe, x, y)
 		b.Write(differ, ne)
-		l.leave(ne)
-		l.leave(b.Op(ir.OpEq, x, b.Const(0)))
+		b.Leave(ne, out)
+		b.Leave(b.Op(ir.OpEq, x, b.Const(0)), out)
 	})
 	return b.Read(differ)
 }

@@ -189,13 +189,10 @@ func (w *walker) turn(name string) *ir.Func {
 		in := &walker{g: g, arch: w.arch, lay: w.lay, auto: w.auto}
 		in.leave = func(cond *ir.Value, last func()) {
 			b := g.B()
-			out, next := b.NewBlock(), b.NewBlock()
-			b.Br(cond, out, next)
-			b.SealSet(out)
-			last()
-			b = g.B()
-			b.Ret(b.Const(1))
-			b.SealSet(next)
+			b.If(cond, func() {
+				last()
+				b.Ret(b.Const(1))
+			})
 		}
 		in.p = in.state(1)
 		in.frame()
@@ -212,11 +209,7 @@ func (w *walker) state(none int64) *ir.Value {
 	key := w.g.Temp(4)
 	b.Store(key, 0, 4, b.Const(0))
 	found := b.Call(ir.MapLookup, b.MapPtr(m), key)
-	ok, bad := b.NewBlock(), b.NewBlock()
-	b.Br(found, ok, bad)
-	b.SealSet(bad)
-	b.Ret(b.Const(none))
-	b.SealSet(ok)
+	b.Unless(found, func() { b.Ret(b.Const(none)) })
 	return b.NonNil(found)
 }
 
@@ -248,7 +241,7 @@ func (w *walker) function(name string) *ir.Value {
 			return
 		}
 		turn := w.turn(name)
-		forEach(g, depth+1, func(l *loop, _ *ir.Value) { l.leave(g.B().CallFn(turn)) })
+		g.B().Count(depth+1, func(_ *ir.Value, out *ir.Block) { g.B().Leave(g.B().CallFn(turn), out) })
 	})
 	why, n := w.get(wWhy), w.get(wCount)
 	num := &ir.Var{Name: "number", Type: ir.Int}
@@ -368,19 +361,16 @@ func (w *walker) inChunk(chunk, off *ir.Value) *ir.Value {
 // search sets lo to the index of the first element in [lo, hi) for which before returns
 // 0.
 func (w *walker) search(turns int, lo, hi *ir.Var, before func(i *ir.Value) *ir.Value) {
-	g := w.g
-	forEach(g, turns, func(l *loop, _ *ir.Value) {
-		b := g.B()
+	b := w.b()
+	b.Count(turns, func(_ *ir.Value, out *ir.Block) {
 		x, y := b.Read(lo), b.Read(hi)
-		l.leave(b.Op(ir.OpULe, y, x))
-		b = g.B()
+		b.Leave(b.Op(ir.OpULe, y, x), out)
 		mid := b.Op(ir.OpShr, b.Op(ir.OpAdd, x, y), b.Const(1))
-		g.B().IfElse(before(mid), func() *ir.Value {
-			b := g.B()
+		b.IfElse(before(mid), func() *ir.Value {
 			b.Write(lo, b.Op(ir.OpAdd, mid, b.Const(1)))
 			return nil
 		}, func() *ir.Value {
-			g.B().Write(hi, mid)
+			b.Write(hi, mid)
 			return nil
 		})
 	})

@@ -289,48 +289,46 @@ const pageShift = 12
 // range of each slot except the last slot. It also has the number of the last slot,
 // except in a full leaf, which uses that memory for a slot.
 func (w *walker) searchMaple(l *vmaLayout, pc *ir.Value) {
-	g := w.g
-	forEach(g, mapleLevels, func(levels *loop, _ *ir.Value) {
+	b := w.b()
+	b.Count(mapleLevels, func(_ *ir.Value, end *ir.Block) {
 		node := w.get(wNode)
-		b := w.b()
 		failed := b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wMaple)), b.Const(mapleSize), w.op(ir.OpAnd, node, w.num(-mapleSize)))
-		levels.leave(failed)
+		b.Leave(failed, end)
 		kind := w.op(ir.OpAnd, w.op(ir.OpShr, node, w.num(3)), w.num(15))
 		arange := w.op(ir.OpEq, kind, w.num(mapleArange))
-		number := func(off int64) *ir.Value { return w.b().Load(w.p, w.lay.at(wMaple)+off, 1, false) }
-		last := g.B().IfElse(arange, func() *ir.Value { return number(l.arangeEnd) }, func() *ir.Value {
-			full := w.b().Load(w.p, w.lay.at(wMaple)+l.rangeSlot-8, 8, false)
-			return g.B().IfElse(full, func() *ir.Value { return w.num(mapleSlots - 1) }, func() *ir.Value { return number(l.rangeEnd) })
+		number := func(off int64) *ir.Value { return b.Load(w.p, w.lay.at(wMaple)+off, 1, false) }
+		last := b.IfElse(arange, func() *ir.Value { return number(l.arangeEnd) }, func() *ir.Value {
+			full := b.Load(w.p, w.lay.at(wMaple)+l.rangeSlot-8, 8, false)
+			return b.IfElse(full, func() *ir.Value { return w.num(mapleSlots - 1) }, func() *ir.Value { return number(l.rangeEnd) })
 		})
 		n := &ir.Var{Name: "slot", Type: ir.Int}
-		w.b().Write(n, w.num(0))
+		b.Write(n, w.num(0))
 		word := func(i *ir.Value, off int64) *ir.Value {
-			b := w.b()
 			return b.Load(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, b.Op(ir.OpAnd, i, b.Const(mapleSlots-1)), b.Const(3))), w.lay.at(wMaple)+off, 8, false)
 		}
-		forEach(g, mapleSlots-1, func(slots *loop, i *ir.Value) {
-			slots.leave(w.op(ir.OpULe, last, i))
-			slots.leave(w.op(ir.OpULe, pc, word(i, l.pivot)))
-			w.b().Write(n, w.op(ir.OpAdd, i, w.num(1)))
+		b.Count(mapleSlots-1, func(i *ir.Value, found *ir.Block) {
+			b.Leave(w.op(ir.OpULe, last, i), found)
+			b.Leave(w.op(ir.OpULe, pc, word(i, l.pivot)), found)
+			b.Write(n, w.op(ir.OpAdd, i, w.num(1)))
 		})
-		i := w.b().Read(n)
-		w.set(wNode, g.B().IfElse(arange, func() *ir.Value { return word(i, l.arangeSlot) }, func() *ir.Value { return word(i, l.rangeSlot) }))
-		levels.leave(w.op(ir.OpEq, kind, w.num(mapleLeaf)))
+		i := b.Read(n)
+		w.set(wNode, b.IfElse(arange, func() *ir.Value { return word(i, l.arangeSlot) }, func() *ir.Value { return word(i, l.rangeSlot) }))
+		b.Leave(w.op(ir.OpEq, kind, w.num(mapleLeaf)), end)
 	})
 }
 
 // searchRB does the same in a tree of struct rb_node.
 func (w *walker) searchRB(l *vmaLayout, pc *ir.Value) {
-	g := w.g
-	forEach(g, rbLevels, func(levels *loop, _ *ir.Value) {
+	b := w.b()
+	b.Count(rbLevels, func(_ *ir.Value, end *ir.Block) {
 		node := w.get(wNode)
-		levels.leave(w.not(node))
+		b.Leave(w.not(node), end)
 		w.fetch(wMapStart, 16, node, l.start-l.rb)
 		start := w.get(wMapStart)
 		left := w.op(ir.OpULt, pc, start)
 		inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wMapEnd), start))
 		next := w.op(ir.OpAdd, w.num(l.right), w.op(ir.OpMul, left, w.num(l.left-l.right)))
-		levels.leave(inside)
+		b.Leave(inside, end)
 		w.fetch(wNode, 8, w.op(ir.OpAdd, w.get(wNode), next), 0)
 	})
 	w.set(wNode, w.op(ir.OpSub, w.get(wNode), w.num(l.rb)))

@@ -54,8 +54,8 @@ func countBuildIDs(g Gen, t *types.Type, p *ir.Value) *ir.Value {
 	b := g.B()
 	n := &ir.Var{Name: "frames", Type: ir.Int}
 	b.Write(n, b.Const(0))
-	forEach(g, t.Size/buildIDFrame, func(l *loop, i *ir.Value) {
-		l.leave(b.Op(ir.OpEq, b.Load(b.Op(ir.OpAdd, p, b.Op(ir.OpMul, i, b.Const(buildIDFrame))), 0, 4, false), b.Const(frameEmpty)))
+	b.Count(t.Size/buildIDFrame, func(i *ir.Value, out *ir.Block) {
+		b.Leave(b.Op(ir.OpEq, b.Load(b.Op(ir.OpAdd, p, b.Op(ir.OpMul, i, b.Const(buildIDFrame))), 0, 4, false), b.Const(frameEmpty)), out)
 		b.Write(n, b.Op(ir.OpAdd, i, b.Const(1)))
 	})
 	return b.Read(n)

@@ -143,13 +143,9 @@ func divideWide(g Gen, p *ir.Value, signed bool, n *ir.Value) *ir.Value {
 func divideLong(b *ir.Builder, high, low, n *ir.Value) *ir.Value {
 	rest := &ir.Var{Name: "rest", Type: ir.Int}
 	quot := &ir.Var{Name: "quot", Type: ir.Int}
-	i := &ir.Var{Name: "i", Type: ir.Int}
 	b.Write(rest, high)
 	b.Write(quot, low)
-	b.Write(i, b.Const(0))
-	b.While(func(in, out *ir.Block) {
-		b.Br(b.Op(ir.OpULt, b.Read(i), b.Const(64)), in, out)
-	}, func(_, _ *ir.Block) {
+	b.Count(64, func(*ir.Value, *ir.Block) {
 		one := b.Const(1)
 		q := b.Read(quot)
 		r := b.Op(ir.OpOr, b.Op(ir.OpShl, b.Read(rest), one), b.Op(ir.OpShr, q, b.Const(63)))
@@ -160,7 +156,6 @@ func divideLong(b *ir.Builder, high, low, n *ir.Value) *ir.Value {
 		fits := b.Op(ir.OpXor, b.Op(ir.OpShr, borrow, b.Const(63)), one)
 		b.Write(rest, b.Op(ir.OpSub, r, b.Op(ir.OpAnd, n, b.Op(ir.OpNeg, fits))))
 		b.Write(quot, b.Op(ir.OpOr, b.Op(ir.OpShl, q, one), fits))
-		b.Write(i, b.Op(ir.OpAdd, b.Read(i), one))
 	})
 	return b.Read(quot)
 }

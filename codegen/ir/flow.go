@@ -5,15 +5,37 @@ package ir
 // reach it.
 
 // If emits then, which runs if cond is not 0.
+//
+//go:noinline
 func (b *Builder) If(cond *Value, then func()) {
-	t, join := b.NewBlock(), b.NewBlock()
-	b.Br(cond, t, join)
+	b.Either(func(t, e *Block) { b.Br(cond, t, e) }, then, nil)
+}
+
+// Either emits branch, which ends the current block and goes to t or to e, then at t, and
+// els at e, which may be nil. No code is reachable after it if both end with a return or
+// a jump elsewhere.
+func (b *Builder) Either(branch func(t, e *Block), then, els func()) {
+	t, e := b.NewBlock(), b.NewBlock()
+	branch(t, e)
 	b.SealSet(t)
 	then()
+	if els == nil {
+		b.Join(e)
+		return
+	}
+	var join *Block
 	if b.Cur != nil {
+		join = b.NewBlock()
 		b.Jump(join)
 	}
-	b.SealSet(join)
+	b.SealSet(e)
+	els()
+	if join == nil && b.Cur != nil {
+		join = b.NewBlock()
+	}
+	if join != nil {
+		b.Join(join)
+	}
 }
 
 // Unless emits els, which runs if cond is 0.
@@ -22,10 +44,7 @@ func (b *Builder) Unless(cond *Value, els func()) {
 	b.Br(cond, join, e)
 	b.SealSet(e)
 	els()
-	if b.Cur != nil {
-		b.Jump(join)
-	}
-	b.SealSet(join)
+	b.Join(join)
 }
 
 // IfElse emits then, which runs if cond is not 0, and els, which runs otherwise. It
@@ -75,6 +94,26 @@ func (b *Builder) Leave(cond *Value, out *Block) {
 	b.SealSet(next)
 }
 
+// Join continues at blk, to which other code jumps as well. All those jumps must have
+// been emitted.
+//
+//go:noinline
+func (b *Builder) Join(blk *Block) {
+	if b.Cur != nil {
+		b.Jump(blk)
+	}
+	b.SealSet(blk)
+}
+
+// Section emits body, which may jump to out to leave it. The code after it starts at out.
+//
+//go:noinline
+func (b *Builder) Section(body func(out *Block)) {
+	out := b.NewBlock()
+	body(out)
+	b.Join(out)
+}
+
 // While emits a loop. Before each iteration, cond ends the current block with a branch
 // to in, where the iteration starts, or to out, where the code after the loop starts.
 // body may jump to head for the next iteration, or to out.
@@ -92,15 +131,21 @@ func (b *Builder) While(cond func(in, out *Block), body func(head, out *Block)) 
 	b.SealSet(out)
 }
 
-// Count emits a loop that runs body for i from 0 to n-1.
-func (b *Builder) Count(n int64, body func(i *Value)) {
+// Count emits a loop that runs body for i from 0 to n-1. body may jump to out to end it.
+func (b *Builder) Count(n int, body func(i *Value, out *Block)) {
 	i := &Var{Name: "i", Type: Int}
 	b.Write(i, b.Const(0))
+	b.Step(i, 1, func() *Value { return b.Op(OpULt, b.Read(i), b.Const(int64(n))) }, func(out *Block) { body(b.Read(i), out) })
+}
+
+// Step emits a loop that runs body and then adds step to i, as long as cond is not 0.
+// body may jump to out to end it.
+func (b *Builder) Step(i *Var, step int64, cond func() *Value, body func(out *Block)) {
 	b.While(func(in, out *Block) {
-		b.Br(b.Op(OpULt, b.Read(i), b.Const(n)), in, out)
-	}, func(_, _ *Block) {
-		body(b.Read(i))
-		b.Write(i, b.Op(OpAdd, b.Read(i), b.Const(1)))
+		b.Br(cond(), in, out)
+	}, func(_, out *Block) {
+		body(out)
+		b.Write(i, b.Op(OpAdd, b.Read(i), b.Const(step)))
 	})
 }
 

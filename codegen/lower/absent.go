@@ -39,10 +39,7 @@ func (f *fn) mayBeLeft(emit func()) {
 	if a.block == nil {
 		return
 	}
-	if f.b.Cur != nil {
-		f.b.Jump(a.block)
-	}
-	f.b.SealSet(a.block)
+	f.b.Join(a.block)
 }
 
 // branchOn branches on a condition, which counts as false if it reads an absent member.
@@ -64,8 +61,7 @@ func (f *fn) whole(compare func() *ir.Value) *ir.Value {
 	f.b.Jump(join)
 	f.b.SealSet(a.block)
 	zero := f.b.Const(0)
-	f.b.Jump(join)
-	f.b.SealSet(join)
+	f.b.Join(join)
 	return f.b.Merge([]*ir.Value{x, zero})
 }
 

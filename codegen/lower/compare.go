@@ -227,27 +227,22 @@ func (f *fn) wordLoop(x *ir.Value, xo int64, y *ir.Value, yo int64, words int, d
 	if group > 1 && f.k.Has(probes.FeatLoop) {
 		return f.wordCalls(x, y, words/group, d, rest)
 	}
-	i := &ir.Var{Name: "i", Type: ir.Int}
+	i, result := &ir.Var{Name: "i", Type: ir.Int}, &ir.Var{Name: "equal", Type: ir.Int}
 	f.b.Write(i, f.b.Const(0))
-	head, body, next, done, join := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
-	f.b.Jump(head)
-	f.b.SetBlock(head)
-	f.b.Br(f.b.Op(ir.OpULt, f.b.Read(i), f.b.Const(int64(8*words))), body, done)
-	f.b.SealSet(body)
-	equal, over := f.compareGroup(x, y, f.b.Read(i), group, d)
-	f.b.Br(over, join, next)
-	f.b.SealSet(next)
-	f.b.Write(i, f.b.Op(ir.OpAdd, f.b.Read(i), f.b.Const(int64(8*group))))
-	f.b.Jump(head)
-	f.b.Seal(head)
-	f.b.SealSet(done)
-	last := f.b.Const(1)
-	if rest != nil {
-		last = rest()
-	}
-	f.b.Jump(join)
-	f.b.SealSet(join)
-	return f.b.Phi(ir.Int, equal, last)
+	f.b.Section(func(decided *ir.Block) {
+		more := func() *ir.Value { return f.b.Op(ir.OpULt, f.b.Read(i), f.b.Const(int64(8*words))) }
+		f.b.Step(i, int64(8*group), more, func(*ir.Block) {
+			equal, over := f.compareGroup(x, y, f.b.Read(i), group, d)
+			f.b.Write(result, equal)
+			f.b.Leave(over, decided)
+		})
+		last := f.b.Const(1)
+		if rest != nil {
+			last = rest()
+		}
+		f.b.Write(result, last)
+	})
+	return f.b.Read(result)
 }
 
 // compareGroup compares a group of words at x+at and y+at. It returns whether they are
@@ -295,18 +290,16 @@ func (f *fn) wordCalls(x, y *ir.Value, turns int, d differ, rest func() *ir.Valu
 	f.irp.Subs = append(f.irp.Subs, g.b.Fn)
 	g.at(f.b.Pos)
 	turn, up := g.b.Extend(g.b.Param(0), 4, false), g.b.Param(1)
-	in, found, out := g.b.NewBlock(), g.b.NewBlock(), g.b.NewBlock()
 	px, py := g.b.Load(up, atX, 8, false), g.b.Load(up, atY, 8, false)
 	px.Type, py.Type = ir.PtrSlot, ir.PtrSlot
-	g.b.Br(g.b.Op(ir.OpULt, turn, g.b.Const(int64(turns))), in, out) // for the verifier
-	g.b.SealSet(in)
-	equal, over := g.compareGroup(px, py, g.b.Op(ir.OpMul, turn, g.b.Const(8*wordGroup)), wordGroup, d)
-	g.b.Br(over, found, out)
-	g.b.SealSet(found)
-	g.b.Store(up, atEqual, 8, equal)
-	g.b.Store(up, atOver, 8, g.b.Const(1))
-	g.b.Ret(g.b.Const(stop))
-	g.b.SealSet(out)
+	g.b.Section(func(out *ir.Block) {
+		g.b.Need(g.b.Op(ir.OpULt, turn, g.b.Const(int64(turns))), out) // for the verifier
+		equal, over := g.compareGroup(px, py, g.b.Op(ir.OpMul, turn, g.b.Const(8*wordGroup)), wordGroup, d)
+		g.b.Need(over, out)
+		g.b.Store(up, atEqual, 8, equal)
+		g.b.Store(up, atOver, 8, g.b.Const(1))
+		g.b.Ret(g.b.Const(stop))
+	})
 	g.b.Ret(g.b.Const(goOn))
 
 	f.b.Call(ir.Loop, f.b.Const(int64(turns)), f.b.FuncAddr(g.b.Fn), frame, f.b.Const(0))

@@ -7,9 +7,7 @@ import (
 )
 
 // branch ends the current block with a branch to then if e is true, else to els. It
-// evaluates the right side of && and
-//
-// only if necessary.
+// evaluates the right side of && and || only if necessary.
 func (f *fn) branch(e ast.Expr, then, els *ir.Block) {
 	defer f.at(f.at(e.Span()))
 	if l := f.lit(e); l != nil {
@@ -108,36 +106,7 @@ func (f *fn) cond(e ast.Expr, then, els func()) {
 		}
 		return
 	}
-	t := f.b.NewBlock()
-	var o, join *ir.Block
-	if els != nil {
-		o = f.b.NewBlock()
-		f.branch(e, t, o)
-	} else {
-		join = f.b.NewBlock()
-		f.branch(e, t, join)
-	}
-	f.b.SealSet(t)
-	then()
-	if f.b.Cur != nil {
-		if join == nil {
-			join = f.b.NewBlock()
-		}
-		f.b.Jump(join)
-	}
-	if els != nil {
-		f.b.SealSet(o)
-		els()
-		if f.b.Cur != nil {
-			if join == nil {
-				join = f.b.NewBlock()
-			}
-			f.b.Jump(join)
-		}
-	}
-	if join != nil {
-		f.b.SealSet(join)
-	}
+	f.b.Either(func(t, o *ir.Block) { f.branch(e, t, o) }, then, els)
 }
 
 // choose returns the value of then if e is true, else of els.

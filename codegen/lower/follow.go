@@ -44,31 +44,33 @@ func (u *shared) followers() {
 		child := f.readMember(pointer(1), task, "pid", 4)
 		f.b.Store(f.followSlot(f.b, child), 0, 1, f.b.Load(f.followSlot(f.b, parent), 0, 1, false))
 	})
-	u.follower("follow_walk", func(f *fn) {
-		b := f.b
-		end := b.NewBlock()
-		t := b.Load(f.ctx, 8, 8, false) // of struct bpf_iter__task
-		t.Type = ir.PtrBTF
-		b.Need(t, end)
-		slot := f.followSlot(b, f.readMember(t, task, "tgid", 4))
-		mode := b.Load(f.followState(b, object.FollowMode), 0, 8, false)
-		b.If(b.Op(ir.OpEq, mode, b.Const(object.FollowAdd)), func() { b.Store(slot, 0, 1, b.Const(1)) })
-		b.If(b.Op(ir.OpEq, mode, b.Const(object.FollowChildren)), func() {
-			b.Leave(b.Load(slot, 0, 1, false), end)
-			parent := f.readMember(f.readPointer(t, task, "real_parent"), task, "tgid", 4)
-			b.Need(b.Load(f.followSlot(b, parent), 0, 1, false), end)
-			b.Store(slot, 0, 1, b.Const(1))
-			b.Store(f.followState(b, object.FollowFound), 0, 8, b.Const(1))
-		})
-		b.If(b.Op(ir.OpEq, mode, b.Const(object.FollowAlive)), func() {
-			b.Need(b.Load(slot, 0, 1, false), end)
-			b.Leave(f.readMember(t, task, "exit_state", 4), end)
-			b.Store(f.followState(b, object.FollowFound), 0, 8, b.Const(1))
-		})
-		b.Jump(end)
-		b.SealSet(end)
-	})
+	u.follower("follow_walk", func(f *fn) { f.b.Section(f.followWalk) })
 	u.res.Follows = true
+}
+
+// followWalk emits the program that the runtime runs for every task. It jumps to end if
+// there is nothing to do for the task.
+func (f *fn) followWalk(end *ir.Block) {
+	const task = "struct task_struct"
+	b := f.b
+	t := b.Load(f.ctx, 8, 8, false) // of struct bpf_iter__task
+	t.Type = ir.PtrBTF
+	b.Need(t, end)
+	slot := f.followSlot(b, f.readMember(t, task, "tgid", 4))
+	mode := b.Load(f.followState(b, object.FollowMode), 0, 8, false)
+	b.If(b.Op(ir.OpEq, mode, b.Const(object.FollowAdd)), func() { b.Store(slot, 0, 1, b.Const(1)) })
+	b.If(b.Op(ir.OpEq, mode, b.Const(object.FollowChildren)), func() {
+		b.Leave(b.Load(slot, 0, 1, false), end)
+		parent := f.readMember(f.readPointer(t, task, "real_parent"), task, "tgid", 4)
+		b.Need(b.Load(f.followSlot(b, parent), 0, 1, false), end)
+		b.Store(slot, 0, 1, b.Const(1))
+		b.Store(f.followState(b, object.FollowFound), 0, 8, b.Const(1))
+	})
+	b.If(b.Op(ir.OpEq, mode, b.Const(object.FollowAlive)), func() {
+		b.Need(b.Load(slot, 0, 1, false), end)
+		b.Leave(f.readMember(t, task, "exit_state", 4), end)
+		b.Store(f.followState(b, object.FollowFound), 0, 8, b.Const(1))
+	})
 }
 
 // follower lowers a program of --follow.

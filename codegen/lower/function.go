@@ -42,14 +42,12 @@ func (f *fn) Repeat(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Valu
 	q := g.b.Load(up, 0, 8, false)
 	q.Type = p.Type
 	body(g, q, func(cond *ir.Value, last func()) {
-		out, next := g.b.NewBlock(), g.b.NewBlock()
-		g.b.Br(cond, out, next)
-		g.b.SealSet(out)
-		if last != nil {
-			last()
-		}
-		g.b.Ret(g.b.Const(stop))
-		g.b.SealSet(next)
+		g.b.If(cond, func() {
+			if last != nil {
+				last()
+			}
+			g.b.Ret(g.b.Const(stop))
+		})
 	})
 	g.b.Ret(g.b.Const(goOn))
 	g.end()
@@ -60,29 +58,16 @@ func (f *fn) Repeat(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Valu
 
 // repeatHere emits Repeat as a loop in the current function.
 func (f *fn) repeatHere(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Value, leave builtins.Leave)) {
-	b := f.b
-	turn := &ir.Var{Name: "turn", Type: ir.Int}
-	head, inside, done := b.NewBlock(), b.NewBlock(), b.NewBlock()
-	b.Write(turn, b.Const(0))
-	b.Jump(head)
-	b.SetBlock(head)
-	i := b.Read(turn)
-	b.Br(b.Op(ir.OpULt, i, b.Const(int64(turns))), inside, done)
-	b.SealSet(inside)
-	body(f, p, func(cond *ir.Value, last func()) {
-		out, next := b.NewBlock(), b.NewBlock()
-		b.Br(cond, out, next)
-		b.SealSet(out)
-		if last != nil {
-			last()
-		}
-		b.Jump(done)
-		b.SealSet(next)
+	f.b.Count(turns, func(_ *ir.Value, out *ir.Block) {
+		body(f, p, func(cond *ir.Value, last func()) {
+			f.b.If(cond, func() {
+				if last != nil {
+					last()
+				}
+				f.b.Jump(out)
+			})
+		})
 	})
-	b.Write(turn, b.Op(ir.OpAdd, i, b.Const(1)))
-	b.Jump(head)
-	b.Seal(head)
-	b.SealSet(done)
 }
 
 // KernelMap returns the kernel map with m's name, which it adds to the module if there

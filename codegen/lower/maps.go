@@ -370,7 +370,7 @@ func (f *fn) mergeAgg(st *plan.Map, key store.Key) *ir.Value {
 
 // EachCPU runs body for each possible CPU.
 func (f *fn) EachCPU(body func(cpu *ir.Value)) {
-	f.b.Count(int64(f.k.NumCPU()), body)
+	f.b.Count(f.k.NumCPU(), func(cpu *ir.Value, _ *ir.Block) { body(cpu) })
 }
 
 // Lookup returns the address of the value of a key, or null.

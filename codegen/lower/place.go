@@ -80,8 +80,7 @@ func (f *fn) guard(emit, failed func() *ir.Value) *ir.Value {
 	f.b.SealSet(x.zero)
 	x.zero.Unlikely = true
 	vals := []*ir.Value{v, failed()}
-	f.b.Jump(join)
-	f.b.SealSet(join)
+	f.b.Join(join)
 	return f.b.Merge(vals)
 }
 
@@ -125,13 +124,10 @@ func (f *fn) loadSeen(p place) *ir.Value {
 	if p.bitSize > 0 {
 		off, size = p.off+int64(p.bitOff/8), 1
 	}
-	again, next := f.b.NewBlock(), f.b.NewBlock()
-	f.b.Br(v, next, again)
-	f.b.SealSet(again)
-	again.Unlikely = true
-	f.Read(f.temp(8), 0, size, f.b.AddImm(p.ptr, off), types.Kernel, "")
-	f.b.Jump(next)
-	f.b.SealSet(next)
+	f.b.Unless(v, func() {
+		f.b.Cur.Unlikely = true
+		f.Read(f.temp(8), 0, size, f.b.AddImm(p.ptr, off), types.Kernel, "")
+	})
 	return v
 }
 

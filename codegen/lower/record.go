@@ -136,41 +136,40 @@ func (f *fn) record(at source.Span, size *ir.Value, most int, write func(p *ir.V
 		size = b.Op(ir.OpAnd, b.Op(ir.OpAdd, size, b.Const(object.RecordHeader+7)), b.Const(-8))
 	}
 	heads := f.recorderHeads()
-	fail, out := b.NewBlock(), b.NewBlock()
-	b.Leave(b.Load(b.MapValue(heads, object.RecorderStop), 0, 8, false), out)
-	cpu := b.Call(ir.SmpProcessorID)
-	b.Need(b.Op(ir.OpULt, cpu, b.Const(int64(r.CPUs))), fail) // it may have been added later
-	head := b.Op(ir.OpAdd, b.MapValue(heads, object.SharedHeads*object.HeadSize), b.Op(ir.OpMul, cpu, b.Const(object.HeadSize)))
-	pos := f.reserve(head, size, fail)
+	b.Section(func(out *ir.Block) {
+		b.Section(func(fail *ir.Block) {
+			b.Leave(b.Load(b.MapValue(heads, object.RecorderStop), 0, 8, false), out)
+			cpu := b.Call(ir.SmpProcessorID)
+			b.Need(b.Op(ir.OpULt, cpu, b.Const(int64(r.CPUs))), fail) // it may have been added later
+			head := b.Op(ir.OpAdd, b.MapValue(heads, object.SharedHeads*object.HeadSize), b.Op(ir.OpMul, cpu, b.Const(object.HeadSize)))
+			pos := f.reserve(head, size, fail)
 
-	chunk := b.Op(ir.OpAnd, b.Op(ir.OpShr, pos, b.Const(int64(bits.TrailingZeros(uint(r.Chunk))))), b.Const(int64(r.Chunks-1)))
-	key := f.temp(8)
-	b.Store(key, 0, 4, b.Op(ir.OpAdd, b.Op(ir.OpMul, cpu, b.Const(int64(r.Chunks))), chunk))
-	element := b.Call(ir.MapLookup, b.MapPtr(f.recorderRing()), key)
-	b.Need(element, fail)
-	p := b.Op(ir.OpAdd, b.NonNil(element), b.Op(ir.OpAnd, pos, b.Const(int64(r.Chunk-8))))
-	b.Store(p, object.RecordOrder, 8, f.recordOrder())
-	write(b.AddImm(p, object.RecordHeader))
-	mark := b.Op(ir.OpOr, b.Op(ir.OpShl, pos, b.Const(object.MarkShift)), b.Op(ir.OpShr, size, b.Const(3)))
-	b.Store(p, 0, 8, mark)
-	b.AtomicAdd(head, object.HeadRecords, 8, b.Const(1))
+			chunk := b.Op(ir.OpAnd, b.Op(ir.OpShr, pos, b.Const(int64(bits.TrailingZeros(uint(r.Chunk))))), b.Const(int64(r.Chunks-1)))
+			key := f.temp(8)
+			b.Store(key, 0, 4, b.Op(ir.OpAdd, b.Op(ir.OpMul, cpu, b.Const(int64(r.Chunks))), chunk))
+			element := b.Call(ir.MapLookup, b.MapPtr(f.recorderRing()), key)
+			b.Need(element, fail)
+			p := b.Op(ir.OpAdd, b.NonNil(element), b.Op(ir.OpAnd, pos, b.Const(int64(r.Chunk-8))))
+			b.Store(p, object.RecordOrder, 8, f.recordOrder())
+			write(b.AddImm(p, object.RecordHeader))
+			mark := b.Op(ir.OpOr, b.Op(ir.OpShl, pos, b.Const(object.MarkShift)), b.Op(ir.OpShr, size, b.Const(3)))
+			b.Store(p, 0, 8, mark)
+			b.AtomicAdd(head, object.HeadRecords, 8, b.Const(1))
 
-	late := b.Op(ir.OpULt, b.Const(int64(r.RingSize())), b.Op(ir.OpSub, b.Load(b.Op(ir.OpBarrier, head), object.HeadNext, 8, false), pos))
-	b.If(late, func() {
+			late := b.Op(ir.OpULt, b.Const(int64(r.RingSize())), b.Op(ir.OpSub, b.Load(b.Op(ir.OpBarrier, head), object.HeadNext, 8, false), pos))
+			b.If(late, func() {
+				b.Cur.Unlikely = true
+				// A count that is too low because another program counts at the same time matters
+				// less than that old kernels have no instruction that adds and returns the sum.
+				n := b.Op(ir.OpAnd, b.Load(head, object.HeadLate, 8, false), b.Const(object.LateMarks-1))
+				b.AtomicAdd(head, object.HeadLate, 8, b.Const(1))
+				b.Store(b.Op(ir.OpAdd, head, b.Op(ir.OpMul, n, b.Const(8))), object.HeadMarks, 8, mark)
+			})
+			b.Jump(out)
+		})
 		b.Cur.Unlikely = true
-		// A count that is too low because another program counts at the same time matters
-		// less than that old kernels have no instruction that adds and returns the sum.
-		n := b.Op(ir.OpAnd, b.Load(head, object.HeadLate, 8, false), b.Const(object.LateMarks-1))
-		b.AtomicAdd(head, object.HeadLate, 8, b.Const(1))
-		b.Store(b.Op(ir.OpAdd, head, b.Op(ir.OpMul, n, b.Const(8))), object.HeadMarks, 8, mark)
+		lost()
 	})
-	b.Jump(out)
-
-	fail.Unlikely = true
-	b.SealSet(fail)
-	lost()
-	b.Jump(out)
-	b.SealSet(out)
 }
 
 // maxCounting is the maximum number of CPUs that count records together. On a machine with
@@ -201,16 +200,16 @@ func (f *fn) reserve(head, size *ir.Value, fail *ir.Block) *ir.Value {
 		return b.FetchAdd(head, object.HeadNext, size)
 	}
 	pos := &ir.Var{Name: "pos", Type: ir.Int}
-	got := b.NewBlock()
-	for range maxTries {
-		old := b.Load(b.Op(ir.OpBarrier, head), object.HeadNext, 8, false)
-		b.AtomicAdd(head, object.HeadNext, 8, size)
-		sum := b.Load(b.Op(ir.OpBarrier, head), object.HeadNext, 8, false)
-		b.Write(pos, old)
-		b.Leave(b.Op(ir.OpEq, b.Op(ir.OpSub, sum, old), size), got)
-		b.Cur.Unlikely = true
-	}
-	b.Jump(fail)
-	b.SealSet(got)
+	b.Section(func(got *ir.Block) {
+		for range maxTries {
+			old := b.Load(b.Op(ir.OpBarrier, head), object.HeadNext, 8, false)
+			b.AtomicAdd(head, object.HeadNext, 8, size)
+			sum := b.Load(b.Op(ir.OpBarrier, head), object.HeadNext, 8, false)
+			b.Write(pos, old)
+			b.Leave(b.Op(ir.OpEq, b.Op(ir.OpSub, sum, old), size), got)
+			b.Cur.Unlikely = true
+		}
+		b.Jump(fail)
+	})
 	return b.Read(pos)
 }

@@ -20,7 +20,7 @@ func (f *fn) only(branch func(body, out *ir.Block)) {
 //
 //go:noinline
 func (f *fn) onlyIf(cond *ir.Value) {
-	f.only(func(body, out *ir.Block) { f.b.Br(cond, body, out) })
+	f.b.Unless(cond, func() { f.returnNow(nil) })
 }
 
 // confine emits the tests for the tasks that the flags select, the cheapest first.
@@ -147,15 +147,11 @@ func (t *scoped) under(i int, scope probes.Cgroup) *ir.Value {
 func (t *scoped) below(id uint64) *ir.Value {
 	const cgroup, state = "struct cgroup", "struct cgroup_subsys_state"
 	b := t.b
-	at, found, turns := &ir.Var{Name: "cgroup", Type: ir.PtrBTF}, &ir.Var{Name: "found", Type: ir.Int}, &ir.Var{Name: "turns", Type: ir.Int}
+	at, found := &ir.Var{Name: "cgroup", Type: ir.PtrBTF}, &ir.Var{Name: "found", Type: ir.Int}
 	b.Write(at, t.readPointer(t.readPointer(t.task, "struct task_struct", "cgroups"), "struct css_set", "dfl_cgrp"))
 	b.Write(found, b.Const(0))
-	b.Write(turns, b.Const(0))
 	self := t.field(cgroup, "self")
-	b.While(func(in, out *ir.Block) {
-		b.Br(b.Op(ir.OpULt, b.Read(turns), b.Const(maxCgroupDepth)), in, out)
-	}, func(_, out *ir.Block) {
-		b.Write(turns, b.Op(ir.OpAdd, b.Read(turns), b.Const(1)))
+	b.Count(maxCgroupDepth, func(_ *ir.Value, out *ir.Block) {
 		now := b.Read(at)
 		b.Need(now, out)
 		same := b.Op(ir.OpEq, t.readMember(t.readPointer(now, cgroup, "kn"), "struct kernfs_node", "id", 8), b.Const(int64(id)))

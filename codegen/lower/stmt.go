@@ -208,19 +208,11 @@ func (f *fn) forRange(s *ast.For, from, to *ir.Value) {
 	v := f.info.Vars[s.Var]
 	i := &ir.Var{Name: v.Name, Type: ir.Int}
 	f.b.Write(i, from)
-	head, body, next, out := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
-	f.b.Jump(head)
-	f.b.SetBlock(head)
-	f.b.Br(f.b.Op(ir.OpSLt, f.b.Read(i), to), body, out)
-	f.b.SealSet(body)
-	f.writeVar(v, f.convert(f.b.Read(i), types.TInt64, v.Type))
-	f.loop(jumps{brk: func() { f.b.Jump(out) }, cont: func() { f.b.Jump(next) }}, s.Body)
-	if f.b.Cur != nil {
-		f.b.Jump(next)
-	}
-	f.b.SealSet(next)
-	f.b.Write(i, f.b.Op(ir.OpAdd, f.b.Read(i), f.b.Const(1)))
-	f.b.Jump(head)
-	f.b.Seal(head)
-	f.b.SealSet(out)
+	less := func() *ir.Value { return f.b.Op(ir.OpSLt, f.b.Read(i), to) }
+	f.b.Step(i, 1, less, func(out *ir.Block) {
+		f.b.Section(func(next *ir.Block) {
+			f.writeVar(v, f.convert(f.b.Read(i), types.TInt64, v.Type))
+			f.loop(jumps{brk: func() { f.b.Jump(out) }, cont: func() { f.b.Jump(next) }}, s.Body)
+		})
+	})
 }

@@ -147,47 +147,45 @@ func (s *front) slotValue() int64 { return int64(frontValue(s.keySize)) }
 func (s *front) Share(g Gen, k Key) *ir.Value {
 	b := g.B()
 	words := s.words(b, k)
-	slow, join := b.NewBlock(), b.NewBlock()
 	value := &ir.Var{Name: "value", Type: ir.PtrMapNil}
 	free := &ir.Var{Name: "free", Type: ir.PtrMapNil} // a slot of an older generation, which is free
 
 	b.Write(free, b.Const(0))
 	gen := s.generation(b)
-	cpu := b.Call(ir.SmpProcessorID)
-	b.Need(b.Op(ir.OpULt, cpu, b.Const(int64(s.cpus))), slow) // a CPU that was added later has no slots
-	size := region(s.slotsPerCPU, s.keySize, s.hash.size)
-	slots := b.Op(ir.OpAdd, s.slots(b), b.Op(ir.OpMul, cpu, b.Const(int64(size))))
-	index := s.index(b, words)
-	for i := range int64(2) { // a key has the slot at its index or the next one
-		p := b.Op(ir.OpAdd, slots, b.Op(ir.OpMul, b.Op(ir.OpXor, index, b.Const(i)), b.Const(s.slotSize())))
-		b.Write(free, p)
-		b.Need(b.Op(ir.OpEq, b.Load(p, 0, 8, false), gen), slow)
-		other := b.NewBlock()
-		for j, w := range words {
-			b.Need(b.Op(ir.OpEq, b.Load(p, int64(frontKey+8*j), 8, false), w), other)
-		}
-		b.Write(value, b.AddImm(p, s.slotValue()))
-		b.Jump(join)
-		other.Unlikely = true
-		b.SealSet(other)
-	}
-	b.Write(free, b.Const(0))
-	b.Jump(slow)
-
-	slow.Unlikely = true
-	b.SealSet(slow)
-	inHash := s.hash.Make(g, k)
-	b.Write(value, inHash)
-	p := b.Read(free)
-	b.If(inHash, func() {
-		b.IfNonNil(p, func(q *ir.Value) {
-			b.If(s.claim(g, q, gen, words), func() {
-				b.Write(value, b.AddImm(b.NonNil(p), s.slotValue()))
+	b.Section(func(join *ir.Block) {
+		b.Section(func(slow *ir.Block) {
+			cpu := b.Call(ir.SmpProcessorID)
+			b.Need(b.Op(ir.OpULt, cpu, b.Const(int64(s.cpus))), slow) // a CPU that was added later has no slots
+			size := region(s.slotsPerCPU, s.keySize, s.hash.size)
+			slots := b.Op(ir.OpAdd, s.slots(b), b.Op(ir.OpMul, cpu, b.Const(int64(size))))
+			index := s.index(b, words)
+			for i := range int64(2) { // a key has the slot at its index or the next one
+				p := b.Op(ir.OpAdd, slots, b.Op(ir.OpMul, b.Op(ir.OpXor, index, b.Const(i)), b.Const(s.slotSize())))
+				b.Write(free, p)
+				b.Need(b.Op(ir.OpEq, b.Load(p, 0, 8, false), gen), slow)
+				b.Section(func(other *ir.Block) {
+					for j, w := range words {
+						b.Need(b.Op(ir.OpEq, b.Load(p, int64(frontKey+8*j), 8, false), w), other)
+					}
+					b.Write(value, b.AddImm(p, s.slotValue()))
+					b.Jump(join)
+				})
+				b.Cur.Unlikely = true
+			}
+			b.Write(free, b.Const(0))
+		})
+		b.Cur.Unlikely = true
+		inHash := s.hash.Make(g, k)
+		b.Write(value, inHash)
+		p := b.Read(free)
+		b.If(inHash, func() {
+			b.IfNonNil(p, func(q *ir.Value) {
+				b.If(s.claim(g, q, gen, words), func() {
+					b.Write(value, b.AddImm(b.NonNil(p), s.slotValue()))
+				})
 			})
 		})
 	})
-	b.Jump(join)
-	b.SealSet(join)
 	return b.Read(value)
 }
 

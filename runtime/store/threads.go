@@ -112,20 +112,19 @@ func (s *threads) Find(g Gen, k Key) *ir.Value {
 	b := g.B()
 	h := s.home(b, k)
 	value := &ir.Var{Name: "value", Type: ir.PtrMapNil}
-	join := b.NewBlock()
-	for _, slot := range h.slots {
-		b.If(b.Op(ir.OpEq, b.Load(slot, 0, 8, false), h.word), func() {
-			b.Write(value, b.AddImm(slot, threadValue))
-			b.Jump(join)
+	b.Section(func(found *ir.Block) {
+		for _, slot := range h.slots {
+			b.If(b.Op(ir.OpEq, b.Load(slot, 0, 8, false), h.word), func() {
+				b.Write(value, b.AddImm(slot, threadValue))
+				b.Jump(found)
+			})
+		}
+		b.Write(value, b.Const(0))
+		b.If(s.elsewhere(b, h.tid), func() {
+			b.Cur.Unlikely = true
+			b.Write(value, s.hash.Find(g, k))
 		})
-	}
-	b.Write(value, b.Const(0))
-	b.If(s.elsewhere(b, h.tid), func() {
-		b.Cur.Unlikely = true
-		b.Write(value, s.hash.Find(g, k))
 	})
-	b.Jump(join)
-	b.SealSet(join)
 	return b.Read(value)
 }
 
@@ -161,25 +160,22 @@ func (s *threads) claim(g Gen, k Key) *ir.Value {
 	b := g.B()
 	h := s.home(b, k)
 	value := &ir.Var{Name: "value", Type: ir.PtrMapNil}
-	join := b.NewBlock()
 	b.Write(value, b.Const(0))
-	b.Need(h.tid, join)
-	for _, slot := range h.slots {
-		free, ours, next := b.NewBlock(), b.NewBlock(), b.NewBlock()
-		was := b.Load(slot, 0, 8, false)
-		b.Br(b.Op(ir.OpULt, was, h.gen), free, next)
-		b.SealSet(free)
-		b.Br(b.Op(ir.OpEq, b.CmpXchg(slot, 0, was, b.Const(slotBusyImm)), was), ours, next)
-		b.SealSet(ours)
-		b.Store(slot, threadValue, 8, b.Const(0))
-		b.Store(slot, 0, 8, h.word)
-		b.Write(value, b.AddImm(slot, threadValue))
-		b.Jump(join)
-		next.Unlikely = true
-		b.SealSet(next)
-	}
-	b.Jump(join)
-	b.SealSet(join)
+	b.Section(func(end *ir.Block) {
+		b.Need(h.tid, end)
+		for _, slot := range h.slots {
+			b.Section(func(taken *ir.Block) {
+				was := b.Load(slot, 0, 8, false)
+				b.Need(b.Op(ir.OpULt, was, h.gen), taken)
+				b.Need(b.Op(ir.OpEq, b.CmpXchg(slot, 0, was, b.Const(slotBusyImm)), was), taken)
+				b.Store(slot, threadValue, 8, b.Const(0))
+				b.Store(slot, 0, 8, h.word)
+				b.Write(value, b.AddImm(slot, threadValue))
+				b.Jump(end)
+			})
+			b.Cur.Unlikely = true
+		}
+	})
 	return b.Read(value)
 }
 
