@@ -7,7 +7,6 @@ package builtins
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
-	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -51,9 +50,9 @@ type Param struct {
 	Ranges   bool // a range a..b may be passed
 	Long     bool // a literal string may be longer than max_strlen: it is not a value of the program
 	Chars    bool // pass a pointer to characters as the string it points to, as str() reads it
-	// Keep reports whether Chars does not apply to an argument of type t, because of the
-	// arguments after it. nil: it always applies.
-	Keep func(t *types.Type, after []ast.Expr) bool
+	// Keep reports whether Chars does not apply to an argument of type t if the arguments
+	// after it are the literals after. nil: it always applies.
+	Keep func(t *types.Type, after []string) bool
 
 	// Map and Entry are the uses that the builtin makes of the map of a MapArg or
 	// MapOrEntry: Map if the argument is @m, Entry if it is @m[key]. If @m is read or
@@ -270,10 +269,15 @@ type Call struct {
 	Lit   *Lit // set by Check if the result is known at compile time
 }
 
+// Node is an expression of the script. Only the checker and the code generator know its
+// syntax, see check.ExprOf, so that programs without the compiler do not need it.
+type Node interface{ Span() source.Span }
+
 // Arg is one argument.
 type Arg struct {
 	Span source.Span
-	Expr ast.Expr    // for Gen; builtins do not look into it
+	Expr Node        // nil: the builtin has added the argument
+	Made bool        // the argument is itself a call, not a value that was stored
 	Type *types.Type // of the value; MapArg: the map's value type
 	Lit  *Lit        // its value if it is known at compile time
 	Cast bool        // the script casts it
@@ -283,9 +287,9 @@ type Arg struct {
 	Value *ir.Value
 	// Fill writes the value of such an argument that is not a word.
 	Fill func(g Gen, dst Dest)
-	Map  *MapInfo   // MapArg, MapOrEntry
-	Key  []ast.Expr // MapOrEntry with a key: its parts; nil: the whole map
-	Word string     // NameArg
+	Map  *MapInfo // MapArg, MapOrEntry
+	Key  []Node   // MapOrEntry with a key: its parts; nil: the whole map
+	Word string   // NameArg
 }
 
 // Lit is a literal known at compile time.

@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
-	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/store"
 )
@@ -67,13 +66,13 @@ func checkEntry(c Checker, call *Call) *MapInfo {
 
 // entry returns the map and the parts of the key that a checked call specifies. The key
 // is nil for a map without keys.
-func entry(call *Call) (*MapInfo, []ast.Expr) {
+func entry(call *Call) (*MapInfo, []Node) {
 	a := &call.Args[0]
 	switch {
 	case a.Key != nil:
 		return a.Map, a.Key
 	case len(call.Args) > 1 && a.Map.Keyed:
-		return a.Map, []ast.Expr{call.Args[1].Expr}
+		return a.Map, []Node{call.Args[1].Expr}
 	}
 	return a.Map, nil
 }

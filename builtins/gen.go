@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
-	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -98,8 +97,8 @@ type GenMaps interface {
 	// Lookup returns the address of the value of a key, or null. Delete removes an
 	// entry and returns 0 or a negative error. key holds the parts of the key; it is
 	// nil for a map without keys.
-	Lookup(m *MapInfo, key []ast.Expr) *ir.Value
-	Delete(m *MapInfo, key []ast.Expr) *ir.Value
+	Lookup(m *MapInfo, key []Node) *ir.Value
+	Delete(m *MapInfo, key []Node) *ir.Value
 	// MapLen returns the number of entries of a keyed map.
 	MapLen(m *MapInfo) *ir.Value
 	// StackMap returns the kernel map for stacks of a depth. MoreStacks returns the map

@@ -174,7 +174,7 @@ func (p *program) run(args ...any) uint64 {
 }
 
 // argOf returns an argument of type t.
-func argOf(t *types.Type) Arg { return Arg{Type: t, Expr: &ast.Ident{Name: "x"}} }
+func argOf(t *types.Type) Arg { return Arg{Type: t, Expr: &ast.Ident{Name: "x"}, Made: true} }
 
 func intLit(n int64) Arg {
 	return Arg{Type: types.TInt64, Lit: &Lit{Int: n}}

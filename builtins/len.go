@@ -2,7 +2,6 @@ package builtins
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
-	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/store"
@@ -73,11 +72,7 @@ func checkLen(c Checker, call *Call) *types.Type {
 // counted reports whether len takes a stack only to count its frames: the argument is a
 // call for the current kernel stack. User stacks may be unwound in other ways.
 func counted(a *Arg) bool {
-	switch a.Expr.(type) {
-	case *ast.Ident, *ast.Call:
-		return a.Type.Name == kstackName
-	}
-	return false
+	return a.Made && a.Type.Name == kstackName
 }
 
 // stackLen counts the frames of the current stack. It lets the kernel write them to

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"github.com/gotrace/gotrace/codegen/ir"
-	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 )
 
@@ -38,13 +37,9 @@ func parsePrefix(text string) (netip.Prefix, error) {
 }
 
 // holdsAddress reports whether t is an array that is compared with addresses.
-func holdsAddress(t *types.Type, after []ast.Expr) bool {
-	for _, e := range after {
-		lit, ok := e.(*ast.StrLit)
-		if !ok {
-			return false
-		}
-		if _, err := parsePrefix(lit.Value); err != nil {
+func holdsAddress(t *types.Type, after []string) bool {
+	for _, text := range after {
+		if _, err := parsePrefix(text); err != nil {
 			return false
 		}
 	}

@@ -186,6 +186,35 @@ func packages(t *testing.T) map[string][]string {
 	return out
 }
 
+// TestRuntimeWithoutCompiler checks that the runtime depends on no package of the compiler
+// that knows the syntax of scripts, not even through others.
+func TestRuntimeWithoutCompiler(t *testing.T) {
+	all := packages(t)
+	reached := map[string]string{"runtime": ""} // and by which package
+	var visit func(dir string)
+	visit = func(dir string) {
+		for _, path := range all[dir] {
+			rel, ours := strings.CutPrefix(path, module+"/")
+			if _, seen := reached[rel]; ours && !seen {
+				reached[rel] = dir
+				visit(rel)
+			}
+		}
+	}
+	visit("runtime")
+	if _, ok := reached["builtins"]; !ok {
+		t.Error("the runtime does not reach builtins: this test reads the imports wrongly")
+	}
+	for dir := range reached {
+		if allowed := []string{"codegen/ir", "lang/config", "lang/members", "lang/pattern", "lang/pcap"}; slices.Contains(data, dir) || slices.Contains(allowed, dir) {
+			continue
+		}
+		if strings.HasPrefix(dir, "lang/") || strings.HasPrefix(dir, "codegen") {
+			t.Errorf("the runtime depends on %s, by %s", dir, reached[dir])
+		}
+	}
+}
+
 // TestTreeIsSelfContained checks that no file of the repository refers to paths outside
 // it: the directory of the checkout, and its neighbours.
 func TestTreeIsSelfContained(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/store"
 )
@@ -149,7 +150,7 @@ func (f *fn) aggregate(st *plan.Map, key store.Key, c *builtins.Call) {
 			}
 		case a.Type != nil && a.Type.IsScalar() && (a.Lit == nil || !a.Lit.IsStr):
 			if fits {
-				from = append(from, addend{arg: a.Expr, x: f.value(a.Expr), typ: a.Type, desc: fmt.Sprint(a.Type, a.Type.Size, a.Type.Signed)})
+				from = append(from, addend{arg: check.ExprOf(a.Expr), x: f.Value(a), typ: a.Type, desc: fmt.Sprint(a.Type, a.Type.Size, a.Type.Signed)})
 			}
 		default:
 			fits = false

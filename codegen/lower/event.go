@@ -4,6 +4,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
 )
@@ -101,14 +102,14 @@ func (f *fn) sendEvent(call *builtins.Call, args []*types.Type, lits []any, fill
 func (f *fn) before(call *builtins.Call, must func(ast.Expr) bool) []ast.Expr {
 	last := -1
 	for i := range call.Args {
-		if e := call.Args[i].Expr; e != nil && must(e) {
+		if e := check.ExprOf(call.Args[i].Expr); e != nil && must(e) {
 			last = i
 		}
 	}
 	var early []ast.Expr
 	for i := range last + 1 {
 		a := &call.Args[i]
-		e := a.Expr
+		e := check.ExprOf(a.Expr)
 		if e == nil || a.Map != nil && a.Key == nil || a.Lit != nil {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -46,7 +47,7 @@ func (f *fn) Value(a *builtins.Arg) *ir.Value {
 	if a.Expr == nil {
 		return f.b.Const(a.Lit.Int)
 	}
-	return f.value(a.Expr)
+	return f.value(check.ExprOf(a.Expr))
 }
 
 // Store writes an argument, converted to t.
@@ -59,21 +60,21 @@ func (f *fn) Store(a *builtins.Arg, t *types.Type, dst builtins.Dest) {
 		a.Fill(f, dst)
 		return
 	}
-	f.store(a.Expr, t, dst)
+	f.store(check.ExprOf(a.Expr), t, dst)
 }
 
 // Addr returns the address of an argument in the program's own memory.
-func (f *fn) Addr(a *builtins.Arg) *ir.Value { return f.tmp(a.Expr) }
+func (f *fn) Addr(a *builtins.Arg) *ir.Value { return f.tmp(check.ExprOf(a.Expr)) }
 
 // Ref returns the address of an argument and its address space. If a pointer on the way
 // is null, the address is 0.
 func (f *fn) Ref(a *builtins.Arg) (*ir.Value, types.Space) {
-	if !f.inMemory(a.Expr) {
-		return f.tmp(a.Expr), types.NoSpace
+	if !f.inMemory(check.ExprOf(a.Expr)) {
+		return f.tmp(check.ExprOf(a.Expr)), types.NoSpace
 	}
 	space := types.NoSpace
 	addr := f.guarded(func() *ir.Value {
-		p := f.place(a.Expr)
+		p := f.place(check.ExprOf(a.Expr))
 		if f.byWords(p) { // it has no address
 			tmp := f.temp(max(p.t.Size, 8))
 			f.copyBytes(p, p.t.Size, Dest{Ptr: tmp, Size: p.t.Size})
@@ -97,10 +98,10 @@ func (f *fn) Ref(a *builtins.Arg) (*ir.Value, types.Space) {
 func (f *fn) Object(a *builtins.Arg, found func(p *ir.Value), none func()) {
 	f.guardDo(func() {
 		if a.Type.Kind == types.Pointer {
-			found(f.chained(a.Expr))
+			found(f.chained(check.ExprOf(a.Expr)))
 			return
 		}
-		found(f.place(a.Expr).address(f))
+		found(f.place(check.ExprOf(a.Expr)).address(f))
 	}, none)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -374,15 +375,15 @@ func (f *fn) EachCPU(body func(cpu *ir.Value)) {
 }
 
 // Lookup returns the address of the value of a key, or null.
-func (f *fn) Lookup(m *builtins.MapInfo, key []ast.Expr) *ir.Value {
+func (f *fn) Lookup(m *builtins.MapInfo, key []builtins.Node) *ir.Value {
 	st := f.stateOf(m)
-	return st.Store.Present(f, f.key(st, key))
+	return st.Store.Present(f, f.key(st, check.ExprsOf(key)))
 }
 
 // Delete removes an entry and returns 0 or a negative error.
-func (f *fn) Delete(m *builtins.MapInfo, key []ast.Expr) *ir.Value {
+func (f *fn) Delete(m *builtins.MapInfo, key []builtins.Node) *ir.Value {
 	st := f.stateOf(m)
-	return st.Store.Remove(f, f.key(st, key))
+	return st.Store.Remove(f, f.key(st, check.ExprsOf(key)))
 }
 
 // MapLen returns the number of entries of a map with keys. It makes the kernel call a

@@ -3,6 +3,7 @@ package plan
 import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
+	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/types"
 )
 
@@ -170,7 +171,7 @@ func (u *uses) sameCall(x, y *builtins.Call) bool {
 			if a.Word != b.Word {
 				return false
 			}
-		case p.Kind != builtins.Expr && p.Kind != builtins.Literal, a.Expr == nil, b.Expr == nil, !u.same(a.Expr, b.Expr):
+		case p.Kind != builtins.Expr && p.Kind != builtins.Literal, a.Expr == nil, b.Expr == nil, !u.same(check.ExprOf(a.Expr), check.ExprOf(b.Expr)):
 			return false
 		}
 	}

@@ -235,18 +235,18 @@ func (u *uses) call(c *builtins.Call) {
 		switch {
 		case a.Expr == nil || p.Kind == builtins.TypeParam || p.Kind == builtins.NameArg:
 		case a.Map == nil || p.Kind != builtins.MapArg && p.Kind != builtins.MapOrEntry:
-			u.value(a.Expr)
+			u.value(check.ExprOf(a.Expr))
 		case a.Key != nil:
-			m, args := target(a.Expr)
+			m, args := target(check.ExprOf(a.Expr))
 			u.access(m, args, p.Entry)
 		default:
 			how := p.Map
-			if a.Map.Keyed && how&(store.Read|store.Delete) != 0 && (len(c.Args) <= i+1 || !u.ownThread([]ast.Expr{c.Args[i+1].Expr})) {
+			if a.Map.Keyed && how&(store.Read|store.Delete) != 0 && (len(c.Args) <= i+1 || !u.ownThread(check.ExprsOf([]builtins.Node{c.Args[i+1].Expr}))) {
 				how |= store.Foreign
 			}
 			u.note(a.Map, how)
 			if a.Map.Keyed && how&(store.Read|store.Delete) != 0 && len(c.Args) > i+1 {
-				u.keyed(a.Map, []ast.Expr{c.Args[i+1].Expr})
+				u.keyed(a.Map, check.ExprsOf([]builtins.Node{c.Args[i+1].Expr}))
 			}
 		}
 	}

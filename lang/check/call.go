@@ -102,7 +102,7 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	c.recorded(call)
 	call.Type = t
 	if call.Later != "" {
-		c.info.Later[e] = &Later{X: call.Args[0].Expr, Expr: call.Later}
+		c.info.Later[e] = &Later{X: ExprOf(call.Args[0].Expr), Expr: call.Later}
 	}
 	if call.Lit != nil {
 		c.info.Lits[e] = call.Lit
@@ -147,7 +147,7 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 				at = p
 			}
 			switch param := d.Params[min(max(at, 0), last)]; {
-			case param.Chars && (param.Keep == nil || !param.Keep(a.Type, args[1:])):
+			case param.Chars && !keepsChars(&param, a.Type, args[1:]):
 				a = c.text(a)
 			case param.Counted && a.Map == nil:
 				a = c.counted(a)
@@ -196,7 +196,7 @@ func (c *checker) text(a builtins.Arg) builtins.Arg {
 			return a
 		}
 	}
-	return c.arg(builtins.Expr, c.strOf(a.Expr))
+	return c.arg(builtins.Expr, c.strOf(ExprOf(a.Expr)))
 }
 
 // counted returns the text of a if a is a string with a length or an interface of Go.
@@ -205,9 +205,9 @@ func (c *checker) counted(a builtins.Arg) builtins.Arg {
 	switch {
 	case a.Type == nil:
 	case a.Type.IsCounted(types.CountedText):
-		return c.arg(builtins.Expr, c.strOf(a.Expr))
+		return c.arg(builtins.Expr, c.strOf(ExprOf(a.Expr)))
 	case a.Type.IsDynamic() && c.Context() != nil:
-		return c.arg(builtins.Expr, c.callOf("__builtin_"+c.defs.Interface().Name, a.Expr))
+		return c.arg(builtins.Expr, c.callOf("__builtin_"+c.defs.Interface().Name, ExprOf(a.Expr)))
 	}
 	return a
 }
@@ -291,8 +291,48 @@ func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
 	}
 	a.Type = c.expr(e)
 	a.Lit = c.info.Lits[e]
-	_, a.Cast = e.(*ast.Cast)
+	switch e.(type) {
+	case *ast.Cast:
+		a.Cast = true
+	case *ast.Ident, *ast.Call:
+		a.Made = true
+	}
 	return a
+}
+
+// keepsChars reports whether an argument of type t stays a pointer to characters, because
+// of the arguments after it.
+func keepsChars(param *builtins.Param, t *types.Type, after []ast.Expr) bool {
+	if param.Keep == nil {
+		return false
+	}
+	texts := make([]string, len(after))
+	for i, e := range after {
+		lit, ok := e.(*ast.StrLit)
+		if !ok {
+			return false
+		}
+		texts[i] = lit.Value
+	}
+	return param.Keep(t, texts)
+}
+
+// ExprOf returns an argument's expression, or nil if the script does not contain it.
+func ExprOf(n builtins.Node) ast.Expr {
+	e, _ := n.(ast.Expr)
+	return e
+}
+
+// ExprsOf returns the expressions of the parts of a key, or nil if there is no key.
+func ExprsOf(key []builtins.Node) []ast.Expr {
+	if key == nil {
+		return nil
+	}
+	exprs := make([]ast.Expr, len(key))
+	for i, n := range key {
+		exprs[i] = ExprOf(n)
+	}
+	return exprs
 }
 
 // mapArg sets an argument that is a map or an entry of a map.
@@ -312,7 +352,10 @@ func (c *checker) mapArg(kind builtins.ParamKind, e ast.Expr, a *builtins.Arg) b
 		a.Map = m.info
 		a.Type = c.wholeMap(m, n.Span())
 		if fits {
-			a.Key = e.Args
+			a.Key = make([]builtins.Node, len(e.Args))
+			for i, part := range e.Args {
+				a.Key[i] = part
+			}
 		} else {
 			a.Type = types.TInvalid
 		}
