@@ -11,9 +11,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// Check reports whether the script's maps, as an object describes them, are where Plan
-// could have placed them in the object's kernel maps. If so, a reader of a map cannot
-// see the values of another one. The error wraps object.ErrFormat.
+// Check returns an error unless the descriptions of the script's maps in an object are
+// consistent with its kernel maps, as if Plan had made them. If so, a reader of a map
+// cannot see the values of another one. The error wraps object.ErrFormat.
 func Check(o *object.Object) error {
 	c := &claims{kernel: map[string]*object.KernelMap{}, bytes: map[string][]extent{}, entries: map[string][]int{}}
 	for i := range o.Kernel {
@@ -52,7 +52,7 @@ func Check(o *object.Object) error {
 // claims records which parts of the kernel maps belong to the script's maps.
 type claims struct {
 	kernel  map[string]*object.KernelMap
-	bytes   map[string][]extent // of the element of an array, by kernel map
+	bytes   map[string][]extent // parts of the element of an array, by kernel map
 	entries map[string][]int    // numbers of the maps in a hash map, by kernel map; 0: the map is not shared
 }
 
@@ -75,7 +75,7 @@ func filled(list []extent, size int) error {
 	return nil
 }
 
-// find returns the kernel map with that name, which must be of type t.
+// find returns the kernel map with the given name, which must be of type t.
 func (c *claims) find(name string, t ebpf.MapType) (*object.KernelMap, error) {
 	m := c.kernel[name]
 	if m == nil {
@@ -118,7 +118,7 @@ func (c *claims) slot(m *object.Map, t ebpf.MapType) error {
 	return c.array(m.Kernel, t, m.Off, word(size)+8)
 }
 
-// hash claims the entries of a map in a hash map of its own, or in one that several
+// hash claims the entries of a map in its own hash map, or in a hash map that several
 // maps share. m.Key is encoded as key there.
 func (c *claims) hash(m *object.Map, name string, key *types.Type) error {
 	if key == nil {
@@ -171,8 +171,8 @@ func (c *claims) table(m *object.Map, size int) error {
 	return c.array(object.TableMap, ebpf.Array, m.Table.Off, tableSize(size))
 }
 
-// only returns an error unless ok. It is called for fields that this way of keeping a
-// map does not set or sets to one value.
+// only returns an error unless ok. It is called for fields that this kind of store does
+// not set, or sets to one value.
 func only(m *object.Map, ok bool, field string) error {
 	if ok {
 		return nil
@@ -180,8 +180,8 @@ func only(m *object.Map, ok bool, field string) error {
 	return fmt.Errorf("kept as %s, it has the wrong %s", m.Store, field)
 }
 
-// foreign returns an error if a description sets a field that only other ways of
-// keeping a map use.
+// foreign returns an error if a description sets a field that only other kinds of stores
+// use.
 func foreign(m *object.Map, uses ...string) error {
 	for _, f := range []struct {
 		name string

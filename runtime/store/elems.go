@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file has the map operations of bpf(2) on plain bytes. Keys and values of a
-// script's maps have layouts of their own, so typed access has no advantage, and it
-// cannot read the per-CPU values of many entries at a time.
+// This file has the map operations of bpf(2) on plain bytes. The layouts of a script's
+// keys and values are not Go types, so typed access has no advantage. It also cannot read
+// the per-CPU values of many entries at a time.
 
 const (
 	cmdLookup      = 1
@@ -21,9 +21,9 @@ const (
 	cmdLookupBatch = 24
 )
 
-// Pointers in the kernel's structs have pointer types here (they are 64 bits wide on
-// all supported machines). So the garbage collector sees them, and what they point to
-// does not move when a stack grows.
+// Pointers in the kernel's structs have pointer types here (they are 64 bits wide on all
+// supported machines). So the garbage collector knows them, and their targets are updated
+// when a stack moves.
 type elemAttr struct {
 	fd    uint32
 	_     uint32

@@ -26,8 +26,7 @@ import (
 //     conflict only by interrupting each other. A program claims a slot by
 //     exchanging its word for slotBusy. A program that finds the slot busy, or
 //     claimed meanwhile, uses the hash map.
-//   - A slot keeps its key for the whole generation. If both slots that a key may
-//     have belong to other keys, the key stays in the hash map.
+//   - A slot keeps its key for the whole generation. If both possible slots of a key belong to other keys, the key stays in the hash map.
 //
 // A slot consists of the generation, the key and the value, each in whole words. A map
 // that programs read, assign to, delete from or iterate over has no front table.
@@ -78,7 +77,7 @@ const (
 	maxFrontKey   = 32       // bytes; hashing a longer key costs more than the kernel's hash map
 	maxFrontSlots = 1024     // per CPU
 	maxFrontCPU   = 32 << 10 // bytes per CPU
-	maxPartsCPU   = 1 << 19  // the same if values are in parts, of which a key has several
+	maxPartsCPU   = 1 << 19  // bytes per CPU if values are in parts: a key has several parts
 	maxFrontSize  = 1 << 20  // bytes for all CPUs
 	minFrontSlots = 16
 
@@ -99,9 +98,9 @@ func frontSlot(key, value int) int { return frontValue(key) + word(value) }
 // so that no two CPUs write to the same line.
 func region(slots, key, value int) int { return (slots*frontSlot(key, value) + 63) &^ 63 }
 
-// frontSlots returns the number of slots per CPU for keys and values of these sizes, if the
-// slots of a CPU may take perCPU bytes, and those of all CPUs room bytes. It is 0 if there
-// cannot be a front table.
+// frontSlots returns the number of slots per CPU for keys and values of these sizes. The
+// slots of a CPU may take perCPU bytes, and those of all CPUs room bytes. It returns 0 if
+// a front table is not possible.
 func (l *layout) frontSlots(key, value, perCPU, room int) int {
 	if key > maxFrontKey || !l.AtomicFetch || l.NoTables {
 		return 0
@@ -137,8 +136,8 @@ func hashable(t *types.Type) bool {
 	return false
 }
 
-// slotSize returns the size of a slot. A value in a slot is not padded, as it may be in
-// the hash map.
+// slotSize returns the size of a slot. Unlike values in the hash map, a value in a slot
+// is not padded.
 func (s *front) slotSize() int64 { return int64(frontSlot(s.keySize, s.hash.size)) }
 
 func (s *front) slotValue() int64 { return int64(frontValue(s.keySize)) }
@@ -315,8 +314,8 @@ func (r *frontReader) slots() ([][]byte, error) {
 	}
 }
 
-// Clear frees all slots. Additions that programs make meanwhile to values that they
-// have already found are lost.
+// Clear frees all slots. If a program has already found a value when Clear is called, its
+// addition is lost.
 func (r *frontReader) Clear() error {
 	if err := r.t.clear(); err != nil {
 		return err

@@ -16,13 +16,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A hash keeps a map with keys as a hash map. Aggregations, and maps declared per-CPU,
-// have one value per CPU.
+// A hash keeps a map with keys in a hash map of the kernel. Aggregations, and maps
+// declared per-CPU, have one value per CPU.
 //
-// The map has a hash map of its own, unless a program would use more maps than the
-// kernel allows. Then maps with keys and values of about the same size share one. In
-// it, the map's number, a u64 that is not 0, precedes the key, and key and value are
-// padded with zeros to the sizes of the hash map.
+// Usually each map has its own hash map. If a program would use more maps than the kernel
+// allows, maps with keys and values of about the same size share one. In it, the map's
+// number, a u64 that is not 0, precedes the key, and key and value are padded with zeros
+// to the sizes of the hash map.
 type hash struct {
 	m       *ir.Map
 	name    string
@@ -32,9 +32,10 @@ type hash struct {
 	size    int // of the script's value
 	number  int // in a shared hash map; 0: not shared
 
-	// inPlace is set if an assignment of a word writes into an existing entry. This
-	// costs half as much as an update. It is correct only if neither the script nor the
-	// kernel ever deletes entries: only then an entry that was found keeps its key.
+	// inPlace is set if an assignment of a word writes into an existing entry. This costs
+	// half as much as an update. It is correct only if neither the script nor the kernel
+	// ever deletes entries, because otherwise the entry may get another key before it is
+	// written.
 	inPlace bool
 }
 
@@ -107,7 +108,7 @@ const numberSize = 8
 const (
 	maxSharedEntries = 1 << 18
 	maxSharedSize    = 64 << 20 // bytes
-	entryOverhead    = 64       // estimate of what the kernel needs in addition to key and value
+	entryOverhead    = 64       // estimated memory of the kernel for an entry, in addition to key and value
 )
 
 // sharedHash is a hash map that several maps share.
@@ -359,8 +360,8 @@ func (r *hashReader) scriptKey(key []byte) []byte {
 
 // Read returns the entries, with the values of all CPUs merged.
 func (r *hashReader) Read(stop func(entries int) bool) ([]Entry, error) {
-	// There may be a million entries. They are collected piece by piece, as the memory
-	// that a single slice leaves when it grows is several times as much as it needs.
+	// There may be a million entries. They are collected in pieces, because a single
+	// slice that grows would leave several times as much garbage as it needs.
 	var full [][]Entry
 	var last []Entry
 	var mem slab

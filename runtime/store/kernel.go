@@ -42,7 +42,7 @@ type Reader interface {
 	Zero() error
 }
 
-// ErrStopped is the error of Read if its caller made it stop before the last entry.
+// ErrStopped is the error of Read if its argument stop ended it before the last entry.
 var ErrStopped = errors.New("not all entries were read")
 
 // Entry is an entry of a map: its encoded key, or nil if the map has none, and its

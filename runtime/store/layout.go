@@ -39,15 +39,15 @@ type layout struct {
 // maxOldKey is the maximum size of a hash map's key before Linux 5.11, in bytes.
 const maxOldKey = 512
 
-// A kernel lets a program use 64 maps. Some are needed for other purposes than the
-// script's maps: events, literals, sites, scratch memory, stacks.
+// A kernel lets a program use 64 maps. Some are not the script's maps: those for events,
+// literals, sites, scratch memory and stacks.
 const (
 	maxMaps    = 64
 	otherMaps  = 8
-	maxOwnMaps = 44 // if a program has more than that, its maps share hash maps
+	maxOwnMaps = 44 // if a program uses more maps than that, its maps share hash maps
 )
 
-// Plan decides how to keep each map and lays all maps out. Its error is a
+// Plan selects a store for each map and lays out all maps. Its error is a
 // source.DiagError about maps that the target cannot keep.
 func Plan(t Target, specs []*Spec) (*Layout, error) {
 	l := &layout{Target: t, shared: map[shape]*sharedHash{}}
@@ -112,7 +112,7 @@ func (l *layout) choose(s *Spec) kind {
 	panic("store: no way to keep " + s.Name)
 }
 
-// crowded returns which maps have to share hash maps: those of programs that would
+// crowded returns the maps that have to share hash maps, because a program would
 // otherwise use too many.
 func (l *layout) crowded(specs []*Spec, ways []kind) []bool {
 	own := map[int]int{} // by program
@@ -156,10 +156,10 @@ func (l *layout) newMap(m ir.Map) *ir.Map {
 	return &m
 }
 
-// array returns an array map of one element. It creates the map when it is first
-// needed; callers add to the size of its value. User space reads and writes the value
-// through mapped memory: otherwise it could only write the whole element, and would
-// undo what programs do meanwhile.
+// array returns an array map of one element. It creates the map when it is first needed.
+// Callers increase the size of its value. User space reads and writes the value through
+// mapped memory. Otherwise it could only write the whole element, and would undo changes
+// that programs make meanwhile.
 //
 //go:noinline
 func (l *layout) array(m **ir.Map, name string) *ir.Map {

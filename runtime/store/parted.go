@@ -10,12 +10,12 @@ import (
 )
 
 // A parted store keeps aggregations that are too large for a value of a per-CPU map. It
-// is a hash map of the parts of values. Its key is the script's key, padded to whole
+// is a hash map of the parts of values, whose key is the script's key, padded to whole
 // words, followed by the number of the part. For a map without keys it is an array of the
-// parts, which is faster. In it, a part that was never used is zero. A program cannot do
-// anything that needs all parts of a value at once.
+// parts, which is faster. In the array, a part that was never used is zero. Programs
+// cannot perform operations that need all parts of a value at once.
 //
-// The hash map can have a front table (front.go), whose slots have a part each.
+// The hash map can have a front table (front.go), whose slots hold one part each.
 type parted struct {
 	hash
 	front     *front // nil: none
@@ -25,7 +25,7 @@ type parted struct {
 // partIndex is the size of the number of a part in an array, in bytes.
 const partIndex = 4
 
-// partedUses are the uses that a program can make of a map in parts.
+// partedUses are the operations that programs can perform on a map in parts.
 const partedUses = Add | Whole | Reset | Foreign
 
 var partedKind = kind{
@@ -135,9 +135,9 @@ func openParted(k *Kernel, m *object.Map) (Reader, error) {
 	return p, err
 }
 
-// Read joins the parts of each value, in no particular order: in such aggregations,
-// each part contains its position. Parts that were never used are missing. It does not
-// stop early, as values would lack parts.
+// Read joins the parts of each value, in no particular order: in such aggregations, each
+// part contains its position. Parts that were never used are missing. It does not stop
+// early, because values would lack parts.
 func (r *partedReader) Read(func(entries int) bool) ([]Entry, error) {
 	all, err := r.Reader.Read(nil)
 	if err != nil {
@@ -170,7 +170,8 @@ func (r *partedReader) Read(func(entries int) bool) ([]Entry, error) {
 	return entries, nil
 }
 
-// Clear sets the parts of a value without a key to zero, as an array keeps its elements.
+// Clear sets the parts of a value without a key to zero, because elements of an array
+// cannot be deleted.
 func (r *partedReader) Clear() error {
 	if r.m.Key != nil {
 		return r.Reader.Clear()

@@ -66,8 +66,8 @@ func (s *perCPUSlot) Assign(g Gen, k Key, fill func(p *ir.Value, size int)) {
 	fill(s.Make(g, k), s.size)
 }
 
-// Remove clears the values of all CPUs. If the kernel does not let programs access
-// those of other CPUs, it clears only that of this CPU.
+// Remove clears the values of all CPUs. If the kernel does not let programs access the
+// values of other CPUs, it clears only the value of this CPU.
 func (s *perCPUSlot) Remove(g Gen, _ Key) *ir.Value {
 	b := g.B()
 	was := &ir.Var{Name: "was", Type: ir.Int}
@@ -146,7 +146,7 @@ func (r *perCPUSlotReader) Zero() error  { return r.zero(0) }
 const onCPU = 1
 
 // zero runs the map's reset program on each CPU. User space could only write a whole
-// element, and would undo what programs add to other slots meanwhile.
+// element, and would undo additions that programs make to other slots meanwhile.
 func (r *perCPUSlotReader) zero(unset uint64) error {
 	if r.m.Reset == nil {
 		return fmt.Errorf("bug: %s has no program that zeroes it", r.m.Name)

@@ -82,7 +82,7 @@ func (s *slot) Remove(g Gen, k Key) *ir.Value {
 	return deleted(g, was)
 }
 
-// deleted returns the result of a deletion: 0 if was is not 0, else -ENOENT.
+// deleted returns the result of a deletion: 0 if was is not 0, otherwise -ENOENT.
 func deleted(g Gen, was *ir.Value) *ir.Value {
 	return g.B().IfElse(was, func() *ir.Value { return g.B().Const(0) }, func() *ir.Value { return g.B().Const(enoent) })
 }

@@ -15,16 +15,18 @@ import (
 )
 
 // A sockets store keeps a map whose keys are sockets: each value is in the memory of its
-// socket and is freed with it. So the map has no maximum number of entries, a new socket at
-// the address of an old one has no entry, and what remains at the end are the sockets that
-// still exist.
+// socket and is freed with it. So the map has no maximum number of entries, and a new
+// socket at the address of an old one has no entry. At the end, the map has entries for
+// the sockets that still exist.
 //
 // This suits the state of a socket: values that programs assign at one event, and read or
-// delete at another. Sums, counts and aggregations are results that outlast their sockets,
-// and so are values that are only assigned and printed at the end. They are kept by address.
+// delete at another. Sums, counts, aggregations, and values that are only assigned and
+// printed at the end, are results that outlast their sockets. They are kept by address in
+// another store.
 //
-// Programs pass the socket itself to the kernel, which must know that it is one. User space
-// sees the address of a socket as its key. It reads the entries by an iterator of the kernel.
+// Programs pass the socket to the kernel, whose verifier must know that the pointer is a
+// socket. In user space, the key is the address of the socket. User space reads the
+// entries with a kernel iterator.
 type sockets struct {
 	m    *ir.Map
 	name string
@@ -32,11 +34,11 @@ type sockets struct {
 	size int // of a value in bytes
 }
 
-// socketUses are the uses that a program can make of a map of sockets.
+// socketUses are the operations that programs can perform on a map of sockets.
 const socketUses = Read | Assign | Delete | Whole | Reset | Foreign
 
-// maxSocketValue is the maximum size of a value in bytes: all storage of a socket has a
-// limit, net.core.optmem_max, that is 20 KiB on old kernels.
+// maxSocketValue is the maximum size of a value in bytes. The limit for all storage of a
+// socket, net.core.optmem_max, is 20 KiB on old kernels.
 const maxSocketValue = 4096
 
 var socketsKind = kind{
@@ -100,8 +102,8 @@ func (s *sockets) Find(g Gen, k Key) *ir.Value    { return s.get(g, k, 0) }
 func (s *sockets) Present(g Gen, k Key) *ir.Value { return s.Find(g, k) }
 func (s *sockets) Share(g Gen, k Key) *ir.Value   { return s.Make(g, k) }
 
-// Make fails for sockets that cannot have storage, such as those of connections that wait
-// for their end, and where the storage of a socket is used up.
+// Make fails for sockets that cannot have storage, such as those of connections in
+// TIME_WAIT, and if the storage of a socket is full.
 func (s *sockets) Make(g Gen, k Key) *ir.Value {
 	const create = 1 // BPF_SK_STORAGE_GET_F_CREATE
 	span := g.B().Pos
@@ -151,7 +153,7 @@ const (
 	iterMeta, iterSock, iterValue = 0, 16, 24
 )
 
-// each runs a program, which visits every entry, and returns what it has written.
+// each runs a program, which visits every entry, and returns the program's output.
 func (r *socketsReader) each(visit ...asm.Instruction) ([]byte, error) {
 	insns := asm.Instructions{
 		asm.LoadMem(regSock, asm.R1, iterSock, asm.DWord),

@@ -11,12 +11,12 @@ import (
 )
 
 // A split keeps a map whose key is a long string in two hash maps. All keys of a kernel
-// hash map have the same size, and the kernel hashes and compares all bytes: a name of
-// ten characters costs as much as one of a thousand. So strings of fewer than shortKey
-// bytes, including the NUL, are in a map with keys of that size, and all others in a
-// map with full keys. The string alone determines the hash map, so no key is in both.
-// Each of the two has room for the number of entries that the script declares, and the
-// map counts as full when one of them is full.
+// hash map have the same size, and the kernel hashes and compares all bytes. So in a
+// single map, a name of ten characters would cost as much as a name of a thousand. So
+// strings of fewer than shortKey bytes, including the NUL, are in a map with keys of that
+// size, and all others in a map with full keys. The string alone determines the hash map,
+// so no key is in both. Each of the two has room for the number of entries that the
+// script declares, and the map counts as full when one of them is full.
 type split struct{ short, long *hash }
 
 // shortKey is the size in bytes of keys in the map of short strings. They are padded
@@ -59,7 +59,7 @@ func (s *split) Traits() Traits { return Traits{} }
 
 func (s *split) Address(g Gen) *ir.Value { return s.long.Address(g) }
 
-// where calls use for the hash map that a key belongs to.
+// where calls use with the hash map that a key belongs to.
 func (s *split) where(g Gen, k Key, use func(h *hash, k Key) *ir.Value) *ir.Value {
 	switch {
 	case k.long == nil:
@@ -108,7 +108,7 @@ func (s *split) Parts() []Part {
 }
 
 // Key evaluates a key. A string that must be read from memory is first read as a short
-// one. If it proves to be longer, it is read again.
+// string. If it is longer, it is read again.
 func (s *split) Key(g Gen, e KeyExpr) Key {
 	b, full := g.B(), s.long.keySize
 	if text, ok := e.Literal(); ok {
@@ -146,7 +146,8 @@ func (s *split) Key(g Gen, e KeyExpr) Key {
 	return Key{isLong: s.isLong(g, k), short: k, long: k}
 }
 
-// isLong reports whether the string at p, which is followed by zeros, is a long one.
+// isLong returns a value that is not 0 if the string at p, which is followed by zeros, is
+// long.
 func (s *split) isLong(g Gen, p *ir.Value) *ir.Value {
 	last := g.B().Load(p, shortKey-2, 1, false)
 	return g.B().IfElse(last, func() *ir.Value { return g.B().Const(1) }, func() *ir.Value { return g.B().Const(0) })

@@ -1,7 +1,7 @@
 // Package store implements the ways of keeping a script's maps in the kernel. Each way
-// has one file. The file contains everything about it: which maps it suits, their
-// layout, the code by which a program uses a map, and how user space reads, clears and
-// zeroes one.
+// has one file. The file contains everything about it: the conditions for its use, the
+// layout of a map, the code with which programs use the map, and the functions with which
+// user space reads, clears and zeroes it.
 //
 //	slot.go     bytes of a shared array map: maps without keys
 //	percpu.go   bytes of a shared per-CPU array map: aggregations without keys
@@ -38,7 +38,7 @@ const (
 	Count                   // get the number of entries
 	Iterate                 // visit all entries
 	Address                 // take the address of the map
-	Whole                   // print, clear or zero the whole map, which user space does
+	Whole                   // print, clear or zero the whole map, in user space
 	Reset                   // clear or zero it
 	Foreign                 // use a key that is not the running thread's ID
 )
@@ -59,20 +59,20 @@ func (u Use) String() string {
 	return text[1:]
 }
 
-// Spec describes a map before Plan decides how to keep it.
+// Spec describes a map before Plan selects a store for it.
 type Spec struct {
 	Name       string      // including the @
 	Span       source.Span // for errors
 	Key        *types.Type // as stored; nil: no key
 	Value      *types.Type
 	Max        int  // maximum number of entries
-	Declared   bool // the script declares how to keep it: PerCPU and LRU say how
+	Declared   bool // the script declares the type of the map: see PerCPU and LRU
 	PerCPU     bool
 	LRU        bool
 	Uses       Use
 	Programs   []int // programs that use it
 	Sockets    bool  // the kernel knows all keys as sockets, in programs that may keep values with these
-	ValueParts int   // size of a part in bytes, if a value may be kept in parts; else 0
+	ValueParts int   // size of a part in bytes if a value may be kept in parts; otherwise 0
 
 	shared  bool // it must share its hash map with others
 	fronted bool // it has a front table
@@ -106,9 +106,9 @@ type Key struct {
 	// whole is the address of the kernel's key, in which the map's number precedes the
 	// script's key; nil: it is Ptr.
 	whole *ir.Value
-	// In a split map, short and long are the addresses of the key for the two hash
-	// maps. isLong is a word that is not 0 if the long one is to be used. If the choice
-	// is known at compile time, the other address is nil.
+	// In a split map, short and long are the addresses of the key for the two hash maps.
+	// isLong is a word that is not 0 if the long key has to be used. If the choice is
+	// known at compile time, the other address is nil.
 	isLong, short, long *ir.Value
 	// socket is the expression of a key that is a socket.
 	socket KeyExpr
@@ -119,15 +119,16 @@ type KeyExpr interface {
 	// Literal returns the text of a string that is known at compile time.
 	Literal() (text string, ok bool)
 	// StringSize returns the maximum size in bytes, including the NUL, if the key is a
-	// single string, and else 0.
+	// single string. Otherwise it returns 0.
 	StringSize() int
 	// InMemory returns the address of a string that is already in the program's memory,
 	// or nil.
 	InMemory() *ir.Value
 	// Source returns the address from which a string must be copied.
 	Source(g Gen) (src *ir.Value, space types.Space, ok bool)
-	// Object runs found with the pointer that the key is, as the kernel's verifier knows
-	// it. If a pointer on the way to it is null, it runs none.
+	// Object emits code that runs found with the pointer that is the key, in the form
+	// that the kernel's verifier knows. If a pointer on the way to it is null, the code
+	// runs none instead.
 	Object(found func(p *ir.Value), none func())
 	// Write evaluates the key as a value of type t into size bytes at p. It zeroes the
 	// bytes that it does not need.
@@ -141,7 +142,8 @@ type Gen interface {
 	// Temp returns the address of size bytes that are valid for the rest of the
 	// program.
 	Temp(size int) *ir.Value
-	// Rodata returns the address of constant bytes. Zeros returns that of n zero bytes.
+	// Rodata returns the address of constant bytes. Zeros returns the address of n zero
+	// bytes.
 	Rodata(data []byte) *ir.Value
 	Zeros(n int) *ir.Value
 	// Surely returns p with a null check that only the verifier needs: p is never null.
@@ -169,8 +171,8 @@ type Store interface {
 	// Make returns the value of a key. If there is none, it creates one of zeros. If
 	// the map is full, it counts the error and returns null.
 	Make(g Gen, k Key) *ir.Value
-	// Share is like Make, but only for adding to the value: it may return one of
-	// several values that user space merges.
+	// Share is like Make, but the value may only be added to. It may return one of
+	// several values, which user space merges.
 	Share(g Gen, k Key) *ir.Value
 	// Assign sets the value of a key to the size bytes that fill writes at p.
 	Assign(g Gen, k Key, fill func(p *ir.Value, size int))
@@ -185,25 +187,25 @@ type Store interface {
 	Address(g Gen) *ir.Value
 	// Parts returns the kernel maps that hold the entries.
 	Parts() []Part
-	// Traits returns what is special about the store.
+	// Traits returns the properties that distinguish the store from most others.
 	Traits() Traits
 }
 
-// Traits are what only some stores have. The zero value is that of most.
+// Traits are properties that only some stores have. For most stores it is the zero value.
 type Traits struct {
-	// MakePart returns part n of the value of a key, or null if the map has no room. It
-	// is set if values are in parts, of which a program can reach one at a time.
+	// MakePart returns part n of the value of a key, or null if the map is full. It is
+	// set if values are in parts, and a program can access one part at a time.
 	MakePart func(g Gen, k Key, n *ir.Value) *ir.Value
 	// Reset sets this CPU's value to zero. If unset is not 0, the map then counts as
 	// never assigned. It is set if user space cannot zero values by itself: if the uses
 	// of the map include Reset, the object has a program for it, which the reader runs
 	// on each CPU.
 	Reset func(g Gen, unset *ir.Value)
-	// Together says that an entry holds the values of all CPUs, so that OnCPU works on
+	// Together is set if an entry holds the values of all CPUs. OnCPU then works on
 	// kernels on which a program cannot look up another CPU's value.
 	Together bool
-	// Words says that an encoded key is only the bytes at Key.Ptr, from which another
-	// function can rebuild it.
+	// Words is set if an encoded key consists only of the bytes at Key.Ptr, so that
+	// another function can rebuild it.
 	Words bool
 }
 
@@ -235,7 +237,7 @@ func (p *Part) Wrap(b *ir.Builder, k *ir.Value) Key { return p.wrap(b, k) }
 // Size returns the size of the kernel's keys in bytes.
 func (p *Part) Size() int { return p.Map.KeySize }
 
-// kind is a way of keeping maps: a row of the table.
+// kind is a kind of store: a row of the table kinds.
 type kind struct {
 	name string // in object.Map.Store
 	own  int    // number of hash maps that it needs
@@ -246,14 +248,14 @@ type kind struct {
 	// extras are the fields of object.Map that maps kept this way use in addition to
 	// those that all maps use.
 	extras []string
-	// check returns an error for a description that plan could not have made. It claims
-	// the map's parts of the kernel maps.
+	// check returns an error if plan could not have made the description. It claims the
+	// map's parts of the kernel maps.
 	check func(c *claims, m *object.Map) error
 	// open returns the map's Reader.
 	open func(k *Kernel, m *object.Map) (Reader, error)
 }
 
-// kinds returns the ways of keeping a map. Plan takes the first one that fits.
+// kinds returns the kinds of stores. Plan uses the first one that fits.
 func kinds() []kind {
 	return []kind{socketsKind, partedKind, spreadKind, perCPUSlotKind, slotKind, splitKind, threadsKind, frontKind, hashKind}
 }

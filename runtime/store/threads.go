@@ -9,9 +9,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A threads store keeps a map of words whose key is always the running thread's ID, as
-// in @start[tid]. It is a hash map with a thread table, which holds most entries, for
-// example those that last from the entry to the exit of a call.
+// A threads store keeps a map of words whose key is always the running thread's ID, as in
+// @start[tid]. It is a hash map with a thread table. The table holds most entries, for
+// example those that exist from the entry to the exit of a call.
 //
 // These invariants hold:
 //
@@ -19,8 +19,7 @@ import (
 //     So finding, setting and removing the entry needs no lock and no call. Threads
 //     compete only for free slots, by compare and exchange.
 //   - The entry of a thread is in one of two neighbouring slots or, if both are
-//     taken, in the hash map. The word at tableOver is not 0 once an entry had to go
-//     to the hash map.
+//     taken, in the hash map. The word at tableOver is not 0 once an entry had to be stored in the hash map.
 //   - Thread 0, which all idle CPUs share, is only in the hash map.
 //
 // A slot consists of a u64, which is the generation and the thread's ID, and a value of
@@ -39,7 +38,7 @@ const (
 	maxThreadTables = 8 // in one program
 )
 
-// threadsUses are the uses that a program can make of a map of threads.
+// threadsUses are the operations that programs can perform on a map of threads.
 const threadsUses = Add | Read | Assign | Change | Delete | Whole | Reset
 
 var threadsKind = kind{
@@ -81,8 +80,8 @@ func newThreads(l *layout, s *Spec, m *object.Map) Store {
 	return t
 }
 
-// home is where a thread's entry may be: the thread, the word of its slot if it has
-// one, and the two slots.
+// home describes the places of a thread's entry: the thread, the word of its slot if it
+// has one, and the two possible slots.
 type home struct {
 	tid, gen, word *ir.Value
 	slots          [2]*ir.Value
@@ -98,8 +97,8 @@ func (s *threads) home(b *ir.Builder, k Key) home {
 	return h
 }
 
-// over returns the address of the word that is not 0 if entries had to go to the hash
-// map.
+// over returns the address of the word that is not 0 if entries had to be stored in the
+// hash map.
 func (s *threads) over(b *ir.Builder) *ir.Value { return b.MapValue(s.table.m, s.off+tableOver) }
 
 // elsewhere returns a value that is not 0 if the entry of a thread without a slot may
@@ -187,8 +186,8 @@ func (s *threads) AssignWord(g Gen, k Key, x *ir.Value, size int) {
 	g.B().IfNonNil(p, func(p *ir.Value) { g.B().Store(p, 0, size, x) })
 }
 
-// Remove deletes the entry in all places: a program that interrupted another one just
-// as that claimed a slot may have claimed a second one for the thread.
+// Remove deletes the entry in all places. If a program is interrupted by another one
+// while it claims a slot, the latter may claim a second slot for the thread.
 func (s *threads) Remove(g Gen, k Key) *ir.Value {
 	b := g.B()
 	h := s.home(b, k)
@@ -222,8 +221,8 @@ func openThreads(k *Kernel, m *object.Map) (Reader, error) {
 	return &threadsReader{h, &t}, err
 }
 
-// Read returns the entries of the hash map and of the table. It does not stop early: in
-// the hash map are only the threads that have no slot, so they are few.
+// Read returns the entries of the hash map and of the table. It does not stop early: the
+// hash map has only the threads that have no slot, which are few.
 func (r *threadsReader) Read(func(entries int) bool) ([]Entry, error) {
 	entries, err := r.hashReader.Read(nil)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Devices records which file systems answer. A call into one that does not, such as FUSE with
-// a server that hangs or a network that is down, never returns and cannot be interrupted.
-// The zero value is ready to use, from any goroutine.
+// Devices records which file systems answer. A call into a file system that does not
+// answer, such as FUSE with a server that hangs or a network that is down, never returns
+// and cannot be interrupted. The zero value is ready to use, from any goroutine.
 type Devices struct {
 	mu     sync.Mutex
 	known  map[string]*device
@@ -21,15 +21,15 @@ type Devices struct {
 
 // device is a file system that has been asked.
 type device struct {
-	answered time.Time     // when it did the last time
+	answered time.Time     // time of the last answer
 	asked    time.Time     // when the call that waits began
 	done     chan struct{} // closed when that call returns; nil if none waits
 }
 
 const (
-	// devicePatience is how long a file system may take to answer.
+	// devicePatience is the time in which a file system must answer.
 	devicePatience = 2 * time.Second
-	// trusted is how long after an answer a device is not asked again.
+	// trusted is the time after an answer for which a device is not asked again.
 	trusted = time.Second
 )
 
@@ -84,7 +84,7 @@ func (d *Devices) ask(it *device, paths []string) {
 	it.done, it.answered = nil, time.Now()
 }
 
-// Failed returns how often a file system has not answered.
+// Failed returns the number of times that a file system did not answer.
 func (d *Devices) Failed() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

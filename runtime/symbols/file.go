@@ -21,12 +21,12 @@ import (
 type file struct {
 	x       *binary.File // nil: it cannot be read
 	buildID string
-	size    int64 // of the file when it was opened
+	size    int64 // identity of the file when it was opened
 	changed time.Time
 	names   map[uint64]binary.Symbol
 	places  map[uint64][]binary.Frame
 	used    int  // number of the last lookup in it
-	closed  bool // to make room for others: it must be opened again
+	closed  bool // closed to make room for others: it must be opened again
 }
 
 // maxAnswers is the number of answers that are cached for a file.
@@ -110,7 +110,7 @@ func (u *User) fileOf(p *process, m *mapping) *file {
 func (u *User) findFile(p *process, m *mapping) {
 	known := u.files[*m.file]
 	if m.file.path == vdso {
-		if m.end <= 1<<32 { // that of 32-bit processes is another one
+		if m.end <= 1<<32 { // 32-bit processes have another vDSO
 			m.of = &file{}
 			return
 		}
@@ -123,7 +123,7 @@ func (u *User) findFile(p *process, m *mapping) {
 	}
 	names := append(p.ownNames(u.opt.ProcRoot, m), m.file.path)
 	if !u.devices.Answer(m.file.dev, names...) {
-		m.of = &file{closed: true} // it is looked for again at the next lookup
+		m.of = &file{closed: true} // the next lookup tries again
 		return
 	}
 	try := func(name string) {
@@ -168,7 +168,7 @@ func (u *User) findFile(p *process, m *mapping) {
 // maxFiles is the number of files whose symbols are kept.
 const maxFiles = 4096
 
-// add makes room for a file by closing the files that have not been used for long.
+// add adds a file. If there are too many, it closes the least recently used ones.
 func (u *User) add(f *file) {
 	if len(u.opened) >= maxFiles {
 		slices.SortFunc(u.opened, func(a, b *file) int { return cmp.Compare(a.used, b.used) })
@@ -218,8 +218,8 @@ func (u *User) open(p *process, m *mapping, name string) *file {
 }
 
 // insideRoot returns the process's root directory, and the path of a file inside of it.
-// root is "" if it is that of this process. If this process can reach the other's root
-// by a path, the kernel shows the file's whole path.
+// root is "" if it is the root directory of this process. If this process can reach the
+// other's root by a path, the kernel shows the file's whole path.
 func (p *process) insideRoot(proc, path string) (root, inside string) {
 	root = filepath.Join(proc, strconv.Itoa(p.pid), "root")
 	theirs, err := os.Stat(root)

@@ -7,8 +7,8 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 )
 
-// GoValue returns the text of a value of a Go program. The description of its type is in
-// one of the files that the process maps.
+// GoValue returns the text of a value of a Go program. One of the files that the process
+// maps contains the description of the value's type.
 func (u *User) GoValue(pid int, v binary.GoValue) string {
 	u.lookups++
 	if pid > 0 {
@@ -27,7 +27,8 @@ func (u *User) GoValue(pid int, v binary.GoValue) string {
 	return "type 0x" + strconv.FormatUint(v.Type, 16)
 }
 
-// goValueIn returns the text of a value of one of the programs that a process has executed.
+// goValueIn returns the text of a value in one of the programs that a process has
+// executed.
 func (u *User) goValueIn(pid int, v binary.GoValue) (string, bool) {
 	for _, c := range u.candidates(pid) {
 		for i := range c.im.maps {

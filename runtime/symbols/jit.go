@@ -40,11 +40,11 @@ type jitted struct {
 	mapFile, dumpFile grown
 	dump              dumpReader
 	fromMap, fromDump []jitFunc // in the order of the files
-	spans             []jitSpan // of both; nil: not computed yet
+	spans             []jitSpan // spans of both; nil: not computed yet
 	checked           time.Time // when the files were last looked at
 }
 
-// size returns about the number of bytes that the functions take.
+// size returns the approximate number of bytes that the functions take.
 func (j *jitted) size() int { return 128 * (len(j.fromMap) + len(j.fromDump)) }
 
 // grown is a file that has been read up to some offset.
@@ -130,9 +130,9 @@ func (j *jitted) update(proc string, p *process, im *image) bool {
 }
 
 // more returns the part of a file that was not read yet. If the file is text, the part
-// ends with a complete line. more calls renew if another file has the name now. Only
-// regular files that belong to the process's user or to root are read: others may write
-// to /tmp.
+// ends with a complete line. more calls renew if another file has the name now. It reads
+// only regular files that belong to the process's user or to root, since other users may
+// write to /tmp.
 func (g *grown) more(name, procDir string, renew func()) ([]byte, bool) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {

@@ -21,10 +21,10 @@ type keeper struct {
 	wanted []wanted
 	idle   chan struct{}       // closed when no file is wanted any more; nil: run is not running
 	held   map[fileID]*os.File // nil: this process can open the file by its path
-	order  []fileID            // those held, the oldest first
+	order  []fileID            // the open files, the oldest first
 }
 
-// wanted is a mapping whose file is to be opened.
+// wanted is a mapping whose file has to be opened.
 type wanted struct {
 	pid        int
 	parent     int // 0: not known
@@ -37,8 +37,8 @@ const (
 	maxWanted = 4096 // mappings that wait for their turn
 )
 
-// want has the file of a mapping opened unless it is known. It does not wait, as opening
-// a file may take long.
+// want requests that the file of a mapping be opened, unless it is known. It does not
+// wait, because opening a file may take long.
 func (k *keeper) want(p *process, m *mapping) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -91,8 +91,8 @@ func (k *keeper) run(idle chan struct{}) {
 }
 
 // open opens the file of a mapping, or returns nil if this process can do so later. If
-// the process has ended, its parent may have the same file. open returns false if that has
-// ended too.
+// the process has ended, open tries its parent, which may map the same file. It returns
+// false if the parent has ended too.
 func (k *keeper) open(w *wanted, ours string) (*os.File, bool) {
 	for _, pid := range []int{w.pid, w.parent} {
 		p := process{pid: pid}
@@ -105,7 +105,8 @@ func (k *keeper) open(w *wanted, ours string) (*os.File, bool) {
 			return nil, false
 		}
 		if theirs == ours {
-			// It may have a root directory of its own. Then the kernel shows the whole path.
+			// If the process has a separate root directory, the kernel shows the whole
+			// path.
 			if st, err := os.Stat(w.file.path); err == nil && w.file.is(w.file.path, st) {
 				return nil, true
 			}

@@ -7,24 +7,24 @@ import (
 	"strconv"
 )
 
-// past holds the processes that have ended, in order of their end, as long as there is
-// room for them. A process takes about 70 bytes, as most processes map the same files as
-// others and differ only in the addresses: see shape. If there is no more room, only
-// processes that are in use are kept of those that ended first.
+// past holds the processes that have ended, in order of their end, up to a limit of
+// memory. A process takes about 70 bytes, because most processes map the same files as
+// others and differ only in the addresses: see shape. When the limit is reached, the
+// processes that ended first are dropped unless they are in use.
 type past struct {
-	most      int // bytes that it may take
+	most      int // limit of its size in bytes
 	inUse     func(note func(pid int))
-	size      int // bytes that it takes, without shapes
+	size      int // its size in bytes, without shapes
 	blocks    []*block
 	first     uint64            // number of the first life in the first block
 	newest    map[int32]uint64  // the last life of each ID
 	jits      map[uint64]jitted // generated functions, by the number of the life
 	shapes    shapeTable
-	lost      int                   // lives that were dropped
-	older     map[int32][]olderLife // those kept of blocks that were dropped
-	sizeOlder int                   // bytes that they take
+	lost      int                   // number of lives that were dropped
+	older     map[int32][]olderLife // lives that were kept from dropped blocks
+	sizeOlder int                   // their size in bytes
 	dropped   bitset                // IDs of processes that are no longer kept
-	missed    int                   // number of them that were looked up
+	missed    int                   // number of these that were looked up
 }
 
 // block holds lives that are dropped together.
@@ -37,7 +37,7 @@ type block struct {
 // life is one of the processes that have had an ID.
 type life struct {
 	pid, parent int32
-	before      uint32 // distance to the number of the former life with the ID; 0: none is kept
+	before      uint32 // distance to the number of the previous life with the ID; 0: none is kept
 	at          uint32 // its place in the block's bytes
 }
 
@@ -49,21 +49,21 @@ type olderLife struct {
 }
 
 const (
-	// maxPast is the number of bytes that past takes, for about a million processes.
+	// maxPast is the limit of past in bytes. It is enough for about a million processes.
 	maxPast = 64 << 20
 	// maxPID is the greatest number of processes that Linux allows, on 64 bits.
 	maxPID = 4 << 20
 
 	blockLives = 1024
 	blockSize  = 16*blockLives + 64
-	// perLife is what a life takes in newest.
+	// perLife is the size of a life in newest, in bytes.
 	perLife = 32
-	// perOlder is what an olderLife takes, without its bytes.
+	// perOlder is the size of an olderLife without its images, in bytes.
 	perOlder = 96
 )
 
-// Ended records the end of a process. User keeps what the process mapped as long as
-// there is room.
+// Ended records the end of a process. User keeps the mappings of the process within the
+// limit of memory.
 func (u *User) Ended(pid int) {
 	if p := u.procs[pid]; p != nil {
 		delete(u.procs, pid)
@@ -109,7 +109,7 @@ func (h *past) next() uint64 {
 	return h.first + uint64(len(h.blocks)-1)*blockLives + uint64(h.blocks[len(h.blocks)-1].n)
 }
 
-// keepJit keeps the generated functions of a life, or what was read of them since.
+// keepJit keeps the generated functions of a life, or those that were read since.
 func (h *past) keepJit(number uint64, j *jitted) {
 	old := h.jits[number]
 	if n := j.size(); n > 0 {
@@ -118,8 +118,8 @@ func (h *past) keepJit(number uint64, j *jitted) {
 	}
 }
 
-// trim makes room if there is none: it drops processes that ended first and are not in
-// use. It keeps those that ended last.
+// trim drops the processes that ended first and are not in use, if the limit is exceeded.
+// It keeps those that ended last.
 func (h *past) trim() {
 	if h.size+h.shapes.size <= h.most || len(h.blocks) < 2 {
 		return
@@ -174,7 +174,7 @@ func (h *past) grow(n int) {
 	h.sizeOlder += n
 }
 
-// drop gives up what a life has besides the bytes of its images.
+// drop releases everything of a life except the bytes of its images.
 func (h *past) drop(l *life, number uint64, images []byte) {
 	h.release(images)
 	if j, ok := h.jits[number]; ok {
@@ -264,7 +264,7 @@ func (h *past) unpack(b []byte) []*image {
 	return images
 }
 
-// release takes back the shapes of the images that pack has appended.
+// release releases the shapes of the images that pack has appended.
 func (h *past) release(b []byte) {
 	h.skip(&b, h.shapes.release)
 }
@@ -304,8 +304,8 @@ func (h *past) miss(pid int) {
 	}
 }
 
-// Forgotten returns the number of processes that were looked up after their mappings
-// had been dropped, and the number of all that were dropped.
+// Forgotten returns the number of processes that were looked up after their mappings had
+// been dropped, and the number of all dropped processes.
 func (u *User) Forgotten() (missed, dropped int) { return u.past.missed, u.past.lost }
 
 // sweep finds processes whose end was not reported.
@@ -322,7 +322,7 @@ func (u *User) sweep() {
 	}
 }
 
-// Running returns the IDs of the processes that there are now.
+// Running returns the IDs of the processes that exist now.
 func Running(proc string) (map[int]bool, error) {
 	dir, err := os.Open(proc)
 	if err != nil {
@@ -342,7 +342,7 @@ func Running(proc string) (map[int]bool, error) {
 	return running, nil
 }
 
-// minSweep is the number of new processes for which sweep is worth its time.
+// minSweep is the minimum number of new processes for which sweep is worth its time.
 const minSweep = 8 << 10
 
 // bitset is a set of process IDs.

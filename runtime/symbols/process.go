@@ -83,8 +83,8 @@ func (p *process) take(maps []mapping, start string) {
 		p.renew(&image{})
 	}
 	p.start = start
-	// Keep old mappings where nothing else is mapped now: a stack may be older than
-	// the lookup of its addresses.
+	// Keep old mappings where nothing else is mapped now, because a stack may be older
+	// than the lookup of its addresses.
 	for _, m := range maps {
 		p.add(m)
 	}
@@ -176,8 +176,8 @@ func readMaps(proc string, pid int) (maps []mapping, start string) {
 	return parseMaps(text), startTime(dir)
 }
 
-// startTime returns the 22nd field of stat. The second field, the command, may
-// contain any bytes and ends at the last parenthesis.
+// startTime returns field 22 of stat. The second field, the command, may contain any
+// bytes and ends at the last parenthesis.
 func startTime(dir string) string {
 	text, err := os.ReadFile(dir + "/stat")
 	if err != nil {

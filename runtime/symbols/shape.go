@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// shape is what the images of several processes have in common: the files that they map,
-// with offsets and sizes. The addresses usually differ, as the kernel chooses them at
-// random. Images that are copies, such as those of forked processes, share the addresses
-// too.
+// shape is the part that the images of several processes have in common: the files that
+// they map, with offsets and sizes. The addresses usually differ, as the kernel chooses
+// them at random. Images that are copies, such as those of forked processes, share the
+// addresses too.
 type shape struct {
 	maps  []mapping // from address 0 on, unless the shape is fixed
 	fixed bool      // the addresses are those of the images
@@ -20,7 +20,7 @@ type shape struct {
 // shapeTable holds the shapes that are in use.
 type shapeTable struct {
 	list   []*shape
-	free   []uint32 // numbers in list that are free
+	free   []uint32 // free numbers in list
 	byHash map[uint64][]uint32
 	size   int // in bytes
 	seed   maphash.Seed
@@ -29,18 +29,18 @@ type shapeTable struct {
 
 const (
 	pageBits = 12
-	// fewMaps is the number of mappings up to which a copy has no shape of its own with
-	// fixed addresses. Other processes rarely use such a shape.
+	// fewMaps is the maximum number of mappings of a copy that does not get a separate
+	// shape with fixed addresses. Other processes rarely use such a shape.
 	fewMaps = 32
 )
 
-// shapeSize is what a shape takes without its mappings.
+// shapeSize is the size of a shape without its mappings, in bytes.
 const shapeSize = 200
 
 // of returns the shape of an image and its number. Each call needs a release.
 func (t *shapeTable) of(im *image) (uint32, *shape) {
 	fixed := im.shared && len(im.maps) > fewMaps
-	for i := range im.maps { // mappings that do not start at a page are not those of a kernel
+	for i := range im.maps { // the kernel's mappings start at pages, so these come from elsewhere
 		fixed = fixed || im.maps[i].start&(1<<pageBits-1) != 0
 	}
 	if t.byHash == nil {

@@ -66,9 +66,9 @@ type User struct {
 	keep    keeper
 	devices Devices
 	past    past
-	shared  bitset  // IDs with addresses of which it is not known which process had them
+	shared  bitset  // IDs with addresses that cannot be attributed to one of several processes
 	fresh   int     // number of processes that may be added until sweep is called
-	opened  []*file // those in files
+	opened  []*file // addresses in files
 	lookups int     // number of stacks that were looked up
 }
 
@@ -86,7 +86,8 @@ func NewUser(opt View) *User {
 	return u
 }
 
-// Unanswered returns how often a file was not read because its file system did not answer.
+// Unanswered returns the number of times that a file was not read because its file system
+// did not answer.
 func (u *User) Unanswered() int { return u.devices.Failed() }
 
 // AwaitFiles waits until the files of the mappings that were reported can be read after their
@@ -127,7 +128,7 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 		u.Know(pid)
 		c, mapped = u.programOf(pid, addrs)
 	}
-	if mapped == 0 { // a former process with the ID may have had them
+	if mapped == 0 { // an earlier process with the ID may have had them
 		u.past.miss(pid)
 	}
 	for i, a := range addrs {
@@ -197,7 +198,7 @@ type candidate struct {
 	p      *process
 	im     *image
 	ended  bool
-	number uint64 // of the life, if the process has ended
+	number uint64 // number of the life, if the process has ended
 }
 
 // candidates returns the programs of the processes that have had an ID, the newest first.
@@ -439,7 +440,7 @@ func (u *User) intern(id fileID) *fileID {
 	return known
 }
 
-// Limits on what is shared or cached.
+// Limits of shared and cached data.
 const (
 	maxIDs   = 64 << 10
 	maxNames = 256 << 10
@@ -460,7 +461,7 @@ func (u *User) Forked(pid, parent int, at uint64) {
 	if from == nil { // its main thread has ended
 		from = u.past.last(parent)
 	}
-	u.Ended(pid) // the log has lost the end of the former process
+	u.Ended(pid) // the log has lost the end of the earlier process
 	p := u.process(pid)
 	p.parent = parent
 	if from != nil {

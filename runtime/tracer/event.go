@@ -5,7 +5,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// Event is something that a script reports: a Text, Printed, Map, Message or Lost.
+// Event is an event of a script's run: a Text, Printed, Map, Message or Lost.
 type Event interface{ event() }
 
 type (

@@ -127,8 +127,8 @@ func (s *Script) Run(ctx context.Context, on func(Event)) (*Result, error) {
 	return t.Wait()
 }
 
-// Events runs the script and yields its events. Leaving the loop ends the run. An
-// error is the last value yielded.
+// Events runs the script and yields its events. Leaving the loop ends the run. If the run
+// fails, the error is the last value yielded.
 func (s *Script) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		var session *runtime.Instance

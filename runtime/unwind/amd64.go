@@ -11,9 +11,9 @@ type Arch struct {
 	RegsSize, StackSize  int
 	// NarrowMode is the value of the low bits of Mode in a 32-bit process.
 	NarrowMode int64
-	// The first eight bytes of instructions that free a frame of less than 128 bytes and
-	// return, which a return address may refer to, are Free in the bits of FreeMask. The
-	// size is in the byte at the bit FreeSize.
+	// Instructions at a return address may free a frame of less than 128 bytes and
+	// return. If so, their first eight bytes, masked with FreeMask, are Free, and the
+	// size of the frame is the byte at the bit FreeSize.
 	Free, FreeMask, FreeSize int64
 	// regs holds the offset of each register, by DWARF's number.
 	regs []uint8

@@ -15,11 +15,12 @@ import (
 
 // builder builds tables of files in the queue, one after the other.
 type builder struct {
-	most uint64 // bytes of code of the largest file that it takes
+	most uint64 // maximum size in bytes of the code of a file that it builds
 	wake chan struct{}
 }
 
-// smallFile is the size of the code of files that do not wait for larger ones.
+// smallFile is the maximum size in bytes of the code of files that do not wait for larger
+// files.
 const smallFile = 1 << 20
 
 // build runs a builder until the tables are closed.
@@ -46,7 +47,8 @@ func (t *Tables) build(w builder) {
 	}
 }
 
-// buildFile builds the tables of a file. It tells calls when it waits for the file system.
+// buildFile builds the tables of a file. It records in calls when it waits for the file
+// system.
 func (t *Tables) buildFile(f *file, calls *answers) {
 	began := time.Now()
 	calls.begin()
@@ -88,8 +90,8 @@ func (t *Tables) buildFile(f *file, calls *answers) {
 		t.mu.Unlock()
 	}
 	kind, gap := NoTable, uint64(maxGap)
-	// Following code without tables takes long. Until that is done, the tables that the file
-	// has are of use.
+	// Following code without tables takes long. Until that is done, programs use the
+	// tables that the file has.
 	frames, err := cfi.ReadFile(r, func(own *cfi.File) { t.finishFirst(f, own, drafts(own, gap)) }, t.golang)
 	switch {
 	case errors.Is(err, cfi.ErrArch):
@@ -113,8 +115,8 @@ func (t *Tables) buildFile(f *file, calls *answers) {
 	t.mu.Unlock()
 }
 
-// finishFirst makes the tables that a file has itself available to programs. Other tables
-// of the file follow.
+// finishFirst makes the tables that the file contains available to programs. Other tables
+// of the file follow later.
 func (t *Tables) finishFirst(f *file, frames *cfi.File, list []draft) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -165,7 +167,7 @@ func (t *Tables) store(f *file, kind int, frames *cfi.File, list []draft) {
 	t.flush()
 }
 
-// show marks what the programs know of a file as changed.
+// show marks a file as changed, so that Flush publishes it to the programs.
 func (t *Tables) show(f *file) {
 	old := f.list
 	f.list = block{}
@@ -195,9 +197,9 @@ func readMemory(dir string, start, end uint64) (opened, error) {
 	return memFile{bytes.NewReader(b)}, nil
 }
 
-// contents returns what tells the tables of an ELF file from those of other files: the
-// build ID that the linker gave it, and where its parts are, as some build IDs were
-// chosen by hand. It returns "" for a file without a build ID.
+// contents returns a text that identifies the tables of an ELF file: the build ID of the
+// linker and, because some build IDs were chosen by hand, the positions of its parts. It
+// returns "" for a file without a build ID.
 func contents(r io.ReaderAt) string {
 	e, err := elf.NewFile(r)
 	if err != nil {

@@ -21,8 +21,8 @@ type fileKey struct {
 	special    string // for mappings of the kernel, such as [vdso]
 }
 
-// version distinguishes files that have had the same key, and the contents that one
-// file has had.
+// version distinguishes files that have had the same key, and successive contents of a
+// file.
 type version struct {
 	size, sec, nsec int64 // the time is that of the last modification
 }
@@ -31,22 +31,22 @@ type version struct {
 type file struct {
 	key        fileKey
 	generation uint64    // of the inode, or 0 if the log of mappings has not told it
-	version    version   // when the file was opened
+	version    version   // version when the file was opened
 	checked    time.Time // when the version was last compared
 	asked      bool      // it is being compared
-	path       string    // in the mount namespace of its users
+	path       string    // path in the mount namespace of its users
 	near       []int     // processes that are likely in this namespace and last longer
 	code       uint64    // mapped bytes; building the tables takes time about proportional to them
 	kind       int       // kind of the entries for addresses without a segment
 	segs       []segment
-	early      []segment // those of the first of two rounds; lists of processes may refer to them
-	following  bool      // the second round is not over
+	early      []segment // segments of the first of two rounds; lists of processes may refer to them
+	following  bool      // the second round has not ended
 	users      map[*process]bool
 	same       *file // another file with the same contents, whose tables are used
 	ready      bool
-	retired    bool // another file has the key
+	retired    bool // another file now has the key
 	build      string
-	failed     time.Time // when the file could not be opened
+	failed     time.Time // time of the last failure to open the file
 	list       block     // the list in FilesMap
 	first      bool      // a preferred process has mapped it
 }
@@ -58,16 +58,17 @@ var (
 )
 
 const (
-	// retryAfter is how long after a failure the next mapping of a file has it opened
-	// again.
+	// retryAfter is the time after a failure to open a file after which the next mapping
+	// of it causes another attempt.
 	retryAfter = 10 * time.Millisecond
-	// checkAfter is how long after a check the next mapping of a file has its version
-	// compared again. A file with another generation of the inode needs no check.
+	// checkAfter is the time after a check after which the next mapping of a file causes
+	// another comparison of its version. A file with another generation of the inode
+	// needs no check.
 	checkAfter = 10 * time.Millisecond
-	// statPatience is how long a mapping waits for the version of its file.
+	// statPatience is the time for which a mapping waits for the version of its file.
 	statPatience = 20 * time.Millisecond
-	// maxNear is the number of processes through which a file is looked for when those
-	// that mapped it have ended.
+	// maxNear is the maximum number of processes through which a file is searched when
+	// the processes that mapped it have ended.
 	maxNear = 4
 )
 
@@ -116,13 +117,13 @@ func (t *Tables) fileOf(p *process, m Mapping) *file {
 	return f
 }
 
-// enqueue has the tables of a file built.
+// enqueue adds a file to the queue of the builders.
 func (t *Tables) enqueue(f *file) {
 	t.queue = append(t.queue, f)
 	t.wake()
 }
 
-// wake has the builders look at the queue.
+// wake wakes the builders, which then check the queue.
 func (t *Tables) wake() {
 	for _, w := range t.workers {
 		select {
@@ -132,15 +133,15 @@ func (t *Tables) wake() {
 	}
 }
 
-// replaced reports whether a mapping is of another file than f, which had the same
-// inode, as far as the log of mappings tells.
+// replaced reports whether a mapping belongs to another file than f with the same inode,
+// according to the log of mappings.
 func (f *file) replaced(m Mapping) bool {
 	return f.generation != 0 && m.Generation != 0 && f.generation != m.Generation
 }
 
-// refresh gives up the tables of the file of a mapping if the file was written since they
-// were made. The file system may not answer, so t.mu must not be locked, and refresh does
-// not wait for long.
+// refresh drops the tables of the file of a mapping if the file was written after they
+// were built. The file system may not answer, so t.mu must not be locked, and refresh
+// waits only for a short time.
 func (t *Tables) refresh(pid int, m Mapping) {
 	key, ok := keyOf(m)
 	if !ok || key.special != "" {
@@ -197,7 +198,7 @@ func (t *Tables) currentVersion(pid int, path string, key fileKey) (version, boo
 	return version{}, false
 }
 
-// retire gives up a file whose key another file has now. Processes that map it keep its
+// retire removes a file whose key another file has now. Processes that map it keep its
 // tables.
 func (t *Tables) retire(f *file) {
 	f.retired = true
@@ -249,7 +250,7 @@ func (t *Tables) open(f *file) (opened, os.FileInfo, error) {
 	if f.key.special != "" {
 		return nil, nil, errGone
 	}
-	// If the processes have ended, the next ones that map the file may end as soon.
+	// If the processes have ended, the next ones that map the file may also end soon.
 	for _, pid := range near {
 		names = append(names, filepath.Join(t.procRoot, strconv.Itoa(pid), "root", f.path))
 	}
@@ -320,8 +321,8 @@ func (f *file) id() (id FileID) {
 	return id
 }
 
-// publishFile makes the segments of a file available to programs that know only what
-// the kernel has mapped.
+// publishFile makes the segments of a file available to programs that find the file
+// through the kernel's mappings.
 func (t *Tables) publishFile(f *file) {
 	if f.key.special != "" || f.retired || t.mem.SetFile == nil {
 		return
@@ -358,11 +359,11 @@ func (t *Tables) alloc(size int) (block, []byte, error) {
 		return b, mem, nil
 	}
 	t.dropIdle(nil)
-	// The memory becomes free when no program can be reading it any more.
+	// The memory becomes free when no program can still be reading it.
 	return t.memory.alloc(size)
 }
 
-// limitFiles drops what is known of files that no process maps if there are many.
+// limitFiles drops files that no process maps if there are many.
 func (t *Tables) limitFiles() {
 	if len(t.files)+len(t.retired) < max(t.fileLimit, MaxFiles) {
 		return
@@ -371,7 +372,7 @@ func (t *Tables) limitFiles() {
 	t.fileLimit = 2 * (len(t.files) + len(t.retired))
 }
 
-// dropIdle releases the tables of all files that no process maps, except those of keep.
+// dropIdle releases the tables of all files that no process maps, except keep.
 func (t *Tables) dropIdle(keep *file) {
 	shared := map[*file]bool{keep: true}
 	for _, f := range t.files {

@@ -43,7 +43,7 @@ const (
 // BPF_F_MMAPABLE.
 const Mapped = 1 << 10
 
-// Limits and sizes, the latter in bytes. All tables together take at most 64 MiB.
+// Limits, and sizes in bytes. All tables together take at most 64 MiB.
 const (
 	MaxRules   = 1 << 15
 	RulesSize  = MaxRules * RuleSize
@@ -97,7 +97,7 @@ const (
 // Kinds of entries.
 const (
 	HasTable     = iota // a segment has the rules
-	FramePointer        // code that keeps frame pointers: generated at run time, or by a compiler that does so
+	FramePointer        // code that keeps frame pointers: generated at run time, or by a compiler that emits them
 	NoTable             // nothing describes the instructions
 	Pending             // the table is being built
 	NoRoom              // there was no memory left for the table

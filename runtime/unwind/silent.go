@@ -8,14 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file system may not answer, such as one of FUSE whose server hangs or one of a network
-// that is down. The calls into it cannot be interrupted. So a builder leaves the file to a
-// goroutine of its own, and begins no other file of the same device until the answer comes.
+// A file system may not answer, such as FUSE whose server hangs or a network file system
+// whose network is down. Calls into it cannot be interrupted. So a builder leaves the
+// file to a separate goroutine, and starts no other file on the same device until the
+// file system answers.
 
-// readPatience is how long a builder waits for the answer of a file system.
+// readPatience is the time for which a builder waits for an answer of a file system.
 const readPatience = 500 * time.Millisecond
 
-// answers measures how long a call into a file system has been waiting.
+// answers measures the time for which a call into a file system has been waiting.
 type answers struct {
 	since atomic.Int64 // when the call began, in nanoseconds, or 0 if there is none
 }

@@ -32,16 +32,16 @@ type Tables struct {
 	procRoot string
 	stat     func(path string) (os.FileInfo, error) // os.Stat
 	openFile func(path string) (*os.File, error)    // openRead
-	patience time.Duration                          // how long a mapping waits for the version of its file
-	forkWait time.Duration                          // how long a new process has no list
+	patience time.Duration                          // time for which a mapping waits for the version of its file
+	forkWait time.Duration                          // time for which a new process has no list
 	golang   cfi.GoFunctions
 
 	mu        sync.Mutex
 	memory    memory
 	rules     map[cfi.Rule]uint16
 	files     map[fileKey]*file
-	retired   []*file // whose keys other files have now
-	fileLimit int     // number of files at which limitFiles drops some; 0: MaxFiles
+	retired   []*file // files whose keys other files have now
+	fileLimit int     // number of files above which limitFiles drops some; 0: MaxFiles
 	byBuild   map[string]*file
 	procs     map[int]*process
 	dirty     []*process
@@ -61,7 +61,7 @@ type Stats struct {
 	Processes       int
 	Rules, Rows     int
 	Bytes, Chunks   int
-	NoRoom          int           // files for which no memory was left
+	NoRoom          int           // number of files for which no memory was left
 	Longest, Total  time.Duration // time to build the tables of one file, and of all
 	Failed          int           // files that could not be read
 	LongestFileSize int64
@@ -82,12 +82,12 @@ type process struct {
 	shared *listRef
 	dirty  bool
 	gone   bool
-	waits  time.Time // until when its list is not made
+	waits  time.Time // time until which its list is not created
 	parent int
 }
 
-// forkWait is how long a new process has no list if programs can do without. Its list
-// would be that of its parent, and wrong as soon as it executes a program.
+// forkWait is the time for which a new process has no list, if programs do not need one.
+// Its list would be that of its parent, and wrong as soon as it executes a program.
 const forkWait = 100 * time.Millisecond
 
 type mapping struct {
@@ -102,8 +102,8 @@ type listRef struct {
 	n    int
 }
 
-// New returns tables for the processes in procfs, which is mounted at procRoot. The
-// functions of Go programs are read by golang.
+// New returns tables for the processes in procfs, which is mounted at procRoot. golang
+// reads the functions of Go programs.
 func New(arch *Arch, mem Memory, procRoot string, golang cfi.GoFunctions) *Tables {
 	t := &Tables{
 		arch: arch, mem: mem, procRoot: procRoot, golang: golang, stat: os.Stat, openFile: openRead, patience: statPatience, forkWait: forkWait,
@@ -164,9 +164,9 @@ func (t *Tables) Await(pid int, late <-chan time.Time) {
 	}
 }
 
-// next removes from the queue the file whose tables are most urgent, of those with at
-// most so many bytes of code: one of a preferred process, or else the one with the most
-// users for the work that it is.
+// next removes from the queue the most urgent file with at most the given number of bytes
+// of code: a file of a preferred process, or else the file with the most users in
+// relation to its size.
 func (t *Tables) next(most uint64) *file {
 	best, score := -1, 0.0
 	for i, f := range t.queue {
@@ -245,7 +245,7 @@ func (t *Tables) mapped(p *process, m Mapping) {
 			continue
 		}
 		cut = append(cut, o.file)
-		if o.start < n.start { // the parts of the old mapping that the new one leaves
+		if o.start < n.start { // the parts of the old mapping that the new one does not cover
 			kept = append(kept, mapping{o.start, n.start, o.offset, o.file})
 		}
 		if n.end < o.end {
@@ -291,7 +291,7 @@ func (t *Tables) Forked(pid, parent int) {
 	for _, m := range p.maps {
 		m.file.use(p)
 	}
-	if t.mem.SetFile != nil { // the programs find the files, and it will likely execute a program
+	if t.mem.SetFile != nil { // programs find the files without a list, and the process will likely execute another program
 		p.waits = time.Now().Add(t.forkWait)
 	} else if from.shared != nil && !from.dirty {
 		p.shared = from.shared
@@ -320,8 +320,8 @@ func (t *Tables) Ended(pid int) {
 	delete(t.first, pid)
 }
 
-// Running tells the tables which processes there are. It removes those whose end was not
-// reported.
+// Running removes the processes that are not in the list of running ones, whose end was
+// not reported.
 func (t *Tables) Running(pids map[int]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

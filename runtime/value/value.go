@@ -152,8 +152,8 @@ type Entry struct {
 	Key, Value Value
 }
 
-// Number returns the number that a value is: that of an integer, an address, an enum or a
-// boolean. ok is false if it is none of them.
+// Number returns the number of an integer, an address, an enum or a boolean. ok is false
+// for other values.
 func Number(v Value) (n int64, ok bool) {
 	switch v := v.(type) {
 	case Int:
@@ -173,8 +173,8 @@ func Number(v Value) (n int64, ok bool) {
 	return 0, false
 }
 
-// Float returns the number that an integer or an average is, which may be rounded. ok is
-// false if v is neither.
+// Float returns an integer or an average as a float64, which may be rounded. ok is false
+// for other values.
 func Float(v Value) (n float64, ok bool) {
 	switch v := v.(type) {
 	case Int:

@@ -2,7 +2,7 @@ package cfi
 
 // Arch describes a machine.
 type Arch struct {
-	SP, FP, BX uint64 // DWARF's numbers of registers
+	SP, FP, BX uint64 // DWARF's register numbers
 	// PLTBefore and PLTAfter are the expression for the CFA in the procedure linkage
 	// table, before and after the number in it.
 	PLTBefore, PLTAfter []byte
@@ -10,11 +10,11 @@ type Arch struct {
 	// library does not describe them. SignalFrame is the rule for them.
 	Sigreturn   [][]byte
 	SignalFrame Rule
-	// OtherStack is the rule for a function whose frame pointer is that of a frame on another
-	// stack, to whose caller it leads.
+	// OtherStack is the rule for a function whose frame pointer belongs to a frame on
+	// another stack. It leads to the caller of that frame.
 	OtherStack Rule
-	// Leaves returns the offset in a function after the first instruction that sets the stack
-	// pointer to a stored one, or the function's length.
+	// Leaves returns the offset in a function after the first instruction that sets the
+	// stack pointer to a stored value, or the function's length if there is none.
 	Leaves func(code []byte) int
 }
 
@@ -33,8 +33,8 @@ var AMD64 = &Arch{
 	Leaves:      leavesAMD64,
 }
 
-// leavesAMD64 looks for mov DISPLACEMENT(REGISTER), %rsp and mov REGISTER, %rsp. Go's functions
-// that leave a stack do not have these bytes in another instruction before that one.
+// leavesAMD64 looks for mov DISPLACEMENT(REGISTER), %rsp and mov REGISTER, %rsp. In Go's
+// functions that leave a stack, no earlier instruction contains these bytes.
 func leavesAMD64(code []byte) int {
 	const sp = 4
 	for i := 0; i+4 <= len(code); i++ {

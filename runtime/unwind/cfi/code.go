@@ -12,27 +12,29 @@ import (
 // start of each function and keeps track of the height of the stack.
 //
 // Functions start at symbols, at the targets of calls, at addresses that instructions
-// compute, and after the end of other code. The code after a call is followed only when
-// the function is known to return. If two ways to an instruction disagree about something,
-// it is unknown there.
+// compute, and after the end of other code. The code after a call is followed only if the
+// called function is known to return. If two paths to an instruction disagree about a
+// value, it is unknown there.
 
 const (
 	// maxCode is the maximum number of bytes of a file that are followed.
 	maxCode = 8 << 20
-	// longCode is the size of code that takes so long to follow that it is noticed.
+	// longCode is the size in bytes of code that takes noticeably long to follow.
 	longCode = 128 << 10
 	// nearLabel is the maximum distance from an instruction that computes an address to a
 	// label that is not a function but in the same one: code of Node stores the address to
 	// which its next call returns.
 	nearLabel = 64
-	// maxBlind is the size of the code of a file without symbols up to which functions are
-	// looked for that nothing leads to. In more code, too many guesses would be wrong.
+	// maxBlind is the maximum size in bytes of the code of a file without symbols in
+	// which unreached functions are searched for. In more code, too many guesses would be
+	// wrong.
 	maxBlind = 512 << 10
-	// fewCode is the size of the code of a file that is not worth reading its imports.
+	// fewCode is the size in bytes of the code of a file below which its imports are not
+	// worth reading.
 	fewCode = 8 << 10
-	// maxLooks limits the work for code that nothing leads to, for each byte of code.
+	// maxLooks limits the work for unreached code, per byte of code.
 	maxLooks = 2
-	// maxRounds is the number of times that code is looked for that nothing leads to.
+	// maxRounds is the number of searches for unreached code.
 	maxRounds = 4
 	// minGap is the size of a range that is not just padding between functions.
 	minGap = 16
@@ -43,11 +45,11 @@ type follower struct {
 	arch   *Arch
 	effect func(code []byte, addr uint64) (amd64.Effect, bool)
 	gaps   []gap
-	last   *gap // the one that gapOf found last
+	last   *gap // the gap that gapOf found last
 	frames []frame
 	index  map[frame]uint32
 	work   []way
-	labels []uint64 // functions only if no other code leads there, see nearLabel
+	labels []uint64 // these are functions only if no other code leads there, see nearLabel
 	budget int      // instructions that fits may still decode
 	funcs  []*routine
 	starts map[uint64]*routine
@@ -62,20 +64,20 @@ type gap struct {
 	data  []byte
 	at    []uint32
 	of    []uint32
-	pops  bool // functions in it take arguments off the stack when they return
-	wary  bool // so the height after a call is not known, unless plain has the function
+	pops  bool // functions in it remove arguments from the stack when they return
+	wary  bool // so the height of the stack after a call is not known, unless plain has the function
 }
 
 // routine is a function that was found.
 type routine struct {
 	number  uint32
 	returns bool
-	pops    bool       // it may take arguments off the stack
-	waiting []way      // calls of it: nothing follows them unless it returns
+	pops    bool       // it may remove arguments from the stack
+	waiting []way      // calls of it: the code after them is followed only if it returns
 	joined  []*routine // functions that continue in its code
 }
 
-// way leads to an instruction of a function.
+// way is a path to an instruction of a function.
 type way struct {
 	to    uint64
 	frame frame
@@ -98,8 +100,8 @@ func (f *File) fillCode(e *elf.File, gaps []gap, arch *Arch) {
 	f.Fill(&more)
 }
 
-// follow follows the code in gaps. Where that finds functions that take arguments off the
-// stack, it does so a second time, with less that is certain.
+// follow follows the code in gaps. If it finds functions that remove arguments from the
+// stack, it follows the code again with fewer assumptions.
 func follow(e *elf.File, gaps []gap, arch *Arch) *follower {
 	w := followOnce(e, gaps, arch, nil)
 	again := false
@@ -136,7 +138,7 @@ func followOnce(e *elf.File, gaps []gap, arch *Arch, plain map[uint64]bool) *fol
 	first.outer = true
 	w.enter(e.Entry, first)
 	functions := functionsOf(e)
-	// All of them first: a jump to a function may be made with arguments on the stack that
+	// Find all of them first: a jump to a function may leave arguments on the stack that
 	// count as the function's own.
 	for _, addr := range functions {
 		w.enter(addr, entered)
@@ -203,7 +205,7 @@ func (w *follower) number(f frame) uint32 {
 	return n
 }
 
-// reach records that a way leads to an instruction, and has it followed if that is new.
+// reach records a path to an instruction. If it is new, the instruction will be followed.
 func (w *follower) reach(x way) {
 	g := w.gapOf(x.to)
 	if g == nil { // other code, which is likely to return
@@ -249,7 +251,7 @@ func (w *follower) returns(f *routine) {
 	f.joined = nil
 }
 
-// run follows all ways.
+// run follows all paths.
 func (w *follower) run() {
 	for {
 		for len(w.work) > 0 {
@@ -273,7 +275,7 @@ func (w *follower) step(x way) {
 	g := w.gapOf(x.to)
 	off := x.to - g.start
 	if w.frames[g.at[off]] != x.frame {
-		return // less is certain by now
+		return // the frame has become less certain meanwhile
 	}
 	e, ok := w.effect(g.data[off:], x.to)
 	if !ok {
@@ -323,9 +325,9 @@ func (w *follower) step(x way) {
 	}
 }
 
-// sweep follows the code of a gap that nothing leads to: functions that start at multiples
-// of 16 bytes, and parts to which a table of addresses leads. It reports whether there was
-// any.
+// sweep follows the unreached code of a gap: functions that start at multiples of 16
+// bytes, and code that is reached through a table of addresses. It reports whether there
+// was any.
 func (w *follower) sweep(g *gap) (found bool) {
 	var jump *way // the last jump to an unknown address
 	block := true // the instruction may be the first of a block
@@ -364,9 +366,9 @@ func (w *follower) sweep(g *gap) (found bool) {
 // maxEvidence is the number of instructions after which fits gives up.
 const maxEvidence = 300
 
-// fits reports whether a frame before an instruction agrees with what follows: at a return
-// and at a jump to another function the stack has only the return address, and at known
-// instructions it has their height.
+// fits reports whether a frame before an instruction is consistent with the following
+// instructions: at a return and at a jump to another function the stack must have only
+// the return address, and at known instructions their height.
 func (w *follower) fits(addr uint64, f frame) bool {
 	for range maxEvidence {
 		if w.budget--; w.budget < 0 {

@@ -2,10 +2,10 @@ package cfi
 
 import "github.com/gotrace/gotrace/runtime/amd64"
 
-// maxHeight is the maximum height of a stack frame that is believed.
+// maxHeight is the maximum plausible height of a stack frame, in bytes.
 const maxHeight = 1 << 28
 
-// frame is what is known before an instruction.
+// frame is the known state before an instruction.
 type frame struct {
 	height int32    // bytes from the stack pointer to the CFA, or unknown
 	fp     int32    // bytes from the frame pointer to the CFA, or unknown
@@ -20,7 +20,7 @@ const unknown = -1 << 31
 // entered is the frame at the start of a function.
 var entered = frame{height: 8, fp: unknown}
 
-// join returns what two frames agree about.
+// join returns the values on which two frames agree.
 func (f frame) join(o frame) frame {
 	if f.height != o.height {
 		f.height = unknown
@@ -38,7 +38,7 @@ func (f frame) join(o frame) frame {
 	return f
 }
 
-// apply changes a frame as an instruction does.
+// apply changes a frame like an instruction does.
 func (f *frame) apply(e amd64.Effect) {
 	add := func(n int64) { // to the height
 		if f.height == unknown {
@@ -127,7 +127,7 @@ func (f *frame) restore(n int, at int32) {
 	}
 }
 
-// change records that a register has another value.
+// change records that a register has a new, unknown value.
 func (f *frame) change(n int) {
 	if n >= 0 && f.saved[n] == 0 {
 		f.lost[n] = true

@@ -27,7 +27,7 @@ func endingStubs(e *elf.File) map[uint64]bool {
 	for _, name := range strings.Fields(endless) {
 		known[name] = true
 	}
-	slots := map[uint64]bool{} // words that have the address of such a function
+	slots := map[uint64]bool{} // words that contain the address of such a function
 	for _, s := range e.Sections {
 		if s.Type != elf.SHT_RELA {
 			continue

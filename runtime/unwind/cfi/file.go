@@ -17,8 +17,8 @@ type Span struct {
 	Off, Addr, Size uint64
 }
 
-// File is the call frame information of a program or library. Its addresses are those
-// in the file.
+// File is the call frame information of a program or library. Its addresses are those in
+// the file's headers.
 type File struct {
 	Rows
 	Code []Span
@@ -39,8 +39,8 @@ const maxSection = 512 << 20
 // A file without any information has no rows. If part of the information is malformed,
 // the result contains the rest.
 //
-// If the file has much code without information, which takes long to follow, ReadFile first
-// calls own with the rows that the file has itself. own may be nil, and so may golang.
+// If the file has much code without information, which takes long to follow, ReadFile
+// first calls own with the rows that the file contains. own and golang may be nil.
 func ReadFile(r io.ReaderAt, own func(*File), golang GoFunctions) (*File, error) {
 	e, err := elf.NewFile(r)
 	if err != nil {
@@ -131,7 +131,7 @@ func ehFrame(e *elf.File) (*Section, error) {
 		if p.Type != elf.PT_LOAD || addr < p.Vaddr || addr-p.Vaddr >= p.Filesz {
 			continue
 		}
-		// The contents end with a record of size 0 before the end of the segment.
+		// The contents end with a record of size 0, before the end of the segment.
 		data, err := readAll(io.NewSectionReader(p, int64(addr-p.Vaddr), int64(p.Filesz-(addr-p.Vaddr))))
 		return &Section{Data: data, Addr: addr, Base: base}, err
 	}
@@ -205,8 +205,8 @@ func (f *File) fillPLT(e *elf.File, arch *Arch) {
 	}
 }
 
-// maxEntry is the size of the code that starts a program, at most. It may be more than
-// one function.
+// maxEntry is the maximum size in bytes of the code that starts a program. It may be more
+// than one function.
 const maxEntry = 256
 
 // fillEntry adds rows for the code that starts a program, which has no caller.

@@ -7,20 +7,21 @@ import (
 	"strings"
 )
 
-// switching are the functions of Go's runtime that call a function on another stack. They do
-// not change the frame pointer, which is that of their caller or, in cgocallback, the one of
-// the frame that they have on the old stack.
+// switching are the functions of Go's runtime that call a function on another stack. They
+// do not change the frame pointer, which is that of their caller or, in cgocallback, that
+// of their frame on the old stack.
 var switching = []string{"runtime.asmcgocall", "runtime.asmcgocall_no_g", "runtime.cgocallback", "runtime.systemstack"}
 
-// leaving are the functions of Go's runtime that continue on another stack, on which they have
-// no caller: that of the thread, that of the goroutine which runs next, or a new one.
+// leaving are the functions of Go's runtime that continue on another stack, on which they
+// have no caller: the stack of the thread or of the goroutine that runs next, or a new
+// stack.
 var leaving = []string{"runtime.mcall", "runtime.morestack", "runtime.clone", "gogo"}
 
 // switchAdd is the Add of a Switch rule. As for a PLT rule, from that byte of an entry of the
 // procedure linkage table on, the CFA is 8 more. No entry has that byte.
 const switchAdd = 16
 
-// GoFunction is what the runtime of a Go program knows of a function.
+// GoFunction is the description of a function by the runtime of a Go program.
 type GoFunction struct {
 	Name       string
 	Start, End uint64
@@ -34,9 +35,10 @@ type GoFunction struct {
 type GoFunctions func(r io.ReaderAt, e *elf.File, f func(GoFunction))
 
 // fillGo adds rows for the functions of a Go program. For those that switch stacks, which
-// Go's linker describes as if they used only one, the rows follow the frame pointer back to
-// the old stack. This leaves out the caller of a function that does not set the frame
-// pointer. For the others of a stripped program, the rows are what Go's runtime knows.
+// Go's linker describes as if they used only one, the rows follow the frame pointer back
+// to the old stack. This leaves out the caller of a function that does not set the frame
+// pointer. For the other functions of a stripped program, the rows come from the table of
+// Go's runtime.
 func (f *File) fillGo(r io.ReaderAt, e *elf.File, arch *Arch, functions GoFunctions) {
 	stripped := e.Section(".debug_frame") == nil && e.Section(".zdebug_frame") == nil
 	var rows Rows
@@ -95,14 +97,15 @@ func leaves(e *elf.File, fn *GoFunction, arch *Arch) uint64 {
 	return fn.End
 }
 
-// maxLeaving is a size in bytes that the code of leaving does not exceed.
+// maxLeaving is the maximum size in bytes of the functions in leaving.
 const maxLeaving = 1024
 
 // maxDepth is the size of the largest frame of a Go function, in bytes.
 const maxDepth = 1 << 30
 
-// saveGoFP adds to the rules of Go's linker, which describe only the stack pointer, where the
-// frame pointer is saved: next to the return address in all functions that have a frame.
+// saveGoFP adds the place of the saved frame pointer to the rules of Go's linker, which
+// describe only the stack pointer. In all functions that have a frame, it is next to the
+// return address.
 func (t *Rows) saveGoFP(arch *Arch) {
 	for i, r := range t.Rules {
 		if r.Kind == Register && uint64(r.Reg) == arch.SP && r.CFA >= -int32(arch.OtherStack.FPOff) && r.FP == Same {

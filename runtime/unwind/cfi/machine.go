@@ -44,8 +44,8 @@ const (
 // state is one row of the table that the byte code describes.
 type state struct {
 	cfa   address
-	reg   uint8 // the last register and offset of the CFA that were named: what an
-	off   int64 // operation that changes one of them goes on from
+	reg   uint8 // the last register and offset of the CFA that were set: an
+	off   int64 // operation that changes one of them keeps the other
 	cols  [numColumns]column
 	saved []state // by remember_state
 }
