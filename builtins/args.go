@@ -42,8 +42,8 @@ func args() *Def {
 	}
 }
 
-// argsElsewhere returns a hint for a probe without args: which kind of probe has them,
-// and what this one has instead. ctx may be nil.
+// argsElsewhere returns a hint for a probe without args: which kind of probe has args,
+// and what this probe has instead. ctx may be nil.
 func argsElsewhere(ctx *probes.Context) string {
 	if ctx == nil {
 		return ""
@@ -122,8 +122,8 @@ func storeContext(g Gen, t *types.Type, dst Dest) {
 	}
 }
 
-// storeRecorded copies the data whose location in the context f contains: a text, or
-// the address of any other data.
+// storeRecorded copies the data whose location in the context is in f: a text, or the
+// address of any other data.
 func storeRecorded(g Gen, f types.Field, dst Dest) {
 	b := g.B()
 	loc := b.Op(ir.OpAnd, b.Load(g.Ctx(), int64(f.Off), 4, false), b.Const(0xffff))

@@ -59,8 +59,9 @@ func storeBetween(g Gen, call *Call, dst Dest) {
 	storePart(g, call, dst, piece{at: at, skip: len(start), ends: ends})
 }
 
-// piece is a part of a string that ends before a character of ends. It starts skip characters
-// after at, which is notFound if there is no such part. With trim, it has no blanks around it.
+// piece is a part of a string that ends before a character of ends. It starts skip
+// characters after at, which is notFound if there is no such part. If trim is set, blanks
+// around it are removed.
 type piece struct {
 	at   *ir.Value
 	skip int
@@ -83,7 +84,7 @@ func storePart(g Gen, call *Call, dst Dest, x piece) {
 	}
 	used := &ir.Var{Name: "used", Type: ir.Int}
 	b.Write(used, b.Const(1))
-	// The verifier must know the limits of what is added to an address.
+	// The verifier must know the limits of a number that is added to an address.
 	at := b.Op(ir.OpBarrier, x.at)
 	b.If(b.Op(ir.OpULt, at, b.Const(int64(hay.Type.Size))), func() {
 		size := call.Type.Size
@@ -113,8 +114,8 @@ func storePart(g Gen, call *Call, dst Dest, x piece) {
 	}
 }
 
-// placeOf computes where in the size bytes at text the part starts, and how many bytes it has.
-// from is nil if it starts at the first one.
+// placeOf computes the offset of the part in the size bytes at text, and its length in
+// bytes. from is nil if it starts at the first byte.
 func placeOf(g Gen, text *ir.Value, size int, x *piece) (from, n *ir.Value) {
 	b := g.B()
 	end, first, begun := &ir.Var{Name: "stop", Type: ir.Int}, &ir.Var{Name: "first", Type: ir.Int}, &ir.Var{Name: "begun", Type: ir.Int}

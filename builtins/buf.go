@@ -12,7 +12,7 @@ func buf() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "data", Address: true}, {Name: "size", Optional: true}, {Name: "most", Kind: Literal, Optional: true}},
 		Doc: Doc{
-			Summary: "The bytes at an address, or of an array; at most as many as the number most says, or else max_strlen. printf shows them with %r, %rx or %rh.",
+			Summary: "The bytes at an address, or of an array. The result has at most as many bytes as the argument most says, or without it max_strlen bytes. printf shows them with %r, %rx or %rh.",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_write { printf("%r\n", buf(args.buf, args.count)); }`,
 				`tracepoint:syscalls:sys_enter_write { @[tid] = buf(args.buf, args.count, 16); }`,
@@ -89,7 +89,8 @@ func buf() *Def {
 			} else {
 				defineStack(g, dst.Ptr, dst.Off, 4+most)
 			}
-			// Of a size of 0 one byte is read, as old verifiers need, but none counts.
+			// For a size of 0, one byte is read, as old verifiers require, but it does
+			// not count.
 			length := g.B().Op(ir.OpSub, n, g.B().Op(ir.OpEq, size, g.B().Const(0)))
 			used := readBytes(g, call, g.B().AddImm(dst.Ptr, dst.Off), n, length, src, space)
 			if dst.Len != nil {

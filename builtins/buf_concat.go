@@ -11,7 +11,7 @@ func bufConcat() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "a"}, {Name: "b"}, {Name: "most", Kind: Literal}},
 		Doc: Doc{
-			Summary:  "The bytes of two buffers, one after the other, cut to as many bytes as the number most says.",
+			Summary:  "The bytes of two buffers, one after the other, cut to the number of bytes in the argument most.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_write { printf("%r\n", buf_concat(buf(args.buf, args.count, 8), buf("!", 1), 9)); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -20,7 +20,7 @@ func byteReader(name string, width int, big bool) *Def {
 		Params: []Param{{Name: "data"}, {Name: "offset", Optional: true}},
 		Doc: Doc{
 			Summary: fmt.Sprintf("The number in %d bytes of a buffer, a string or memory, at an offset or at its start, the %s significant byte first. "+
-				"It is 0 if the buffer has not that many bytes.", width, order),
+				"It is 0 if the buffer is too short.", width, order),
 			Examples: []string{fmt.Sprintf(`tracepoint:syscalls:sys_enter_write { @[%s(buf(args.buf, args.count, 16), 2)] = count(); }`, name)},
 		},
 		Check: func(c Checker, call *Call) *types.Type { return checkBytes(c, call, width) },
@@ -68,7 +68,7 @@ func checkBytes(c Checker, call *Call, width int) *types.Type {
 }
 
 // readNumber returns width bytes at the offset of a call, the least significant first, or
-// 0 if they are not all there.
+// 0 if the data is too short.
 func readNumber(g Gen, call *Call, width int) *ir.Value {
 	data := &call.Args[0]
 	var lit *Lit
@@ -112,7 +112,7 @@ func readNumber(g Gen, call *Call, width int) *ir.Value {
 			return n
 		}, none)
 	}
-	// The verifier must know the limits of what is added to an address.
+	// The verifier must know the limits of a number that is added to an address.
 	off = b.Op(ir.OpBarrier, off)
 	return b.IfElse(b.Op(ir.OpULt, off, b.Const(int64(data.Type.Size))), func() *ir.Value {
 		b := g.B()
@@ -141,5 +141,5 @@ func wantSize(c Checker, call *Call, i int) (int, bool) {
 	return int(a.Lit.Int), true
 }
 
-// maxBytes is the maximum size of a buffer whose size a script gives.
+// maxBytes is the maximum size in bytes of a buffer whose size the script gives.
 const maxBytes = 16384

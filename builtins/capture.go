@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// MaxCaptured is the maximum number of bytes of a packet that capture sends. With the rest
-// of the record they are just below a power of two, see sendPacked in codegen/lower.
+// MaxCaptured is the maximum number of bytes of a packet that capture sends. With the
+// rest of the record, this is just below a power of two, see sendPacked in codegen/lower.
 const MaxCaptured = 16<<10 - 64
 
 const captureName = "capture"
@@ -23,8 +23,8 @@ func capturePacket() *Def {
 		Kind:   Action,
 		Traits: Traits{NotInLoop: true, Captures: true},
 		Doc: Doc{
-			Summary: "Writes the packet of the probe to the file of --pcap, up to its first 16320 bytes. In a script without such a call, --pcap writes the packets for which a probe prints something, or, of a probe that prints nothing, those for which its block runs. " +
-				"In tracepoint, rawtracepoint, kprobe and fentry probes, only the first piece of the buffer is written.",
+			Summary: "Writes the packet of the probe to the file of --pcap, up to its first 16320 bytes. In a script without such a call, --pcap writes the packets for which a probe prints something. If a probe never prints, it writes those for which the probe's block runs. " +
+				"In tracepoint, rawtracepoint, kprobe and fentry probes, only the first fragment of the packet in memory is written.",
 			Examples: []string{`xdp:lo { @ = count(); if (pkt.tcp.syn == 1) { capture(); } }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -88,7 +88,7 @@ func capturePacket() *Def {
 }
 
 // removedTag emits code for a VLAN tag that the kernel has removed from the packet: its
-// EtherType and, in the lower 16 bits, its value; 0: there is none.
+// EtherType and, in the lower 16 bits, its value. The result is 0 if there is none.
 func removedTag(b *ir.Builder, ctx *ir.Value, p *probes.Packet) *ir.Value {
 	tag, present, proto := p.Tag(b, ctx)
 	return b.IfElse(present, func() *ir.Value {
@@ -96,8 +96,8 @@ func removedTag(b *ir.Builder, ctx *ir.Value, p *probes.Packet) *ir.Value {
 	}, func() *ir.Value { return b.Const(0) })
 }
 
-// Captured describes the packets that an object writes to the file of --pcap: whether
-// there may be any, and whether all of them start with an Ethernet header.
+// Captured reports whether an object may write packets to the file of --pcap, and whether
+// all of them start with an Ethernet header.
 func Captured(o *object.Object) (any, ethernet bool) {
 	ethernet = true
 	for _, e := range o.Events {

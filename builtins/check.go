@@ -136,8 +136,8 @@ func (call *Call) typeOf(i int) *types.Type {
 	return types.TInvalid
 }
 
-// known reports whether the type of argument i is known. If it is still unknown once
-// types have settled, the reason has already been reported.
+// known reports whether the type of argument i is known. If it is unknown after types
+// have settled, the reason has already been reported.
 //
 //go:noinline
 func (call *Call) known(i int) bool { return call.typeOf(i).Kind != types.Invalid }

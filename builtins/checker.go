@@ -48,8 +48,8 @@ type Checker interface {
 	UseKey(m *MapInfo, key *types.Type, s source.Span)
 	// DeclareVar sets the type of the variable of a VarArg.
 	DeclareVar(a *Arg, t *types.Type)
-	// Later reports whether user space can decide whether the text of the first argument
-	// matches one of the patterns. The call then has no code.
+	// Later reports whether user space can decide if the text of the first argument
+	// matches one of the patterns. If so, the call has no code.
 	Later(call *Call, list []pattern.Pattern) bool
 	// Patterns returns the automata of the script so far.
 	Patterns() *pattern.Cache

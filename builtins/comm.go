@@ -92,7 +92,7 @@ func firstNUL(b *ir.Builder, w *ir.Value) *ir.Value {
 	return b.Op(ir.OpAnd, b.Op(ir.OpAnd, borrow, b.Op(ir.OpXor, w, b.Const(-1))), b.Const(high))
 }
 
-// upTo returns w with zeros from the byte that firstNUL found on.
+// upTo returns w with zeros from the byte that firstNUL found.
 func upTo(b *ir.Builder, w, end *ir.Value) *ir.Value {
 	first := b.Op(ir.OpAnd, end, b.Op(ir.OpNeg, end))
 	return b.Op(ir.OpAnd, w, b.Op(ir.OpSub, b.Op(ir.OpShr, first, b.Const(7)), b.Const(1)))

@@ -6,8 +6,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// commandLine defines command_line. A value is the ID of a process in the lower half and
-// the time at which it started in the upper one, in units of startUnit.
+// commandLine defines command_line. The lower half of a value is the ID of a process, and
+// the upper half the time at which it started, in units of startUnit.
 func commandLine() *Def {
 	t := &types.Type{Kind: types.Opaque, Name: "command_line_t", Size: 8}
 	return &Def{
@@ -23,8 +23,8 @@ func commandLine() *Def {
 		},
 		Params: []Param{{Name: "process"}, {Name: "start"}},
 		Doc: Doc{
-			Summary: "The command line of any process with an ID, which started at a time in nanoseconds since boot. It is read from /proc: when the script starts, four times a second, and when it is printed. " +
-				"It is empty for a process that existed at none of these times. A predicate can compare it, if the block only sends events. task.parent.cmdline and the like use it.",
+			Summary: "The command line of any process, given its ID and the time at which it started, in nanoseconds since boot. It is read from /proc when the script starts, four times a second, and when it is printed. " +
+				"It is empty for a process that existed at none of these times. A predicate can compare it if the block only sends events. task.parent.cmdline and similar members use it.",
 			Examples: []string{`tracepoint:sched:sched_process_exit /command_line(curtask.tgid, curtask.start_boottime) contains "cron"/ { print(comm); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -42,6 +42,5 @@ func commandLine() *Def {
 	}
 }
 
-// startUnit is the unit of time in which /proc tells when a process started, in
-// nanoseconds.
+// startUnit is the unit of start times of processes in /proc, in nanoseconds.
 const startUnit = 10_000_000

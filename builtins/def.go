@@ -82,7 +82,7 @@ type Def struct {
 	// Check is the type rule. Argument types are known. It reports errors to the
 	// checker and then returns TInvalid. If there is no value, it returns TVoid.
 	Check func(c Checker, call *Call) *types.Type
-	// Emit emits code for a scalar, or for an action and returns nil.
+	// Emit emits code for a scalar. For an action, it returns nil.
 	Emit func(g Gen, call *Call) *ir.Value
 	// Store emits code that writes a value that is not a scalar to dst.
 	Store func(g Gen, call *Call, dst Dest)
@@ -97,7 +97,7 @@ type Def struct {
 	Records
 }
 
-// Syntax is how scripts write a builtin, if not as NAME or NAME(…).
+// Syntax describes how scripts write a builtin if it is not written as NAME or NAME(…).
 type Syntax struct {
 	// Written returns the expression, as text, that replaces a call with a literal text. Such
 	// a builtin has no other functions.
@@ -109,7 +109,7 @@ type Syntax struct {
 	Operator, NotOperator string
 }
 
-// Traits is what the compiler has to know about calls.
+// Traits has the properties of calls that the compiler uses.
 type Traits struct {
 	Unsafe bool // needs --unsafe
 	Ends   bool // the program ends here, as with exit()
@@ -145,8 +145,8 @@ type Traits struct {
 	// callback, which has no context and cannot end the program. In a macro, a builtin
 	// that Ends the program can nevertheless be used in a loop.
 	NotInLoop bool
-	// Captures is set for the builtin that writes a packet to a file. With --pcap, a probe
-	// calls it without being told to, see check.Prog.
+	// Captures is set for the builtin that writes a packet to a file. With --pcap, probes
+	// call it implicitly, see check.Prog.
 	Captures bool
 	// Dynamic is set for the builtin that returns the value in an interface of Go. It is
 	// called for an interface that is passed as text, see Param.Counted.
@@ -159,7 +159,8 @@ type Traits struct {
 	Refusals []Refusal
 }
 
-// Aggregator is how an aggregation adds a value and how an expression reads it.
+// Aggregator has the functions that add a value to an aggregation and read it in an
+// expression.
 type Aggregator struct {
 	// Update adds call's arguments to the aggregation at p, a value of call.Type that
 	// starts as zeros. It is this CPU's value, so Update needs no atomic operations.
@@ -176,16 +177,16 @@ type Aggregator struct {
 	Accum  int
 	Scalar func(g Gen, t *types.Type, acc, p *ir.Value)
 	Result func(g Gen, t *types.Type, acc *ir.Value) *ir.Value
-	// Weighs is set if Update counts an event as often as Gen.Sampling tells. A program
-	// with only such effects can be run at a part of the events.
+	// Weighs is set if Update counts an event as often as Gen.Sampling specifies. A
+	// program with only such effects can be sampled.
 	Weighs bool
 	// Disagree is the error for several uses on one map with different literal
 	// parameters; "" selects a general one.
 	Disagree string
 }
 
-// TypeDef is the Opaque or Agg type that a builtin defines, and what user space does with
-// its values.
+// TypeDef is the Opaque or Agg type that a builtin defines, with the functions with which
+// user space handles its values.
 type TypeDef struct {
 	// TypeName is the name of the Opaque or Agg type that Check returns, if any.
 	// UnsignedType is the name for an aggregation of unsigned integers, if it differs.
@@ -216,8 +217,7 @@ type TypeDef struct {
 	// OfCgroup is set if Format looks up the names of cgroups. These may have been
 	// removed by then. Different values may have the same text.
 	OfCgroup bool
-	// OfProcess is set if Format reads what belongs to processes. These may have ended by
-	// then.
+	// OfProcess is set if Format reads data of processes. These may have ended by then.
 	OfProcess bool
 	// Is emits code for == that compares the value with the object that a literal
 	// names. CheckIs prepares it in call, or reports why it is not possible. If they
@@ -235,7 +235,8 @@ type TypeDef struct {
 	Rank func(t *types.Type, data []byte) Rank
 }
 
-// Records is what an action sends to user space, and what happens to it there.
+// Records describes the records that an action sends to user space, and has the function
+// that handles them there.
 type Records struct {
 	// Handle handles a record in user space. Sends describes the events that it
 	// handles.
@@ -247,9 +248,9 @@ type Records struct {
 	// InPinned is set for an action that also has its effect in a pinned iterator, where
 	// no session handles records.
 	InPinned bool
-	// Shows is set if all that Handle does is to show the record. With --recorder, such a
-	// record is kept and shown later. ShowsNow, if it is not nil, reports whether Handle
-	// shows something else, as it is at that time. Such a call cannot be recorded.
+	// Shows is set if Handle only shows the record. With --recorder, such a record is
+	// kept and shown later. ShowsNow, if it is not nil, reports whether a call also shows
+	// other data, in its state at the time of Handle. Such a call cannot be recorded.
 	Shows    bool
 	ShowsNow func(call *Call) bool
 }
@@ -282,8 +283,8 @@ type Arg struct {
 	Lit  *Lit        // its value if it is known at compile time
 	Cast bool        // the script casts it
 	To   *Arg        // the other end if it is a range
-	// Value is the value of an argument that the builtin adds to those of the script: a
-	// word for Send.
+	// Value is the value of an argument that the builtin adds to the script's arguments:
+	// a word for Send.
 	Value *ir.Value
 	// Fill writes the value of such an argument that is not a word.
 	Fill func(g Gen, dst Dest)
@@ -314,7 +315,7 @@ type MapInfo struct {
 	Read  bool        // read in an expression somewhere
 }
 
-// Invocation holds what the command line says.
+// Invocation holds the options of the command line that affect compilation.
 type Invocation struct {
 	Params   []string          // $1 …
 	Options  map[string]string // --name=value after --; OptionGiven for flags
@@ -323,33 +324,34 @@ type Invocation struct {
 	HasChild bool // -c
 	ChildPID int
 	Verbose  bool
-	Timeline bool // events tell when and in which thread they occurred, and calls and returns are events
+	Timeline bool // events contain their time and thread, and calls and returns are events
 	Warnings bool // -k
 	Capture  bool // --pcap: packets are written to a file
 
 	// Recorder is the size of the memory of --recorder in bytes; 0: it is not given.
 	Recorder int64
-	// Dated is set if the recorder's events tell when they occurred.
+	// Dated is set if the recorder's events contain their time.
 	Dated bool
 	// Until is the condition of --until, or a probe without its body; "": it is not given.
 	Until string
 
-	IncludeDirs  []string      // -I: where #include and import look first
-	Files        *source.Files // reads what they name; nil: from disk
+	IncludeDirs  []string      // -I: directories that #include and import search first
+	Files        *source.Files // reads the included and imported files; nil: from disk
 	IncludeFiles []string      // --include
 
-	// Needs records what the code depends on besides the kernel. It may be nil.
+	// Needs records the facts on which the code depends, besides the kernel. It may be
+	// nil.
 	Needs *object.Needs
 
 	// Cgroups are directories of cgroups that programs test: first those of the
 	// command line, then those that the script names.
 	Cgroups []string
-	// Containers finds what the script names; nil: on the running system.
+	// Containers finds the containers that the script names; nil: on the running system.
 	Containers Containers
 
 	PIDNS *PIDNamespace // the pid namespace that gotrace runs in; nil: the initial one
-	// Inner is the process PID as numbered in its own namespace. The kernel tells
-	// programs that number and the one in the initial namespace, and no other.
+	// Inner is the process PID as numbered in its own namespace. Programs can get from
+	// the kernel only this number and the one in the initial namespace.
 	Inner InnerPID
 }
 
@@ -370,7 +372,7 @@ type Refusal struct {
 	Helper string   // as the verifier's log names it
 	Why    []string // parts of the reason in the log; one is enough
 	Msg    string
-	Hint   string // what to do about it, if there is anything
+	Hint   string // the remedy, if there is one
 }
 
 // noHelper are the reasons that the verifier gives where the kernel was built

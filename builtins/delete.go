@@ -13,7 +13,7 @@ func deleteEntry() *Def {
 		Traits: Traits{Acts: true},
 		Params: []Param{{Name: "map", Kind: MapOrEntry, Map: store.Delete, Entry: store.Delete}, {Name: "key", Optional: true}},
 		Doc: Doc{
-			Summary:  "Removes an entry of a map at once: delete(@m, key), or delete(@m) for a map without keys. The result is true if there was one.",
+			Summary:  "Removes an entry of a map at once: delete(@m, key), or delete(@m) for a map without keys. The result is true if there was an entry.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start, tid); } tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

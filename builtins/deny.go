@@ -16,7 +16,7 @@ func deny() *Def {
 		Traits: Traits{AtOnce: true, Ends: true},
 		Params: []Param{{Name: "errno", Optional: true}},
 		Doc: Doc{
-			Summary:  "Makes the call fail with an error, by number or name: EPERM if none is given. The probe ends here. Without --unsafe, the call goes on, and the number of calls that would have failed is reported at the end.",
+			Summary:  "Makes the call fail with an error, by number or name: EPERM if none is given. The probe ends here. Without --unsafe, the call continues, and the number of calls that would have failed is reported at the end.",
 			Examples: []string{`lsm:bprm_check_security /comm == "sh"/ { deny("EACCES"); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -7,13 +7,13 @@ import (
 
 const (
 	// dnsAnswers is the maximum number of records of an answer that are read, and
-	// dnsLabels that of the labels of a record's name.
+	// dnsLabels the maximum number of labels of a record's name.
 	dnsAnswers = 16
 	dnsLabels  = 16
 )
 
-// dnsAddress is a record of an answer: an address, and for how many seconds it may be
-// used. An address that is not set has the TTL -1.
+// dnsAddress is a record of an answer: an address, and the number of seconds for which it
+// may be used (TTL). If there is no address, the TTL is -1.
 var dnsAddress = types.NewRecord([]string{"addr", "ttl"}, []*types.Type{inetType, types.TInt64})
 
 func dnsAddresses() *Def {
@@ -22,8 +22,8 @@ func dnsAddresses() *Def {
 		Kind:   Variable,
 		Traits: Traits{NotInLoop: true, Branches: 60},
 		Doc: Doc{
-			Summary: "The addresses in the first 16 records of an answer of DNS, in probes that have pkt: an array of records with the members addr and ttl, the number of seconds for which the address may be used. " +
-				"The ttl is -1 where there is no address. Messages are those that dns_name() accepts.",
+			Summary: "The addresses in the first 16 records of a DNS answer, in probes that have pkt: an array of records with the members addr and ttl, the number of seconds for which the address may be used. " +
+				"The ttl is -1 if a record has no address. It reads the messages that dns_name() reads.",
 			Examples: []string{`cgroup_skb:ingress /pkt.udp.sport == 53/ { $a = dns_addresses(); if ($a[0].ttl >= 0) { print((dns_name(), $a[0].addr, $a[0].ttl)); } }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -73,8 +73,8 @@ type dnsWalker struct {
 	at   *ir.Var   // offset in the packet
 }
 
-// read copies n bytes at the current offset to dst and goes on after them. It jumps to
-// stop if the message ends before.
+// read copies n bytes at the current offset to dst and advances the offset. If the
+// message is too short, it jumps to stop.
 func (w *dnsWalker) read(dst *ir.Value, n int64, stop *ir.Block) {
 	b := w.g.B()
 	at := b.Read(w.at)
@@ -84,7 +84,7 @@ func (w *dnsWalker) read(dst *ir.Value, n int64, stop *ir.Block) {
 	b.Write(w.at, b.AddImm(at, n))
 }
 
-// name goes through a name.
+// name skips a name.
 func (w *dnsWalker) name(stop *ir.Block) {
 	b := w.g.B()
 	b.Section(func(end *ir.Block) {

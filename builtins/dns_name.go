@@ -19,8 +19,8 @@ func dnsName() *Def {
 		Kind:   Variable,
 		Traits: Traits{NotInLoop: true, Branches: 60},
 		Doc: Doc{
-			Summary: "The name that a message of DNS asks about, or answers to, in lower case and without a dot at its end, in probes that have pkt. " +
-				"It is empty if the packet's data is not such a message with one question: UDP, or TCP if the message starts with the packet.",
+			Summary: "The name in the question of a DNS query or answer, in lower case and without a dot at its end, in probes that have pkt. " +
+				"It is empty if the packet's data is not a DNS message with one question. The message may be in UDP, or in TCP if it starts at the beginning of the packet.",
 			Examples: []string{`cgroup_skb:egress /pkt.udp.dport == 53/ { @[dns_name()] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

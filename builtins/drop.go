@@ -28,8 +28,7 @@ func drop() *Def {
 	}
 }
 
-// decide ends the program with a result. If it must not decide, it counts that it would
-// have.
+// decide ends the program with a result. Without --unsafe, it only counts the event.
 func decide(g Gen, call *Call, result func() *ir.Value) *ir.Value {
 	if g.Context().FixedResult {
 		g.Count(object.Audit, call.Span, call.Def.Name+"()")

@@ -29,7 +29,7 @@ func endswith() *Def {
 	}
 }
 
-// never reports that texts are not to be compared one by one.
+// never reports false: texts are not compared one by one.
 func never([]string) bool { return false }
 
 // endsIn computes whether the string a at p ends with a text: 0 or 1. It compares the

@@ -81,10 +81,11 @@ type Names interface {
 	// matches all.
 	Cgroup(id uint64, filter string) string
 	User(uid uint32) string
-	// CommandLine returns the command line of the process that started at a time, in
-	// hundredths of a second since boot.
+	// CommandLine returns the command line of the process with an ID that started at a
+	// time, in hundredths of a second since boot.
 	CommandLine(pid, start uint32) string
-	// Container, Pod and Unit return what the cgroup with an ID belongs to, or "-".
+	// Container, Pod and Unit return the container, pod and unit of the cgroup with an
+	// ID, or "-".
 	Container(id uint64) string
 	Pod(id uint64) string
 	Unit(id uint64) string

@@ -15,7 +15,7 @@ func forgotten() *Def {
 		Traits: Traits{Varies: true},
 		Params: []Param{{Name: "n"}},
 		Doc: Doc{
-			Summary:  "A number, of which the kernel's verifier does not know what the program has found out about it. It need not follow the rest of the program for each possibility. For generated scripts.",
+			Summary:  "The same number, but the kernel's verifier no longer knows its possible values, so it need not follow the rest of the program for each of them. For generated scripts.",
 			Examples: []string{`cgroup_skb:egress { $n = (uint64)0; if (pkt.proto == 6) { $n = 1; } $n = __forget($n); if ($n == 1) { @ = count(); } }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

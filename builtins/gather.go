@@ -18,7 +18,7 @@ func gather() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "iov"}, {Name: "pieces"}, {Name: "most", Kind: Literal}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary: "The first bytes of the pieces of memory that an array of struct iovec lists: at most 64 pieces, and as many bytes as the number most says. " +
+			Summary: "The first bytes of the pieces of memory that an array of struct iovec lists: at most 64 pieces, and at most the number of bytes in the argument most. " +
 				"With a size, only that many bytes of the pieces are in use, as after readv().",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_writev { printf("%r\n", gather(args.vec, args.vlen, 64)); }`,
@@ -83,7 +83,8 @@ func storeGathered(g Gen, call *Call, dst Dest) {
 				fault := b.Call(ir.ReadUser, b.Op(ir.OpAdd, data, at), n, base)
 				b.Leave(countedFault(g, call, fault), out)
 				b = g.B()
-				// The verifier need not tell the iterations apart by what they have read.
+				// The verifier need not distinguish the iterations by the data that they
+				// have read.
 				more, less := b.Op(ir.OpAdd, at, n), b.Op(ir.OpSub, rest, n)
 				more = forget(g, more, 2*most)
 				less = forget(g, less, 2*most)

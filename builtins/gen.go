@@ -40,10 +40,10 @@ type Gen interface {
 	GenFunctions
 
 	// Sampling returns the binary logarithm of the number of events for which this one
-	// stands, as the program runs at a part of them. It is nil if it runs at all.
+	// stands in a sampled program. It returns nil if the program runs at all events.
 	Sampling() *ir.Value
-	// ReturnNow ends the program here. Return ends it with a result, which the kernel
-	// takes as its decision.
+	// ReturnNow ends the program here. Return ends it with a result, on which the kernel
+	// acts.
 	ReturnNow()
 	Return(result *ir.Value)
 }
@@ -80,8 +80,8 @@ type GenMemory interface {
 	// program.
 	Temp(size int) *ir.Value
 	// Untracked returns the address of size bytes of unused memory, for the rest of the
-	// program. In a program with so many branches that the kernel's verifier could not
-	// follow all paths, the memory is such that it does not track its content.
+	// program. If the program has so many branches that the kernel's verifier could not
+	// follow all paths, the memory is of a kind whose content it does not track.
 	Untracked(size int) *ir.Value
 	// Rodata returns the address of constant bytes.
 	Rodata(data []byte) *ir.Value
@@ -102,7 +102,7 @@ type GenMaps interface {
 	// MapLen returns the number of entries of a keyed map.
 	MapLen(m *MapInfo) *ir.Value
 	// StackMap returns the kernel map for stacks of a depth. MoreStacks returns the map
-	// for those that cannot be in StackMap.
+	// for stacks that cannot be in StackMap.
 	StackMap(depth int) *ir.Map
 	MoreStacks(depth int) *ir.Map
 	// KernelMap returns the additional kernel map with the name of m. The first call

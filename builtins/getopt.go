@@ -22,7 +22,7 @@ func getopt() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "name", Long: true}, {Name: "default", Optional: true, Long: true}, {Name: "description", Optional: true, Long: true}},
 		Doc: Doc{
-			Summary:  "The value of the option --name, given after -- on the command line, else the default: a string, an integer or a boolean. Without a default, whether the option was given.",
+			Summary:  "The value of the option --name, given after -- on the command line, or else the default: a string, an integer or a boolean. Without a default, whether the option was given.",
 			Examples: []string{`begin { $limit = getopt("limit", 10, "how many"); printf("%d\n", $limit); }`},
 		},
 		Check: checkGetopt,

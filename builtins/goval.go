@@ -7,13 +7,13 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// The layout of a goval_t: what a program copies of the value in an interface of Go. The
-// addresses of strings are 0 if these were copied.
+// The layout of a goval_t: the part of the value in a Go interface that a program copies.
+// The address of a string is 0 if the string was copied.
 const (
 	govalType  = 0 // address of the description of its type; 0: nil
 	govalPID   = 8
 	govalData  = 16 // 1 if the second word of the interface is not 0
-	govalWords = 24 // first bytes of the value or, of a pointer, of what it points to
+	govalWords = 24 // first bytes of the value or, for a pointer, of the object that it points to
 	govalSize  = 64 // number of them
 	govalTexts = govalWords + govalSize
 	govalShort = 128 // size of the second string
@@ -39,7 +39,7 @@ func goval() *Def {
 		Params: []Param{{Name: "interface"}},
 		Doc: Doc{
 			Summary: "The value in an interface of a Go program, such as an error: the text of a plain error, a string, a number, nil, or the type with the first 64 bytes of its members. " +
-				"print() and printf() show interfaces so without being told to.",
+				"print() and printf() show interfaces in this form automatically.",
 			Examples: []string{`uretprobe:./server:main.(*DB).Get { @[goval(retval.err)] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -76,7 +76,7 @@ func storeGoval(g Gen, call *Call, dst Dest) {
 		g.B().If(data, func() {
 			b := g.B()
 			b.Store(dst.Ptr, dst.Off+govalData, 8, b.Const(1))
-			// The value may end before the words do, at the end of what can be read.
+			// The value may be shorter than the words, at the end of readable memory.
 			for off := int64(0); off < govalSize; off += 16 {
 				b.Call(ir.ReadUser, at(govalWords+off), b.Const(16), b.AddImm(data, off))
 			}
@@ -87,9 +87,9 @@ func storeGoval(g Gen, call *Call, dst Dest) {
 	})
 }
 
-// storeGoText copies the bytes to dst that the two words at p are the address and the number
-// of, up to max of them, and clears the address if that succeeds. The words may be
-// anything, so it is no error if it fails.
+// storeGoText copies up to max bytes to dst. The two words at p are their address and
+// their number. If it succeeds, it clears the address. The words may have any values, so
+// a failure is not an error.
 func storeGoText(g Gen, p, dst *ir.Value, max int) {
 	b := g.B()
 	src, n := b.Load(p, 0, 8, false), b.Load(p, 8, 8, false)

@@ -13,7 +13,7 @@ func httpHeader() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "s", Chars: true}, {Name: "name"}, {Name: "most", Kind: Literal, Optional: true}},
 		Doc: Doc{
-			Summary: "The value of a header in a request or an answer of HTTP/1, without the blanks around it; empty if there is no such header before the empty line. " +
+			Summary: "The value of a header in an HTTP/1 request or answer, without the blanks around it; empty if there is no such header before the empty line. " +
 				"name is a literal, and the case of its letters does not matter. With most, a number, the value is cut to that many characters.",
 			Examples: []string{`http:request { @[header(args.text, "User-Agent", 64)] = count(); }`},
 		},
@@ -39,11 +39,11 @@ func httpHeader() *Def {
 
 const (
 	headerLetters = "abcdefghijklmnopqrstuvwxyz0123456789-_"
-	// headersEnd is what ends the headers: the end of a line and an empty line.
+	// headersEnd is the text that ends the headers: the end of a line and an empty line.
 	headersEnd = "\r\n\r\n"
 )
 
-// headerStart returns what is before the value of a header, in small letters.
+// headerStart returns the text before the value of a header, in lower case.
 func headerStart(name string) string { return "\r\n" + strings.ToLower(name) + ":" }
 
 // searchHeader computes the index of a header, or notFound. A single pass searches for it and for

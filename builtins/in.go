@@ -15,7 +15,7 @@ func isIn() *Def {
 		Params: []Param{{Name: "x", Chars: true, Keep: holdsAddress}, {Name: "value", Variadic: true, Ranges: true}},
 		Doc: Doc{
 			Summary: "Whether a value is one of a list: x in (1, 2, 5..9), comm in (\"sh\", \"bash\"), address in 10.0.0.0/8, address in (10.0.0.0/8, fd00::/8). A range includes both its ends. " +
-				"Addresses and prefixes are written as they are or as strings; what they are compared with is a result of ntop(), an array of 4 or 16 bytes, or a 32-bit integer as it is in packets and in the kernel (__be32). " +
+				"Addresses and prefixes are written as they are or as strings. They are compared with a result of ntop(), an array of 4 or 16 bytes, or a 32-bit integer in network byte order, as in packets and in the kernel (__be32). " +
 				"An IPv4 address inside IPv6, as ::ffff:10.0.0.1, is an IPv6 address. port() and proto() know ports and protocols by name. Long lists of literals become tables.",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_openat /comm in ("sh", "bash", "dash")/ { print(str(args.filename)); }`,

@@ -18,7 +18,7 @@ func limit() *Def {
 		Params: []Param{{Name: "key, …, interval", Variadic: true, Counted: true}},
 		Doc: Doc{
 			Summary: "True at most once in an interval for each key, to act on the first of many events: limit(comm, 5m), limit(tid, 1s), limit(1s). " +
-				"It must be the last part of a condition: after && it counts only what the conditions before it let through. Each call in a script is a limit of its own, which remembers as many keys as max_map_keys says; if there are more, it forgets those that occurred longest ago.",
+				"It must be the last part of a condition: after && it counts only events for which the conditions before it are true. Each call in a script is a separate limit with room for max_map_keys keys. If there are more, the keys that occurred longest ago are removed.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat /str(args.filename) startswith "/etc/" && limit(comm, 5m)/ { print((comm, str(args.filename))); }`},
 		},
 		Check: checkLimit,
@@ -26,16 +26,16 @@ func limit() *Def {
 	}
 }
 
-// A limit's entry in a kernel map has as its key a number for the call and the values of
-// the keys, and as its value the time of the last event that was let through. Keys of more
-// than maxLimitKey bytes are replaced by two hashes with a secret of the session. Without
-// the secret, two keys with the same hashes cannot be constructed.
+// The key of a limit's entry in a kernel map consists of a number for the call and the
+// values of the keys. Its value is the time of the last event for which the limit was
+// true. Keys of more than maxLimitKey bytes are replaced by two hashes with a secret of
+// the session. Without the secret, two keys with the same hashes cannot be constructed.
 const (
 	maxLimitKey   = 64
 	limitDigest   = 16
 	maxLimitBytes = 4096
-	// maxLimits bounds the entries of the map that all limits with keys of one size share.
-	// They have about 100 bytes each.
+	// maxLimits bounds the entries of the map that all limits with keys of one size
+	// share. An entry takes about 100 bytes.
 	maxLimits = 1 << 17
 )
 
@@ -68,7 +68,7 @@ func checkLimit(c Checker, call *Call) *types.Type {
 	return types.TBool
 }
 
-// limitType returns the type that a key of a limit is stored as.
+// limitType returns the type in which a key of a limit is stored.
 func limitType(t *types.Type) *types.Type {
 	if t.IsScalar() || t.Castable {
 		return types.NewInt(8, t.Signed)
@@ -160,8 +160,8 @@ func (l *limiter) emit() *ir.Value {
 		return b.IfElse(early, func() *ir.Value { return l.g.B().Const(0) }, func() *ir.Value { return l.renew(p, old, now) })
 	}, func() *ir.Value {
 		return l.insert(l.seen, now, func(failed *ir.Value) *ir.Value {
-			// The key is there now: another CPU was faster. Any other failure lets the event
-			// through, which loses nothing.
+			// The key is there now: another CPU was faster. For any other failure the
+			// limit is true, so that no event is lost.
 			return l.g.B().IfElse(l.g.B().Op(ir.OpEq, failed, l.g.B().Const(-eexist)), func() *ir.Value { return l.g.B().Const(0) }, func() *ir.Value {
 				l.g.Count(object.HelperFail, l.call.Span, "limit")
 				return l.g.B().Const(1)

@@ -46,8 +46,9 @@ func (call *Call) RunsAutomaton() bool {
 	return ok && m.auto != nil && call.Lit == nil
 }
 
-// ShareAutomaton lets calls that run automata on the same value share one: the first one runs it,
-// and always before the others. Nothing changes if the automaton would be too large.
+// ShareAutomaton lets calls that run automata on the same value share one. The first call
+// runs it, and must always run before the others. If the automaton would be too large,
+// nothing changes.
 func ShareAutomaton(cache *pattern.Cache, calls []*Call) {
 	var list []pattern.Pattern
 	for _, call := range calls {
@@ -152,7 +153,7 @@ func literalTexts(c Checker, call *Call) (texts []string, ok bool) {
 	return texts, ok
 }
 
-// asLiteral returns a function that parses a text to be searched for literally.
+// asLiteral returns a function that parses a text that is searched for literally.
 func asLiteral(at pattern.Anchor, fold bool) func(text string) (pattern.Pattern, bool, error) {
 	return func(text string) (pattern.Pattern, bool, error) {
 		p, ok := pattern.Literal(text, at, fold)
@@ -227,9 +228,9 @@ const matchGroup = 8
 func runAutomaton(g Gen, a *Arg, auto *pattern.Automaton) *ir.Value {
 	p := g.Addr(a)
 	b := g.B()
-	// The kernel's verifier knows only how many bits a state and a class have. So as many
-	// bytes must follow the start of the table as are needed to read any class of a row at
-	// the greatest offset, and a result.
+	// The kernel's verifier knows only how many bits a state and a class have. So enough
+	// bytes must follow the start of the table to read any class of a row at the greatest
+	// offset, and a result.
 	wide := auto.Result > 1<<8
 	span := 1<<16 + 1<<8 + 8
 	if wide {

@@ -8,7 +8,7 @@ import (
 )
 
 func memcmp() *Def {
-	return compareBytes("memcmp", "Compares the first n bytes of two strings, arrays or structs, or of what pointers point to. The result is 0 if they are equal, else the difference of the first two bytes that differ. For pointers, n is a literal; else it is at most the size of the smaller one.",
+	return compareBytes("memcmp", "Compares the first n bytes of two strings, arrays or structs, or of the memory that pointers point to. The result is 0 if they are equal, otherwise the difference of the first two bytes that differ. For pointers, n is a literal; otherwise it is at most the size of the smaller one.",
 		`begin { print(memcmp("abc", "abd", 3)); }`, false)
 }
 

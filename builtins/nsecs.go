@@ -23,7 +23,7 @@ func nsecs() *Def {
 		Traits: Traits{Varies: true},
 		Params: []Param{{Name: "clock", Kind: NameArg, Optional: true}},
 		Doc: Doc{
-			Summary: "Nanoseconds since boot, including time asleep. nsecs(monotonic) leaves that time out. nsecs(tai) is atomic time since 1970 (Linux 6.1), and nsecs(sw_tai) is the same, computed from the boot clock.",
+			Summary: "Nanoseconds since boot, including the time in which the machine was suspended. nsecs(monotonic) leaves that time out. nsecs(tai) is atomic time since 1970 (Linux 6.1), and nsecs(sw_tai) is the same, computed from the boot clock.",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }
 tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start, tid); }`,

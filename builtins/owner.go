@@ -18,7 +18,8 @@ type Containers interface {
 	FindUnit(name string) (dir string, err error)
 }
 
-// ownerKind describes a builtin that returns what the current task's cgroup belongs to.
+// ownerKind describes a builtin that returns the container, pod or unit of the current
+// task's cgroup.
 type ownerKind struct {
 	name string
 	doc  Doc
@@ -79,7 +80,7 @@ func InCgroup(g Gen, i int) *ir.Value {
 	m := g.KernelMap(ir.Map{Name: object.CgroupMap, Type: ir.CgroupArray, KeySize: 4, ValueSize: 4})
 	m.MaxEntries = max(m.MaxEntries, len(g.Invocation().Cgroups))
 	b := g.B()
-	// The result is negative if the entry is empty. No entry is.
+	// The result is negative if the entry is empty, but no entry is.
 	return b.Op(ir.OpEq, b.Call(ir.CurrentUnderCgroup, b.MapPtr(m), b.Const(int64(i))), b.Const(1))
 }
 

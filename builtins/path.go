@@ -17,10 +17,10 @@ func path() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "path"}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary: "The full path of a struct path, struct file or struct linux_binprm of the kernel, as the current task sees it. A longer path than max_strlen, or size, loses its beginning. " +
-				"A struct dentry does not tell where its file system is mounted, so its path starts at the root of that file system. " +
-				"Where the kernel has no helper for it, the program follows the names itself. A rename at that very moment may then mix old and new names. " +
-				"Before Linux 5.17 it follows at most 256 of them, and fewer in a program with more than 7 calls: a path with more loses its beginning.",
+			Summary: "The full path of a struct path, struct file or struct linux_binprm of the kernel, as the current task sees it. If the path is longer than max_strlen, or size, its beginning is cut off. " +
+				"A struct dentry does not record where its file system is mounted, so its path starts at the root of that file system. " +
+				"If the kernel has no helper for it, the program follows the names itself. A rename at the same time may then mix old and new names. " +
+				"Before Linux 5.17 it follows at most 256 names, and fewer in a program with more than 7 calls. The beginning of a path with more names is cut off.",
 			Examples: []string{
 				`fentry:filp_close { printf("%s\n", path(args.filp.f_path)); }`,
 				`fexit:do_filp_open { $p = retval->f_path; @[path($p, 48)] = count(); }`,
@@ -43,9 +43,8 @@ func path() *Def {
 	}
 }
 
-// pathObjects are the structs of which path() tells the path. Each function calls
-// whole with the address of the struct path in the object at p, or bare with that of
-// its struct dentry.
+// pathObjects are the structs that path() accepts. Each function calls whole with the
+// address of the struct path in the object at p, or bare with that of its struct dentry.
 var pathObjects = lazy.Value[map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value))]{New: func() map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value)) {
 	return map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value)){
 		"struct path": func(_ Gen, _ *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) { whole(p) },

@@ -108,8 +108,8 @@ const (
 	pathMax  = 4096 // the kernel's own limit
 	overhead = 32   // bytes for additions to the names, such as " (deleted)"
 	// On a kernel that verifies each iteration, a walk has at most freeTurns of them, and
-	// fewer if a program has many walks. Of a path with more directories the beginning is
-	// lost, as of one with more characters than its size.
+	// fewer if a program has many walks. If a path has more directories, its beginning is
+	// lost, as if it had more characters than its size.
 	freeTurns = 256
 	leastFree = 16
 	// verifierRoom is the number of instructions that the verifier may process for all
@@ -249,7 +249,7 @@ func (w *pathWalk) startBare(p *ir.Value) {
 // noMount stands for the address of the struct vfsmount that is not known.
 const noMount = 1
 
-// begin copies the dentry and writes what comes after the directories. If r is
+// begin copies the dentry and writes the part of the path after the directories. If r is
 // negative, the walk has failed.
 func (w *pathWalk) begin(r *ir.Value) {
 	l := w.lay

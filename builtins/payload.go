@@ -10,8 +10,8 @@ func payload() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "size", Kind: Literal}},
 		Doc: Doc{
-			Summary: "The first size bytes, or fewer, of the data that a packet carries after its header of TCP or UDP, in probes that have pkt. size is a literal, at most max_strlen. " +
-				"The result is empty for other packets. In tracepoint, rawtracepoint, kprobe and fentry probes it is also empty if the data is not in the first piece of the buffer.",
+			Summary: "At most the first size bytes of the data after the TCP or UDP header of a packet, in probes that have pkt. size is a literal, at most max_strlen. " +
+				"The result is empty for other packets. In tracepoint, rawtracepoint, kprobe and fentry probes it is also empty if the data is not in the first fragment of the packet in memory.",
 			Examples: []string{`cgroup_skb:ingress /pkt.udp.sport == 53/ { printf("%r\n", payload(64)); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

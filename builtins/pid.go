@@ -80,8 +80,8 @@ func currentIDs(g Gen, call *Call) ids {
 	return namespaceIDs(g, ns, call)
 }
 
-// namespaceIDs gets the IDs in a namespace other than the initial one. It counts
-// failures at call, unless that is nil.
+// namespaceIDs gets the IDs in a namespace other than the initial one. It counts failures
+// at call, unless call is nil.
 func namespaceIDs(g Gen, ns *PIDNamespace, call *Call) ids {
 	b := g.B()
 	info := g.Temp(8)

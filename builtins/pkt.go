@@ -141,10 +141,10 @@ func packet() *Def {
 			},
 		},
 		Doc: Doc{
-			Summary: "The packet that an xdp, tc, netfilter or cgroup_skb probe runs for, or that an argument of the type struct sk_buff * leads to, in tracepoint, rawtracepoint, kprobe and fentry probes: there it begins with the header of the network layer. pkt.len is its length in bytes, pkt.iface its interface, pkt.dir ingress or egress. " +
+			Summary: "The packet for which an xdp, tc, netfilter or cgroup_skb probe runs. In tracepoint, rawtracepoint, kprobe and fentry probes, it is the packet in the first argument of the type struct sk_buff *, and begins with the header of the network layer. pkt.len is its length in bytes, pkt.iface its interface, pkt.dir ingress or egress. " +
 				"The headers pkt.eth, pkt.ip, pkt.ip6, pkt.tcp, pkt.udp and pkt.icmp (of both ICMP and ICMPv6) have the members of the kernel's headers, with integers in host byte order; addresses are arrays, for ntop(), macaddr() and comparisons with pton(). " +
 				"pkt.saddr, pkt.daddr, pkt.sport, pkt.dport and pkt.proto, the protocol's number, exist for IPv4 and IPv6; pkt.vlan has the id and priority of the outermost VLAN tag. VLAN tags and IPv6 extension headers are skipped. " +
-				"If the packet does not have a header, or not all of it, a comparison with a member of it is false, and any other statement that reads one does nothing. Only the first fragment of a packet has ports.",
+				"If the packet does not have a complete header, a comparison with a member of it is false, and any other statement that reads a member does nothing. Only the first fragment of a packet has ports.",
 			Examples: []string{
 				`cgroup_skb:/sys/fs/cgroup:egress /pkt.tcp.dport == 443/ { @[pkt.daddr] = sum(pkt.len); }`,
 				`xdp:lo { @[pkt.saddr, pkt.daddr, pkt.dport] = count(); }`,

@@ -191,7 +191,7 @@ func maskOf(p netip.Prefix) []byte {
 	return mask
 }
 
-// bigEndian returns the number that 4 or 16 bytes are.
+// bigEndian returns 4 or 16 bytes as a number.
 func bigEndian(data []byte) wide {
 	if len(data) == 4 {
 		return wide{0, uint64(binary.BigEndian.Uint32(data))}

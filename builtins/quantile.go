@@ -74,8 +74,8 @@ func quantile() *Def {
 		},
 		Params: []Param{{Name: "n"}, {Name: "percent", Variadic: true}},
 		Doc: Doc{
-			Summary: "The values below which the given percentages of all numbers lie, and the number of all: quantile(x, 50, 99, \"99.9\"). Each is wrong by at most 1 % (numbers from -128 to 127 are exact). " +
-				"It is kept in parts of 520 bytes a CPU, one for each power of two: without keys there is room for all of them, with keys for max_map_keys parts that occur.",
+			Summary: "The values below which the given percentages of all numbers lie, and the count of all numbers: quantile(x, 50, 99, \"99.9\"). Each is wrong by at most 1 % (numbers from -128 to 127 are exact). " +
+				"It is stored in parts of 520 bytes per CPU, one for each power of two. Without keys there is room for all parts, with keys for max_map_keys parts.",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_read { @start[tid] = nsecs; }
 tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns[comm] = quantile(nsecs - @start[tid], 50, 99, "99.9"); delete(@start, tid); }`,

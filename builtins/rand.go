@@ -10,7 +10,7 @@ func random() *Def {
 		Name:   "rand",
 		Traits: Traits{Varies: true},
 		Doc: Doc{
-			Summary:  "A random 32-bit number, a new one for each use.",
+			Summary:  "A random 32-bit number; each use gives a new one.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /rand % 100 == 0/ { @sampled = count(); }`},
 		},
 		Check: fixed(types.TUint32),

@@ -41,7 +41,7 @@ func (m *Macro) Use() string {
 func Reference(w io.Writer, defs []*Def, library []Macro) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, "# Builtins")
-	fmt.Fprintln(out, "\nGenerated from the table in package builtins; `go generate ./builtins` brings it up to date.")
+	fmt.Fprintln(out, "\nGenerated from the table in package builtins; `go generate ./builtins` updates it.")
 	for kind, title := range kindTitles {
 		fmt.Fprintf(out, "\n## %s\n", title)
 		for _, d := range defs {

@@ -13,7 +13,7 @@ func regSet() *Def {
 		Traits: Traits{AtOnce: true, Unsafe: true},
 		Params: []Param{{Name: "name"}, {Name: "value"}},
 		Doc: Doc{
-			Summary:  "Changes a register of the process, which goes on with it. For uprobe, uretprobe and usdt probes. To change the stack pointer at the start of a function that has a uretprobe damages the caller. Needs Linux 6.19 and --unsafe.",
+			Summary:  "Changes a register of the process, which continues with the new value. For uprobe, uretprobe and usdt probes. Changing the stack pointer at the start of a function that has a uretprobe damages the caller. Needs Linux 6.19 and --unsafe.",
 			Examples: []string{`uprobe:./server:limit { reg_set("di", 100); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

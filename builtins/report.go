@@ -13,7 +13,7 @@ func report() *Def {
 		Kind:   Action,
 		Params: []Param{{Name: "value"}, {Name: "values", Variadic: true, Counted: true}},
 		Doc: Doc{
-			Summary: "Prints values as print does with a tuple of them, but sends of each long string only the part that is used: for events with several paths, or with a command line.",
+			Summary: "Prints values like print() of a tuple, but sends only the used part of each long string. Use it for events with several paths, or with a command line.",
 			Examples: []string{
 				`tracepoint:syscalls:sys_exit_renameat2 { report(comm, str(syscall_arg(1), 4096), str(syscall_arg(3), 4096), args.ret); }`,
 			},

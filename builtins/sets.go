@@ -340,8 +340,8 @@ func loadUpTo(b *ir.Builder, p *ir.Value, off, size int) *ir.Value {
 // as a signed number.
 const hashFactor = -7046029254386353131
 
-// textHash assigns each text of a list a row of its own in a table. A text's hash
-// selects a move; the hash and the move select the row.
+// textHash assigns each text of a list a separate row in a table. A text's hash selects a
+// move; the hash and the move select the row.
 type textHash struct {
 	seed     uint64
 	moves    []byte // 32 bits each

@@ -25,7 +25,7 @@ func skbOutput() *Def {
 		Traits: Traits{Acts: true},
 		Params: []Param{{Name: "path"}, {Name: "skb"}, {Name: "size"}, {Name: "offset"}},
 		Doc: Doc{
-			Summary:  "Appends the packet in a struct sk_buff, from an offset on, to a pcap file of raw IP packets: at most size bytes, and at most 2048, of its linear part. The result is 0 if the packet was sent, else negative.",
+			Summary:  "Appends the packet in a struct sk_buff, from an offset on, to a pcap file of raw IP packets: at most size bytes, and at most 2048, of its linear part. The result is 0 if the packet was sent, otherwise negative.",
 			Examples: []string{`fentry:ip_rcv_core { $sent = skboutput("received.pcap", args.skb, args.skb.len, 0); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -11,7 +11,7 @@ func slice() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "data"}, {Name: "from"}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary:  "Part of a buffer, from an offset on: to its end, or at most size bytes. Bytes that the buffer has not are left out.",
+			Summary:  "Part of a buffer, from an offset on: to its end, or at most size bytes. It is shorter if the buffer ends before.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_write { printf("%r\n", slice(buf(args.buf, args.count, 64), 4, 8)); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -37,7 +37,7 @@ func slice() *Def {
 			}
 			b := g.B()
 			size := b.Load(p, 0, 4, false)
-			// The verifier must know the limits of what is added to an address.
+			// The verifier must know the limits of a number that is added to an address.
 			from = b.Op(ir.OpBarrier, from)
 			from = b.IfElse(b.Op(ir.OpULt, from, b.Const(int64(call.Args[0].Type.Len))), func() *ir.Value { return from }, func() *ir.Value {
 				return g.B().Const(int64(call.Args[0].Type.Len))

@@ -6,9 +6,10 @@ import (
 )
 
 // The kernel stores stacks in a map with one entry for each hash. It refuses a second
-// stack with the same hash. Such stacks are stored in another map, whose entries have
-// the fields of object.MoreStacks. In it, a second hash identifies a stack. Its number
-// is the first one from that hash on whose entry is free or has a stack with that hash.
+// stack with the same hash. Such stacks are stored in another map, whose entries have the
+// fields of object.MoreStacks. In it, a second hash identifies a stack. The number of the
+// stack is the first number from that hash on whose entry is free or has a stack with
+// that hash.
 
 // maxTries is the number of entries that are tried for a stack.
 const maxTries = 8
@@ -29,8 +30,8 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 		return stackWord(g, call, num)
 	}
 	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(depth)), b.Const(flags))
-	// That there is no stack (no kernel stack in user mode, no user stack in a kernel
-	// thread) is a result. That a stack could not be stored is a failure.
+	// If there is no stack (no kernel stack in user mode, no user stack in a kernel
+	// thread), this is a result. If a stack could not be stored, this is a failure.
 	const noSuchStack = -14 // EFAULT
 	b.Write(num, id)
 	g.B().If(b.Op(ir.OpSLt, id, b.Const(0)), func() {
@@ -109,7 +110,8 @@ func keepEntry(g Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 	more := b.MapPtr(g.MoreStacks(depth))
 	try := &ir.Var{Name: "try", Type: ir.Int}
 	// number returns a number of MoreStacks. For the kernel's verifier it has the same
-	// limits after every turn of the loop, so the turns do not multiply.
+	// limits after every iteration of the loop, so that the verifier need not follow
+	// combinations.
 	number := func(b *ir.Builder, n *ir.Value) *ir.Value {
 		return b.Op(ir.OpOr, b.Op(ir.OpAnd, n, b.Const(object.FirstMoreStack-1)), b.Const(object.FirstMoreStack))
 	}

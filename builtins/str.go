@@ -23,7 +23,7 @@ func str() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "ptr", Text: true, Address: true}, {Name: "size", Optional: true}},
 		Doc: Doc{
-			Summary:  "The NUL-terminated string at an address, or a string with a length as Go and Rust have it, cut to max_strlen characters; with a size, to size-1 characters. Of a buffer, the characters up to its first NUL or its end.",
+			Summary:  "The NUL-terminated string at an address, or a string with a length, as in Go and Rust, cut to max_strlen characters, or with a size to size-1 characters. For a buffer, the characters up to its first NUL or its end.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { printf("%s\n", str(args.filename)); }`},
 		},
 		Check: checkStr,

@@ -12,7 +12,7 @@ func strWords() *Def {
 		Kind:   Function,
 		Params: []Param{{Name: "ptr"}, {Name: "length"}},
 		Doc: Doc{
-			Summary: "The strings in length bytes of a process's memory, each of which ends with a NUL, as one string with a blank between two of them, cut to max_strlen characters. " +
+			Summary: "The NUL-terminated strings in length bytes of a process's memory, as one string with blanks between them, cut to max_strlen characters. " +
 				"The kernel keeps the words of a command line in this form.",
 			Examples: []string{`tracepoint:sched:sched_process_exec { print(str_words(curtask.mm.arg_start, curtask.mm.arg_end - curtask.mm.arg_start)); }`},
 		},

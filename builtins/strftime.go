@@ -375,12 +375,12 @@ func ruleZone(tz string) *time.Location {
 	return zone
 }
 
-// fixedZone matches a rule without summer time: a name and hours west of UTC. glibc
-// takes the name from a text that goes on otherwise, and UTC for its time.
+// fixedZone matches a rule without summer time: a name and hours west of UTC. If other
+// text follows, glibc uses the name, and UTC for the time.
 var fixedZone = lazy.Regexp{Expr: `^([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)([+-]?[0-9]{1,3}(?::[0-9]+){0,2})?`}
 
-// zoneOffset returns the seconds east of UTC that a rule's offset means. Each of its
-// numbers has a greatest value, as in glibc.
+// zoneOffset returns a rule's offset in seconds east of UTC. Each of its numbers has a
+// greatest value, as in glibc.
 func zoneOffset(rule string) (sec int) {
 	east, rule := strings.HasPrefix(rule, "-"), strings.TrimLeft(rule, "+-")
 	unit := 3600

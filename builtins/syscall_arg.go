@@ -15,7 +15,7 @@ func syscallArg() *Def {
 		Params: []Param{{Name: "n", Kind: Literal}},
 		Doc: Doc{
 			Summary: "Argument n, counted from 0, of the system call that the current task is in. The kernel keeps it until the call returns, " +
-				"so it can be read there too. Of execve it is 0 once the new program has replaced the old one.",
+				"so it can be read there too. For execve it is 0 after the new program has replaced the old one.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_openat /args.ret < 0/ { @[str(syscall_arg(1)), strerror(-args.ret)] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
@@ -50,7 +50,7 @@ func syscallArg() *Def {
 		Emit: func(g Gen, call *Call) *ir.Value {
 			arch, err := binary.ArchOf(g.Kernel().Arch())
 			if err != nil {
-				panic("builtins: syscall_arg: " + err.Error()) // Check has asked the same
+				panic("builtins: syscall_arg: " + err.Error()) // Check has done the same
 			}
 			return syscallReg(g, int64(arch.SyscallArg(int(call.Args[0].Lit.Int))))
 		},
@@ -69,7 +69,7 @@ func syscallReg(g Gen, off int64) *ir.Value {
 	}
 	task, err := g.Kernel().Type("struct task_struct")
 	if err != nil {
-		panic("builtins: syscall_arg: " + err.Error()) // Check has asked the same
+		panic("builtins: syscall_arg: " + err.Error()) // Check has done the same
 	}
 	stack, _ := task.Field("stack")
 	arch := unwind.ByName(g.Kernel().Arch())

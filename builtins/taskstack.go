@@ -89,8 +89,8 @@ func (o *otherTask) read(g Gen, call *Call, f types.Field) *ir.Value {
 	return g.B().Read(v)
 }
 
-// with emits use for a reference to the task with the number id. It emits nothing that
-// leaves use.
+// with emits use for a reference to the task with the number id. use must not contain
+// jumps out of it.
 func (o *otherTask) with(g Gen, id *ir.Value, use func(task *ir.Value)) {
 	b := g.B()
 	task := b.Kfunc(findTask, int64(o.find), ir.PtrBTF, id)

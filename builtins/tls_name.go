@@ -14,7 +14,7 @@ func tlsName() *Def {
 		Kind:   Variable,
 		Traits: Traits{NotInLoop: true, Branches: 60},
 		Doc: Doc{
-			Summary: "The name of the server that a client of TLS asks for (SNI), in probes that have pkt. " +
+			Summary: "The name of the server that a TLS client requests (SNI), in probes that have pkt. " +
 				"It is \"-\" if the client gives none, and empty if the packet's data does not start with a client's greeting.",
 			Examples: []string{`cgroup_skb:egress /pkt.tcp.dport == 443/ { $n = tls_name(); if ($n != "") { @[$n] = count(); } }`},
 		},
@@ -28,8 +28,8 @@ func tlsName() *Def {
 	}
 }
 
-// storeTLSName goes through a greeting: the record, the message, its random bytes, a
-// session, ciphers, compressions, and extensions, of which number 0 has the name.
+// storeTLSName parses a greeting: the record, the message, its random bytes, a session,
+// ciphers, compressions, and extensions. Extension 0 has the name.
 func storeTLSName(g Gen, call *Call, dst Dest) {
 	const random = 5 + 4 + 2 + 32 // the bytes before the session
 	parsed := parsedPacket(g, call)

@@ -54,7 +54,7 @@ func tseries() *Def {
 		},
 		Params: []Param{{Name: "n"}, {Name: "interval_ns"}, {Name: "num_intervals"}, {Name: "function", Optional: true}},
 		Doc: Doc{
-			Summary:  `A value for each of the latest num_intervals intervals: the last one set, or the "avg", "max", "min" or "sum" of all. More than 1024 intervals are kept in parts of 64, which take 2 KiB a CPU: without keys there is room for all of them (32 MB a CPU for the most, 1,000,000), with keys for max_map_keys parts.`,
+			Summary:  `A value for each of the latest num_intervals intervals: the last one set, or the "avg", "max", "min" or "sum" of all. More than 1024 intervals are stored in parts of 64 intervals, which take 2 KiB per CPU. Without keys there is room for all parts (32 MB per CPU for the maximum of 1,000,000 intervals), with keys for max_map_keys parts.`,
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes = tseries(args.ret, 100ms, 20, "sum"); }`},
 		},
 		Check: checkSeries,
@@ -127,8 +127,8 @@ func slotAt(b *ir.Builder, p, at *ir.Value) *ir.Value {
 	return b.Op(ir.OpAdd, p, b.Op(ir.OpMul, at, b.Const(slotWords*8)))
 }
 
-// foldSeries adds call's value to the slot of the current interval. slot calls use for
-// a slot if there is room for it.
+// foldSeries adds call's value to the slot of the current interval. slot calls use with a
+// slot if there is room for it.
 func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value))) {
 	t := call.Type
 	x := g.Value(&call.Args[0])
@@ -201,8 +201,8 @@ func latest(data []byte) uint64 {
 	return newest
 }
 
-// formatSeries formats a series. The slots may be in any order. Of a series in parts,
-// data has only those that were used.
+// formatSeries formats a series. The slots may be in any order. For a series in parts,
+// data has only the used parts.
 func formatSeries(_ Env, t *types.Type, data []byte) value.Value {
 	interval, n := t.Params[0], uint64(t.Params[1])
 	series := value.Series{Interval: interval}

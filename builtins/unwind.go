@@ -181,9 +181,9 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 	return id
 }
 
-// turn returns a function for one iteration of the loop, for kernels without a helper
-// that runs loops. The verifier checks the function once instead of at each iteration.
-// The function returns 1 at the end of the walk.
+// turn returns a function for one iteration of the loop, for kernels without a helper for
+// loops. The verifier checks the function once instead of at each iteration. The function
+// returns 1 at the end of the walk.
 func (w *walker) turn(name string) *ir.Func {
 	return w.g.Function(name+"turn", func(g Gen) *ir.Value {
 		in := &walker{g: g, arch: w.arch, lay: w.lay, auto: w.auto}

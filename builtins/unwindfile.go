@@ -14,10 +14,10 @@ import (
 // an address. So a process that has just started is unwound before user space knows of
 // it, if the tables of its files are made.
 //
-// The walk searches the process's tree of mappings itself. bpf_find_vma cannot do it:
-// it needs the lock of the address space, and where interrupts are off, as in a profile
+// The walk searches the process's tree of mappings itself. bpf_find_vma cannot do it: it
+// needs the lock of the address space, and where interrupts are off, as in a profile
 // probe, it can take that once for each event. Without the lock the tree may change
-// during the search, which then may find nothing. What it finds is compared with the
+// during the search, which then may find nothing. The result is compared with the
 // address.
 
 // vmaLayout holds the offsets of the kernel's fields that the search reads.
@@ -57,8 +57,7 @@ const (
 	rbLevels    = 48
 )
 
-// errLayout is returned by layVMA for structs whose members are not where they are known
-// to be.
+// layVMA returns errLayout if the members of a struct are not at the known places.
 var errLayout = errors.New("the kernel's structs of mappings are not as known")
 
 // layVMA looks up the offsets.
@@ -127,7 +126,7 @@ func layVMA(k probes.Kernel) (*vmaLayout, error) {
 			return nil, errLayout
 		}
 	}
-	// The time has had three forms.
+	// The time has one of three forms, depending on the kernel.
 	if _, err := find(&l.sec, "struct inode", "i_mtime_sec"); err == nil {
 		if _, err := find(&l.nsec, "struct inode", "i_mtime_nsec"); err != nil {
 			return nil, err

@@ -205,10 +205,10 @@ func (w *walker) saved(rule *ir.Value, how, off int64, value, place int, cfa, sp
 	})
 }
 
-// followFP continues with the caller of a function that no table describes: by the
-// instructions to which its callee returns, if they free its frame and return, else by
-// the frame pointer. The former are those of the trampolines that Python generates for
-// profilers, which leave the frame pointer to their callers.
+// followFP continues with the caller of a function that no table describes. If the
+// instructions to which its callee returns free the frame and return, it uses these,
+// otherwise the frame pointer. Such instructions are in the trampolines that Python
+// generates for profilers, which do not set the frame pointer.
 func (w *walker) followFP() {
 	g, arch := w.g, w.arch
 	code := &ir.Var{Name: "code", Type: ir.Int}

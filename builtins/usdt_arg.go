@@ -12,7 +12,7 @@ func usdtArg() *Def {
 		Params: []Param{{Name: "n"}},
 		Traits: Traits{Args: true, NotInLoop: true},
 		Doc: Doc{
-			Summary:  "Argument n of a USDT probe as a pointer into user memory; 0 if there is none. Unlike argN, n need not be known at compile time.",
+			Summary:  "Argument n of a USDT probe as a pointer into user memory; 0 if there is none. Unlike with argN, n need not be known at compile time.",
 			Examples: []string{`usdt:/usr/sbin/mysqld:mysql:query__start { print(str(usdt_arg(0))); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {

@@ -17,7 +17,7 @@ func username() *Def {
 			},
 		},
 		Doc: Doc{
-			Summary: "Name of the current task's user. A predicate can compare it, if the block only sends events.",
+			Summary: "Name of the current task's user. A predicate can compare it if the block only sends events.",
 			Examples: []string{
 				`tracepoint:syscalls:sys_enter_execve { @[username] = count(); }`,
 				`tracepoint:syscalls:sys_enter_execve /username in ("daemon", "www-data")/ { print(comm); }`,

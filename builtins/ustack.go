@@ -146,7 +146,7 @@ func ustack() *Def {
 		Params: ustackParams,
 		Doc: Doc{
 			Summary: "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them in a mode: bpftrace, perf, raw or build_id (the file's build ID and the offset in it). " +
-				"ustack(dwarf) unwinds with the tables that compilers write for exceptions, in all processes; ustack(fp) follows frame pointers; ustack(auto) chooses by the code. Without such a word, the setting user_stack applies. In iterators, ustack(task) is the stack of the task that a pointer points to, by tables or frame pointers (needs Linux 6.2).",
+				"ustack(dwarf) unwinds with the tables that compilers write for exceptions, in all processes. ustack(fp) follows frame pointers. ustack(auto) uses tables, and frame pointers for code without tables. Otherwise the setting user_stack applies. In iterators, ustack(task) is the stack of the task that a pointer points to, by tables or frame pointers (needs Linux 6.2).",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`, `profile:hz:99 { @[ustack(dwarf)] = count(); }`},
 		},
 		Check: checkStack,

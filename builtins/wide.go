@@ -27,7 +27,7 @@ func tallyWide(g Gen, p *ir.Value, off int64, signed bool, x *ir.Value) {
 	addWide(g, p, off, signed, contended(g), x, nil)
 }
 
-// weighWide is tallyWide of x times weight. The product may have more than 64 bits.
+// weighWide is like tallyWide for x times weight. The product may have more than 64 bits.
 func weighWide(g Gen, p *ir.Value, off int64, signed bool, x *ir.Value) {
 	s := g.Sampling()
 	if s == nil {
