@@ -29,7 +29,8 @@ type Request struct {
 	Invocation *builtins.Invocation // nil: no parameters, and unsafe builtins are not allowed
 	Defs       *builtins.Registry   // nil: all builtins
 	// Config reads the settings, with the script's config block, from the parsed script.
-	// If it is nil, they come from that block and the defaults, not the environment.
+	// If it is nil, settings come from that block and the defaults, but not from the
+	// environment.
 	Config func(*ast.Program, *source.Diags) *config.Config
 	// Dump is called after each stage with its result as text. If it is nil, no text is
 	// generated.
@@ -37,8 +38,8 @@ type Request struct {
 	// ForeignReaders is set if the object is for loaders other than package runtime.
 	// Then each value of a map must be entirely in a kernel map.
 	ForeignReaders bool
-	// Sample lets the programs for which it is possible run at a part of the events, as
-	// the runtime decides.
+	// Sample adds code to programs that can be sampled, so that the runtime can let them
+	// run at one of several events.
 	Sample bool
 	// Verify makes each stage that generates IR verify it.
 	Verify bool
@@ -63,7 +64,7 @@ var stages = []struct {
 	name string
 	run  func(*compilation) error
 	text func(*compilation) string // the result of the stage
-	// goesOn is set if the next stage runs even after errors, and finds more of them.
+	// goesOn is set if the next stage runs even after errors, to find more of them.
 	goesOn bool
 }{
 	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }, false},
@@ -84,7 +85,7 @@ type compilation struct {
 	diags *source.Diags
 
 	kernel  *recorder
-	until   *ast.Probe // its predicate is the condition of --until; nil: there is none, or a probe for it
+	until   *ast.Probe // its predicate is the condition of --until; nil: no condition, or an attach point
 	tree    *ast.Program
 	config  *config.Config
 	decls   *cdecl.Decls

@@ -6,17 +6,18 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A program reads the memory of a process only if it is in the machine's memory at that
-// moment: a string on a page that the process has not touched yet is empty. From Linux 6.0
-// on, some programs may sleep until the page is there, but those may not use all maps, and
-// other tasks run meanwhile, which could overwrite what a program keeps per CPU. So the
-// script's program stays as it is, and another one that may sleep, the fetcher, runs before
-// it at the same points. It uses no map. It reads the same strings and nothing else.
+// A program can read memory of a process only if it is present at that moment: a string
+// on a page that the process has not touched yet is empty. From Linux 6.0 on, some
+// programs may sleep until the page is present. But they may not use all maps, and other
+// tasks run meanwhile, which could overwrite a program's per-CPU data. So the script's
+// program stays unchanged, and another program that may sleep, the fetcher, runs before
+// it at the same points. The fetcher reads the same strings and nothing else, and uses no
+// map.
 //
-// A fetcher knows an address only if it is computed from the context, as those of a
+// A fetcher can read only from addresses that are computed from the context, such as a
 // function's arguments.
 
-// copyString is the kernel function by which a program that may sleep reads a string.
+// copyString is the kernel function with which a program that may sleep reads a string.
 const copyString = "bpf_copy_from_user_str"
 
 // A fetcher reads a string in parts of fetchPart bytes, which are on its stack, and at most
@@ -26,8 +27,8 @@ const (
 	fetchLimit = 4096
 )
 
-// fetch adds fetchers to the module, after all other programs, and lists in c.fetched the
-// programs that they are for.
+// fetch adds fetchers to the module, after all other programs. It lists the programs that
+// have a fetcher in c.fetched.
 func (c *compilation) fetch() {
 	if c.req.Env.NoFeature[string(probes.FeatFetch)] {
 		return
@@ -89,8 +90,8 @@ func fromContext(v *ir.Value) bool {
 	return false
 }
 
-// fetcher returns a program that reads what the calls found read. copyID is the BTF ID of
-// copyString.
+// fetcher returns a program that reads the strings that the calls found read. copyID is
+// the BTF ID of copyString.
 func fetcher(found []*ir.Value, copyID int64) *ir.Prog {
 	b := ir.NewFunc("main", ir.PtrCtx)
 	f := &fetch{b: b, copyID: copyID, made: map[*ir.Value]*ir.Value{}}

@@ -80,7 +80,7 @@ func (r *recorder) Functions() ([]string, error) {
 
 func (r *recorder) Homonyms(module, name string) []uint64 {
 	list := r.Kernel.Homonyms(module, name)
-	r.modules = r.modules || len(list) > 0 // how many there are does not depend on the boot
+	r.modules = r.modules || len(list) > 0 // their number does not depend on the boot
 	return list
 }
 

@@ -10,15 +10,16 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// untilFile is the name of the file that the condition of --until is, for messages.
+// untilFile is the file name for the condition of --until in messages.
 const untilFile = "--until"
 
 // startsPoint matches the beginning of attach points. No expression begins like that.
 var startsPoint = regexp.MustCompile(`^\s*[A-Za-z_*][\w*]*:`)
 
-// parseUntil parses --until. It returns the declarations to add to the script: for an attach
-// point, a probe that stops the recording. For a condition it is one whose predicate is the
-// condition, so that macros are expanded there. addUntil replaces it.
+// parseUntil parses --until. It returns the declarations to add to the script: for an
+// attach point, a probe that stops the recording. For a condition, it is a probe whose
+// predicate is the condition, so that macros are expanded in it. addUntil replaces this
+// probe.
 func (c *compilation) parseUntil() []ast.Decl {
 	text := c.req.Invocation.Until
 	if text == "" {

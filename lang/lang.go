@@ -13,10 +13,10 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// Parse parses f, its imports, and the events of providers and the macros of the
-// standard library that it uses, into one tree. It looks for an import in the importing file's
-// directory, then in dirs. The tree also has the declarations more, if there are any. If Parse adds an error to diags, the tree is nil or
-// incomplete.
+// Parse parses f, its imports, and the events of providers and the macros of the standard
+// library that it uses, into one tree. It searches for an import in the importing file's
+// directory, then in dirs. more are declarations to add to the tree. If Parse adds an
+// error to diags, the tree is nil or incomplete.
 func Parse(f *source.File, defs *builtins.Registry, dirs []string, files *source.Files, diags *source.Diags, more ...ast.Decl) *ast.Program {
 	p := parse.File(f, defs, diags)
 	if p == nil || diags.HasErrors() {

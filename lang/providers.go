@@ -13,14 +13,14 @@ import (
 )
 
 // providers holds the files that declare events, one for each provider, compressed by
-// flate: in front of the text of each are lines with its name and its size. The files in
-// shared have macros for several of them.
+// flate. Before the text of each file are lines with its name and its size. The files in
+// shared have macros for several providers.
 //
 //go:embed providers.bin
 var providers string
 
-// providerNames are the names of the providers that come with the program, and shared those of the
-// files of macros.
+// providerNames are the names of the providers that come with the program, and shared the
+// names of the files of macros.
 var (
 	providerNames = strings.Fields("dns file http mysql net pgsql pkt proc redis tls")
 	shared        = []string{"events", "socket", "exchange"}

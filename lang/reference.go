@@ -14,7 +14,7 @@ import (
 func EventReference(w io.Writer, defs *builtins.Registry) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, "# Events")
-	fmt.Fprintln(out, "\nGenerated from `lang/providers`; `go generate ./builtins` brings it up to date.")
+	fmt.Fprintln(out, "\nGenerated from `lang/providers`; `go generate ./builtins` updates it.")
 	fmt.Fprintln(out, "[PROVIDERS.md](PROVIDERS.md) describes how to use and write events, and their limits.")
 	provider := ""
 	for _, e := range Events(defs) {

@@ -27,7 +27,7 @@ func testsBits(cond *ir.Value) bool {
 	return cond.Op == ir.OpAnd
 }
 
-// unlikelyBlocks returns, by ID, which blocks are failure paths or run only after one.
+// unlikelyBlocks reports, by ID, which blocks are failure paths or run only after one.
 func unlikelyBlocks(f *ir.Func, dom *ir.Dom) []bool {
 	unlikely := make([]bool, f.NumBlocks())
 	for _, b := range dom.RPO[1:] {

@@ -42,9 +42,9 @@ import (
 // stackBytes is the kernel's limit for all frames of a call chain together.
 const stackBytes = 512
 
-// sharedFrame is the size of a frame above which the kernel may place it in memory that all
-// tasks of a CPU use (from Linux 6.13 on). The kernel's limit is 64, and it rounds sizes up to
-// a multiple of 16.
+// sharedFrame is the size of a frame in bytes above which the kernel may place it in
+// memory that all tasks of a CPU use (from Linux 6.13 on). The kernel's limit is 64, and
+// it rounds sizes up to a multiple of 16.
 const sharedFrame = 48
 
 // maxFrames is the kernel's limit for the depth of calls, including main. leastStack is
@@ -55,9 +55,9 @@ const (
 	leastStack = stackBytes / maxFrames
 )
 
-// scratchElem is the size in bytes of an element of scratch memory that functions
-// share. A function that needs more has an element of its own. Per-CPU values must be
-// smaller than 32 KiB.
+// scratchElem is the size in bytes of an element of scratch memory that functions share.
+// A function that needs more has its own element. Per-CPU values must be smaller than 32
+// KiB.
 const (
 	scratchElem = 4096
 	scratchMax  = 32 << 10
@@ -80,8 +80,8 @@ type Target struct {
 	OnStackLimit int
 }
 
-// Output is the result of Emit: the maps by name, and the programs with only their
-// code. The caller adds how to load them.
+// Output is the result of Emit: the maps by name, and the programs with only their code.
+// The caller adds the properties with which they are loaded.
 type Output struct {
 	Maps  []object.KernelMap
 	Progs []*object.Program
@@ -336,7 +336,7 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 			continue
 		}
 		if !wide && ref.off > 0 && ref.off+need > scratchElem {
-			// The element has too little room: place the slots in the next one.
+			// The element is full: place the slots in the next one.
 			e.elem, e.fill = e.elem+1, 0
 			continue
 		}

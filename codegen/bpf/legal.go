@@ -279,7 +279,7 @@ func (l *legalizer) align(p *ir.Value, off int64) int64 {
 func (l *legalizer) alignOf(p *ir.Value, off int64, depth int) int64 {
 	a := func(n int64) int64 { return 1 << min(3, bits.TrailingZeros64(uint64(n)|8)) }
 	switch p.Op {
-	case ir.OpSlot, ir.OpParam, ir.OpCall, ir.OpLoad64: // a loaded pointer is that of a slot
+	case ir.OpSlot, ir.OpParam, ir.OpCall, ir.OpLoad64: // a loaded pointer is the address of a slot
 		return a(off)
 	case ir.OpAdd, ir.OpSub:
 		if p.Args[0].Type == ir.Int && p.Op == ir.OpAdd {

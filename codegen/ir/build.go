@@ -230,7 +230,7 @@ func (b *Builder) Xchg(p *Value, off int64, x *Value) *Value {
 }
 
 // CmpXchg atomically stores x in the u64 at p+off if its value is old. It returns the
-// value before.
+// previous value.
 func (b *Builder) CmpXchg(p *Value, off int64, old, x *Value) *Value {
 	v := b.add(OpCmpXchg64, p, old, x)
 	v.Imm = off

@@ -43,7 +43,7 @@ func reads(f *ir.Func, leaks bool) bool {
 			switch {
 			case v.Op == ir.OpCallFn || v.Op == ir.OpFuncAddr || v.Op == ir.OpKfunc || v.Op == ir.OpCall && v.Help == ir.ProbeWriteUser:
 				return false
-			case !b.Unlikely: // those after a failed read must remain separate
+			case !b.Unlikely: // reads after a failed one must remain separate
 				if m, ok := memberRead(v); ok && (v.Help == ir.ReadUser || !maybeOwn(m.base, leaks)) {
 					found = append(found, m)
 				}

@@ -52,7 +52,8 @@ func (p *Program) nameParts() error {
 	return diags.Err()
 }
 
-// setting returns where the script has a setting. It is not valid if the environment has it.
+// setting returns the span of a setting in the script. It is not valid if the setting
+// comes from the environment.
 func (p *Program) setting(name string) source.Span {
 	if p.Source.Config != nil {
 		for _, it := range p.Source.Config.Items {
@@ -64,7 +65,7 @@ func (p *Program) setting(name string) source.Span {
 	return source.Span{}
 }
 
-// parts returns the number of parts of a key that are labels of their own.
+// parts returns the number of parts of a key that are separate labels.
 func parts(key *types.Type) int {
 	switch {
 	case key == nil:
@@ -95,7 +96,7 @@ func (m *Map) namePart(key []ast.Expr) {
 	}
 }
 
-// nameOf returns the name of what an expression is about, or "".
+// nameOf returns the name of the builtin, field or variable in an expression, or "".
 func nameOf(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:

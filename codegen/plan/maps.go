@@ -81,7 +81,7 @@ func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) 
 // maxOldKey is the maximum size in bytes of a key of a hash map before Linux 5.11.
 const maxOldKey = 512
 
-// fitKey returns the type as which m's keys are stored before Linux 5.11. Strings that
+// fitKey returns the type in which m's keys are stored before Linux 5.11. Strings that
 // are too long are truncated, with a warning.
 func (p *Program) fitKey(m *builtins.MapInfo, diags *source.Diags) *types.Type {
 	if m.Key.Size <= maxOldKey {

@@ -24,13 +24,13 @@ type Program struct {
 	Kernel []*ir.Map                  // the kernel maps of the script's maps
 	Sums   map[*ast.Assign]*Sum       // @m = @m + …
 	Pairs  []Pair
-	// Retries has the strings that are read again at the returns of calls, RetriesAt those
-	// of each program there. Forgets has the strings of earlier calls that a program
-	// forgets when it starts.
+	// Retries has the strings that are read again at the returns of calls, and RetriesAt
+	// those of each program at returns. Forgets has the strings of earlier calls that a
+	// program deletes when it starts.
 	Retries   map[*builtins.Call]*Retry
 	RetriesAt map[*check.Prog][]*Retry
 	Forgets   map[*check.Prog][]*Retry
-	// Sampled has the programs that may run at a part of the events, and their numbers.
+	// Sampled has the programs that can be sampled, and their numbers.
 	Sampled map[*check.Prog]int
 	// Warnings describes differences from the script that this kernel requires.
 	Warnings []source.Diag

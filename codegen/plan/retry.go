@@ -24,8 +24,8 @@ type Retry struct {
 	exits  []*check.Prog
 }
 
-// findRetries finds the strings that are read again, and the programs that forget them.
-// A string is not read again if other assignments, which may be of empty strings, could
+// findRetries finds the strings that are read again, and the programs that delete them. A
+// string is not read again if other assignments, which may be of empty strings, could
 // follow the one that keeps it.
 func (p *Program) findRetries(u *uses) {
 	if _, err := p.Env.Kernel.Type("struct task_struct"); err != nil {
@@ -72,8 +72,8 @@ func (p *Program) findRetries(u *uses) {
 	}
 }
 
-// eachAssign calls f for the assignments of a program, twice or more for those that can
-// be made more than once in a run.
+// eachAssign calls f for the assignments of a program, and several times for assignments
+// that can be executed more than once in a run.
 func eachAssign(p *check.Prog, f func(*ast.Assign)) {
 	var look func(ast.Node)
 	look = func(n ast.Node) {
@@ -109,9 +109,9 @@ func meet(a, b map[string]bool) bool {
 }
 
 // exits returns the programs at the returns of the calls at which a program runs. It
-// returns none if not all of the calls have one. A program that also runs at returns of
-// calls that are not in entries, those at which any program runs, is not among them: at
-// such a return it could find the address of an earlier call.
+// returns none if not all of the calls have one. entries are the calls at which any
+// program runs. A program that also runs at returns of other calls is not returned,
+// because at such a return it could find the address of an earlier call.
 func (p *Program) exits(entry *check.Prog, entries map[string]bool) []*check.Prog {
 	calls := callsOf(entry, false)
 	if len(calls) == 0 || len(calls) != len(entry.Points) {

@@ -9,10 +9,9 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// Sample finds the programs of p that may run at one of several events, and numbers them
-// in p.Sampled. All that such a program does is to add to aggregations that can count an
-// event several times. It neither sends anything nor changes a map in another way, nor
-// does it read an aggregation.
+// Sample finds the programs of p that can be sampled, and numbers them in p.Sampled. Such
+// a program only adds to aggregations that can count an event several times. It sends no
+// events, does not change maps in another way, and does not read aggregations.
 func (p *Program) Sample() {
 	p.Sampled = map[*check.Prog]int{}
 	for _, prog := range p.Progs {
@@ -37,10 +36,10 @@ func (p *Program) samplable(prog *check.Prog) bool {
 	return s.ok && len(s.added) > 0
 }
 
-// sampling is a search for what must run at each event.
+// sampling is a search for code that must run at each event.
 type sampling struct {
 	info  *check.Info
-	ok    bool              // nothing has been found
+	ok    bool              // no such code has been found
 	added map[ast.Expr]bool // the aggregations of assignments
 
 	function bool // it is in a function of the script
@@ -84,7 +83,7 @@ func (s *sampling) search(n ast.Node) {
 	})
 }
 
-// call checks a call of a builtin. Those that compute a value send at most warnings.
+// call checks a call of a builtin. Builtins that compute a value send at most warnings.
 func (s *sampling) call(c *builtins.Call) {
 	if c == nil {
 		return

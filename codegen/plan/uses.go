@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// uses collects what the programs of a script do with its maps.
+// uses collects the operations that the programs of a script perform on its maps.
 type uses struct {
 	info *check.Info
 	maps map[*builtins.MapInfo]*use
@@ -22,7 +22,7 @@ type uses struct {
 type use struct {
 	uses     store.Use
 	programs []int
-	others   bool // a key may be something else than a socket, or is one in a program that cannot keep values with it
+	others   bool // a key may not be a socket, or is a socket in a program that cannot keep values with it
 }
 
 // findUses searches all programs.

@@ -121,8 +121,8 @@ type Probe struct {
 	Pred   Expr // nil if there is none
 	Body   *Block
 	Angled bool // the block was written < … >
-	// Of is the place of an event that the probe is for, or nil. Points are then those of
-	// the place.
+	// Of is the place of an event if the probe is for one, or nil. Points are then the
+	// attach points of the place.
 	Of *PlaceOf
 }
 
@@ -133,7 +133,7 @@ type AttachPoint struct {
 	Name  string   // the name in "name=kprobe:f", otherwise ""
 	Text  string   // the source text, with its quotes
 	Parts []string // Parts[0] is the provider
-	Alias string   // the event in whose place the point stands, or ""
+	Alias string   // the event for which the point stands, or ""
 }
 
 // Macro is macro name(params) : result { … }. A macro named record.member is a member of
@@ -142,7 +142,7 @@ type Macro struct {
 	At
 	Name   Name
 	Params []Expr // *Var, *Map (bare) or *Ident
-	Result []Name // the records whose members its value has, the first that has one counts
+	Result []Name // the records whose members its value has; the first record that has a member counts
 	Body   *Block
 
 	Library bool // whether it belongs to the standard library

@@ -16,9 +16,9 @@ func Dump(n Node) string {
 	return b.String()
 }
 
-// Shape returns the tree below n without extents. Trees of the same shape mean the same.
-// Variables of macros have the names in the script: two trees that come from expanding the
-// same macros differ in the others.
+// Shape returns the tree below n without extents. Trees with the same shape have the same
+// meaning. Variables of macros have their names in the script, because their internal
+// names differ in each expansion.
 func Shape(n Node) string {
 	var b bytes.Buffer
 	dump(&b, n, 0, func(n Node) string {

@@ -33,16 +33,16 @@ type EventArg struct {
 // event happens, and the arguments that only this place has.
 type Place struct {
 	At
-	Else   bool           // it replaces the previous place on kernels that do not have that one
+	Else   bool           // it replaces the previous place on kernels that lack that place
 	Entry  []*AttachPoint // where Saved is computed; may be empty
 	When   Expr           // the predicate of Entry; nil if there is none
-	Saved  []*EventArg    // kept until the thread comes to Points, or what Key is the same for
+	Saved  []*EventArg    // values that are kept until the thread reaches Points, or until Points with the same Key
 	Points []*AttachPoint
 	Pred   Expr // nil if there is none
 	Args   []*EventArg
 
-	// Before are predicates that come before Pred: those of the events that the place was
-	// made of, of which it is a special case.
+	// Before are predicates that are tested before Pred: those of the events from which
+	// the place is derived.
 	Before []Expr
 }
 
@@ -66,7 +66,7 @@ type PlaceOf struct {
 	Event  *Event
 	Place  *Place // Event.Places[Index]
 	Index  int
-	Number int    // of the use of the event in the script, from 0: each keeps its own state
+	Number int    // number of the use of the event in the script, from 0: each use has its own state
 	Probe  *Probe // as written
 	Entry  bool   // the probe is for the Entry of the place
 }
@@ -77,7 +77,7 @@ func (*Event) decl() {}
 // gotrace. Scripts cannot write such names.
 func OfProvider(name string) bool { return strings.Contains(name, ":") }
 
-// ArgOf returns the argument with a name, as the place or else the event defines it. It
+// ArgOf returns the argument with a name, from the place or else from the event. It
 // returns nil if there is none.
 //
 //go:noinline

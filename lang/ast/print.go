@@ -152,9 +152,8 @@ func (p *printer) blankBefore(offset int) bool {
 	return false
 }
 
-// after ends the line of an item that ends at the given offset of the source.
-// It first writes the comments within the item and those after it on the same
-// line.
+// after ends the line of an item that ends at the given offset of the source. It first
+// writes the comments within the item, and the comments after it on the same line.
 func (p *printer) after(end int) {
 	p.trailing(end)
 	p.newline()

@@ -89,8 +89,8 @@ func (p *printer) predicate(e Expr) {
 	}
 }
 
-// placeArgs writes the arguments of a place: on the same line if they were written so and
-// fit. end is the end of the place, or of its entry, in the source.
+// placeArgs writes the arguments of a place: on the same line if they were on one line
+// and fit. end is the end of the place, or of its entry, in the source.
 func (p *printer) placeArgs(args []*EventArg, end int) {
 	all := args[0].Pos.To(args[len(args)-1].Pos)
 	text := p.flat(func(q *printer) {

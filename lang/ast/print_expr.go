@@ -237,8 +237,8 @@ func (p *printer) field(x *Field) {
 	}
 }
 
-// negated returns the call of an operator that has its negation in its sign, as x !~ y,
-// or nil.
+// negated returns the call of an operator that is negated by its sign, as in x !~ y, or
+// nil.
 func negated(x *Unary) *Call {
 	if c, ok := x.X.(*Call); ok && x.Op == "!" && c.Op != "" && c.Op[0] == '!' {
 		return c
@@ -246,8 +246,8 @@ func negated(x *Unary) *Call {
 	return nil
 }
 
-// worded writes x op y, the form of a call with an operator. list writes what follows the
-// operator if it is in parentheses.
+// worded writes x op y, the form of a call with an operator. If the right side is in
+// parentheses, list writes it.
 func (p *printer) worded(x *Call, list func([]Expr)) {
 	p.operand(x.Args[0], WordPrecedence)
 	p.write(" ", x.Op, " ")

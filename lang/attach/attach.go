@@ -45,7 +45,7 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 	r := &resolver{env: env, cfg: cfg, params: params, diags: diags, doubts: map[string]bool{}, named: map[string]source.Span{}}
 	var decls []*ast.Probe
 	var found [][]*probes.Point // of each of decls
-	var alone *probes.Point     // a point that allows no other
+	var alone *probes.Point     // a point that allows no others
 	total, beside := 0, 0       // beside: points that may be beside alone
 	for _, d := range p.Decls {
 		d, ok := d.(*ast.Probe)
@@ -215,7 +215,8 @@ func (r *resolver) anyProvider(ap *ast.AttachPoint, parts []string) []*probes.Po
 	return points
 }
 
-// markMatched records in each point whether a pattern, or one name, denotes it and others.
+// markMatched records in each point whether it comes from a pattern, or from a name that
+// denotes several points.
 func markMatched(points []*probes.Point, wild bool) {
 	for _, pt := range points {
 		pt.Matched = (wild || pt.Matched) && len(points) > 1

@@ -11,8 +11,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// chooser replaces the probes of events by probes at the places where the events happen
-// on this kernel.
+// chooser replaces probes of events by probes at the places where the events happen on
+// this kernel.
 type chooser struct {
 	env    *probes.Env
 	params []string
@@ -20,7 +20,7 @@ type chooser struct {
 	events []*ast.Event
 	places map[*ast.Event][]int        // numbers of the places of an event on this kernel
 	keeps  map[string]*ast.AttachPoint // by the name of a map: the probe of the event that keeps its state there
-	uses   map[string]int              // how often an event, or a map of a provider, has been used
+	uses   map[string]int              // number of uses of an event, or of a map of a provider
 	decls  []*ast.MapDecl              // the declarations of maps
 	copies []ast.Decl                  // the declarations of copies of maps, and of events with such maps
 }
@@ -83,8 +83,8 @@ func (c *chooser) valid(e *ast.Event) bool {
 	return true
 }
 
-// flat returns an event with each place that is another event replaced by the places of
-// that one. within are the events that are made of e.
+// flat returns an event in which each place that is another event is replaced by the
+// places of that event. within are the events that are derived from e.
 func (c *chooser) flat(e *ast.Event, within []*ast.Event) *ast.Event {
 	of := func(ap *ast.AttachPoint) int {
 		return slices.IndexFunc(c.events, func(e *ast.Event) bool { return e.Name.Text == strings.Join(ap.Parts, ":") })
@@ -120,7 +120,7 @@ func (c *chooser) flat(e *ast.Event, within []*ast.Event) *ast.Event {
 	return &out
 }
 
-// special returns the place p, which is the event e, where that happens at its place q.
+// special returns the place p, which is the event e, for the place q of e.
 func special(p *ast.Place, e *ast.Event, q *ast.Place) *ast.Place {
 	out := *q
 	out.At, out.Pred = p.At, p.Pred
@@ -259,7 +259,7 @@ func (c *chooser) match(ap *ast.AttachPoint, parts []string) []*ast.Event {
 			continue
 		}
 		left = append(left, e.Name.Text)
-		if !wild && len(e.Places) > 0 { // else it is made of itself, which is reported
+		if !wild && len(e.Places) > 0 { // otherwise it is made of itself, which is reported
 			c.diags.ErrorHint(ap.Span(), "it is made of "+strings.Join(placesOf(e), ", "), "This kernel has no attach point for %s", e.Name.Text)
 		}
 	}
@@ -276,7 +276,7 @@ func (c *chooser) match(ap *ast.AttachPoint, parts []string) []*ast.Event {
 // here returns the numbers of the places where an event happens on this kernel.
 func (c *chooser) here(e *ast.Event) []int {
 	var list []int
-	last := false // the place before, or one that it replaces, exists
+	last := false // the previous place, or one that it replaces, exists
 	for n, p := range e.Places {
 		if p.Else && last {
 			continue
@@ -310,7 +310,7 @@ func (c *chooser) has(ap *ast.AttachPoint) bool {
 }
 
 // probeAt returns the probe for one place of an event. Its attach points get the span of
-// the one that names the event.
+// the attach point that names the event.
 func probeAt(d *ast.Probe, ap *ast.AttachPoint, e *ast.Event, n int) *ast.Probe {
 	out := *d
 	out.Points = nil

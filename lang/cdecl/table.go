@@ -39,8 +39,7 @@ type TableKernel struct {
 //   - the names of the kernels;
 //   - the functions, and an empty line;
 //   - the headers and then the constants, as encodeNames writes names;
-//   - for each constant, how its value comes about in each kernel: 'v' if it is the next
-//     value, '=' if it is that of the previous kernel, '-' if it is not defined. Trailing
+//   - for each constant, a letter for its value in each kernel: 'v' for the next value, '=' for the value of the previous kernel, '-' if it is not defined. Trailing
 //     '=' are omitted. An empty line follows;
 //   - the values of all constants, in hexadecimal.
 //
@@ -98,8 +97,8 @@ func encodeNames(b *bytes.Buffer, names []string) {
 	fmt.Fprintf(b, "%s\n%s\n", &shared, &rests)
 }
 
-// encodeValues writes the values of a constant to b, and returns how they come about
-// in each kernel.
+// encodeValues writes the values of a constant to b, and returns the letters for the
+// kernels.
 func (t *Table) encodeValues(b *bytes.Buffer, name string) string {
 	var how []byte
 	last, known := Const{}, false
@@ -213,7 +212,7 @@ func (r *tableReader) value(name string, kernel int) (Const, bool) {
 }
 
 // kernel returns the index of the newest kernel that is not newer than release. If all
-// are newer, it returns that of the oldest.
+// are newer, it returns the index of the oldest.
 func (r *tableReader) kernel(release [3]int) int {
 	best := 0
 	for i, v := range r.kernels {

@@ -8,16 +8,17 @@ type blockPos struct {
 	at    int
 }
 
-// survivor is a variable that lives on after the if that assigns it.
+// survivor is a variable that exists after the if that assigns it.
 type survivor struct {
 	branch *ast.If
 	first  *ast.Var // in its first assignment
 }
 
 // outlives reports whether the variable n, which no scope has, is assigned in every
-// branch of an if before the current statement. If there are several, the nearest counts.
-// Such a variable then lives in the block around the if, as in scripts from before
-// variables had blocks. A variable that only some branches assign ends with its block.
+// branch of an if before the current statement. If there are several ifs, the nearest
+// counts. The variable is then declared in the block around the if, as in old scripts, in
+// which variables had no block scope. A variable that only some branches assign ends with
+// its block.
 func (c *checker) outlives(n *ast.Var) bool {
 	for i := len(c.places) - 1; i >= 0; i-- {
 		p := c.places[i]
@@ -55,7 +56,7 @@ func ifOf(s ast.Stmt) *ast.If {
 }
 
 // assignedBy returns the first assignment of a variable in e if every branch of e assigns
-// it before any other use. A branch that leaves the block and does not use it need not.
+// it before any other use, or leaves the block without using it.
 func assignedBy(e *ast.If, name string) *ast.Var {
 	if uses(e.Cond, name) {
 		return nil

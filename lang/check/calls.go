@@ -10,9 +10,9 @@ type sides struct {
 	sometimes      bool // a probe at returns has a condition
 }
 
-// calls sets Prog.Call if events are to tell of calls: for the points of a program that
-// are at the call or the return of a function, if the script also has a probe at the other
-// side.
+// calls sets Prog.Call if events have to report calls. It does so for the points of a
+// program at the call or the return of a function, if the script also has a probe at the
+// other side.
 func (c *checker) calls(u *variant) {
 	p := u.prog
 	if !c.sess.Timeline || len(p.Points) == 0 || p.Points[0].Kind.Call == nil {
@@ -42,7 +42,7 @@ func (c *checker) calls(u *variant) {
 	switch {
 	case call.Names == nil:
 	case len(p.Points) > 1 && p.Ctx.Event == nil:
-		u.named = true // only a program of its own knows which function it is at
+		u.named = true // only a separate program knows its function
 	default:
 		p.Call = call
 	}

@@ -15,8 +15,8 @@ import (
 // the events for which the predicate is false whatever these parts are, and user space
 // decides about the others. So the block may only send events.
 
-// Later is a part of a predicate that user space decides: whether the text of X matches the
-// regular expression Expr. In other expressions with such parts, X is nil.
+// Later is a part of a predicate that user space decides: whether the text of X matches
+// the regular expression Expr. X is nil for an expression that contains such parts.
 type Later struct {
 	X    ast.Expr
 	Expr string
@@ -34,7 +34,8 @@ func (c *checker) Later(call *builtins.Call, list []pattern.Pattern) bool {
 	return true
 }
 
-// namesText checks a comparison of a value whose text only user space knows with a literal.
+// namesText checks a comparison of a literal with a value whose text only user space
+// knows.
 func (c *checker) namesText(e *ast.Binary, x, y *types.Type) bool {
 	if !c.inPred || c.constant > 0 || e.Op != "==" && e.Op != "!=" {
 		return false
@@ -119,7 +120,7 @@ func (l *later) mark(e ast.Expr) bool {
 		}
 		return true
 	})
-	if l.part.IsValid() { // the program must not act on what it does not know
+	if l.part.IsValid() { // the program must not act on an unknown result
 		l.effects(e, false)
 	}
 	return false
@@ -141,7 +142,8 @@ func (l *later) logical(e *ast.Binary) bool {
 	return false
 }
 
-// effects reports what has an effect before user space decides. fn is set in a function.
+// effects reports code that has an effect before user space decides. fn is set in a
+// function.
 //
 //go:noinline
 func (l *later) effects(n ast.Node, fn bool) {

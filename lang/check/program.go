@@ -42,8 +42,8 @@ type Prog struct {
 	// Capture, if not nil, is a call that runs at the end: of the builtin that writes the
 	// packet to the file of --pcap.
 	Capture *builtins.Call
-	// Call, if not nil, describes the event that the program sends at its start, as it is at
-	// calls whose returns also have a program, or at returns.
+	// Call, if not nil, describes the event that the program sends at its start, if it is
+	// at calls whose returns also have a program, or at such returns.
 	Call *object.Call
 	Span source.Span
 }

@@ -5,8 +5,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// recorded reports a call that cannot be recorded, with --recorder, because what it shows is
-// not in its event.
+// recorded reports a call that cannot be recorded with --recorder, because the data that
+// it shows is not in its event.
 func (c *checker) recorded(call *builtins.Call) {
 	if c.sess.Recorder == 0 || call.Def.ShowsNow == nil || !call.Def.ShowsNow(call) {
 		return

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/lang/pattern"
 )
 
-// Conditions that match the same value with patterns share one automaton, which reads the value
-// once: in x =~ "a" && !(x contains "b"), the first call runs it for both.
+// Conditions that match the same value with patterns share one automaton, which reads the
+// value once. In x =~ "a" && !(x contains "b"), the first call runs it for both.
 
 // sharer finds such conditions in a program.
 type sharer struct {
@@ -55,8 +55,9 @@ func (s *sharer) in(n ast.Node) {
 	})
 }
 
-// condition adds the calls in a condition to groups. before has the groups whose first call was
-// evaluated before, and yes and no those of which it was when e is true or false.
+// condition adds the calls in a condition to groups. before has the groups whose first
+// call was evaluated before. yes and no have the groups whose first call has been
+// evaluated when e is true and when e is false.
 func (s *sharer) condition(e ast.Expr, before ran) (yes, no ran) {
 	s.seen[e] = true
 	if s.info.Lits[e] != nil {
@@ -91,7 +92,7 @@ func (s *sharer) condition(e ast.Expr, before ran) (yes, no ran) {
 	return before, before
 }
 
-// add adds a call to the group of its value, or makes one.
+// add adds a call to the group of its value. It creates the group if there is none.
 func (s *sharer) add(call *builtins.Call, value string, before ran) ran {
 	if g := before[value]; g != nil && len(g.calls) < pattern.MaxPatterns {
 		g.calls = append(g.calls, call)
@@ -138,7 +139,7 @@ func valueKey(e ast.Expr) string {
 	return key
 }
 
-// pure reports whether e changes nothing but variables of its own.
+// pure reports whether e changes only variables that it declares.
 func (s *sharer) pure(e ast.Expr) bool {
 	ok, mine := true, own(e)
 	changes := func(target ast.Expr) {

@@ -58,8 +58,8 @@ func (u *variant) add(pt *probes.Point, ctx, own *probes.Context) {
 	u.contexts, u.own = append(u.contexts, ctx), append(u.own, own)
 }
 
-// splits reports whether u's points need several programs, or its only point one with
-// another context.
+// splits reports whether u's points need several programs, or its only point needs a
+// program with another context.
 func (u *variant) splits() bool {
 	switch len(u.contexts) {
 	case 0:

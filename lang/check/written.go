@@ -338,8 +338,8 @@ func unverified(s types.Space) types.Space {
 	return s
 }
 
-// aggSize is the sizeof of aggregations in bytes: that of the integer which some of them
-// are in expressions. bpftrace has it for all of them.
+// aggSize is the sizeof of aggregations in bytes. It is the size of the integer as which
+// expressions read some of them, and bpftrace's value for all of them.
 const aggSize = 8
 
 func (c *checker) sizeof(e *ast.Sizeof) *types.Type {

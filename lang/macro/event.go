@@ -17,11 +17,12 @@ const (
 	keptMacro = "__event_kept"
 	takeMacro = "__event_take"
 
-	// The same for values that are kept by another key than the thread.
+	// The same for values that are kept by a key other than the thread.
 	keepByMacro = "__event_keep_by"
 	takeByMacro = "__event_take_by"
 
-	// keyedValues is how many of those are kept. Then the oldest make room.
+	// keyedValues is the maximum number of values kept by a key. If there are more, the
+	// oldest are removed.
 	keyedValues = 65536
 )
 
@@ -33,8 +34,8 @@ const (
 type eventProbe struct {
 	of    *ast.PlaceOf
 	args  map[string]*macro
-	saved []*ast.EventArg        // those used, which the probe for the entry has to save
-	used  map[*ast.EventArg]bool // those used that are computed once
+	saved []*ast.EventArg        // saved values in use, which the probe for the entry has to save
+	used  map[*ast.EventArg]bool // values in use that are computed once
 }
 
 // eventArgs is the name of the builtin for all arguments in the user's block, where it
@@ -46,8 +47,8 @@ func newEventProbe(of *ast.PlaceOf) *eventProbe {
 	return &eventProbe{of: of, args: map[string]*macro{}, used: map[*ast.EventArg]bool{}}
 }
 
-// eventProbes expands a probe of an event to the probe itself and, before it, the probe
-// for the entry if values of that are used.
+// eventProbes expands a probe of an event to the probe itself and, if values of the entry
+// are used, the probe for the entry before it.
 func (c *script) eventProbes(d *ast.Probe) []ast.Decl {
 	ev := newEventProbe(d.Of)
 	x := c.newExpander()
@@ -225,8 +226,8 @@ func (x *expander) slot(a *ast.EventArg) *ast.Map {
 
 func savedName(a *ast.EventArg) string { return ast.OwnName(a.Name.Text, 0) }
 
-// inPlace expands code of the place itself, in which the same names are defined as in
-// the definitions of arguments. at is the position at which the user names the event.
+// inPlace expands code of the place itself, which can use the same names as the
+// definitions of arguments. at is the position at which the user names the event.
 func (x *expander) inPlace(e ast.Expr, at source.Span) ast.Expr {
 	m := &macro{decl: &ast.Macro{At: ast.At{Pos: e.Span()}, Name: x.event.of.Event.Name, Body: &ast.Block{Value: e}}, own: map[string]bool{}, arg: true}
 	x.c.inspectMacro(m)
@@ -246,7 +247,7 @@ func (x *expander) inArg(deep bool) bool {
 // eventIdent returns the replacement of a name in a probe of an event.
 func (x *expander) eventIdent(e *ast.Ident) (ast.Expr, bool) {
 	def := x.c.defs.Lookup(e.Name)
-	allArgs := def != nil && def.AllArgs // those of the attach point, although an argument may have this name
+	allArgs := def != nil && def.AllArgs // it means the arguments of the attach point, even if an argument has this name
 	if x.inArg(false) && !allArgs && x.event.of.ArgOf(e.Name) != nil {
 		return x.eventArg(e, e.Name), true
 	}

@@ -174,7 +174,7 @@ func (x *expander) expr(e ast.Expr) ast.Expr {
 	return e
 }
 
-// member returns the name of the macro for a member of e, or "" if e is no record with
+// member returns the name of the macro for a member of e, or "" if e is not a record with
 // such a member.
 func (x *expander) member(e ast.Expr, name string) string {
 	for _, record := range x.of[e] {

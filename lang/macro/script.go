@@ -57,7 +57,8 @@ func (c *script) collect(decls []ast.Decl) {
 // anyArg is the kind of an argument that a parameter without a sigil takes.
 const anyArg = "an expression"
 
-// argKind returns what a parameter takes, or what an argument is, in words.
+// argKind returns a description of the arguments that a parameter takes, or of an
+// argument.
 func argKind(e ast.Expr) string {
 	switch e.(type) {
 	case *ast.Var:

@@ -49,8 +49,8 @@ func fragment(text string, at source.Span, names Names, parse func(*parser)) err
 	return nil
 }
 
-// whole runs parse on the tokens of p's file, as those of an expression. If tokens are left,
-// the error is that something else was expected.
+// whole runs parse on the tokens of p's file, as those of an expression. If tokens are
+// left, it reports that something else was expected.
 func (p *parser) whole(expected string, parse func()) {
 	p.scanner.reset(p.file)
 	p.scanner.code()

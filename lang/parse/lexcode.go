@@ -149,8 +149,9 @@ func (s *scanner) scanOperator(rest string) lexer.Token {
 }
 
 // addressLen returns the length of the internet address at pos, and of the length of a
-// prefix that follows it (10.0.0.0/8), or 0 if there is none. What could be an address or
-// something else is something else: an IPv6 address has "::" or all its eight parts.
+// prefix that follows it (10.0.0.0/8), or 0 if there is none. Text that could also be
+// something else is not an address: an IPv6 address must have "::" or all its eight
+// parts.
 func (s *scanner) addressLen() int {
 	rest := s.text[s.pos:]
 	if !isHex(rest[0]) && !strings.HasPrefix(rest, "::") || s.prev.Value == "." || s.prev.Value == "->" {

@@ -54,7 +54,7 @@ type builder struct {
 
 type position struct {
 	insts   []uint32
-	before  rune // stands for all characters that assertions take for the one before; -1: none
+	before  rune // representative of the characters before that assertions do not distinguish; -1: none
 	matched uint64
 	steps   map[int]int32 // by interval
 }
@@ -74,8 +74,8 @@ type pending struct {
 	value    rune // the bits so far, -1-i if it can only become one of interval i
 }
 
-// beginning is what a byte does between two characters: it starts a character of several
-// bytes if pending is set, otherwise it is a character of an interval itself.
+// beginning is the effect of a byte between two characters: it starts a character of
+// several bytes if pending is set, otherwise it is a character of an interval itself.
 type beginning struct {
 	pending  pending
 	interval int
@@ -208,7 +208,7 @@ func (b *builder) build() bool {
 }
 
 // sameAs returns the first byte, or an early one, that leads from s to the same state as
-// c does.
+// c.
 func (b *builder) sameAs(s state, c byte) byte {
 	if b.positions[s.pos].before == -2 {
 		return 0
@@ -266,7 +266,7 @@ func (b *builder) read(s state, c byte) int32 {
 	}
 }
 
-// begin returns what byte c does between two characters.
+// begin returns the effect of byte c between two characters.
 func (b *builder) begin(c byte) beginning {
 	p := pending{n: 1}
 	switch {
@@ -396,9 +396,9 @@ func (b *builder) context(r rune) rune {
 	return ' '
 }
 
-// closure follows the instructions that read nothing, at a place between the character
-// before p and r; r is -1 at the end. It returns the instructions that read a character,
-// and the patterns that match.
+// closure follows the instructions that read nothing, between the characters p and r; r
+// is -1 at the end of the text. It returns the instructions that read a character, and
+// the patterns that match.
 func (b *builder) closure(p *position, r rune) (reading []uint32, matched uint64) {
 	matched = p.matched
 	if p.before == -2 {
@@ -415,7 +415,7 @@ func (b *builder) closure(p *position, r rune) (reading []uint32, matched uint64
 	for _, i := range p.insts {
 		push(i)
 	}
-	for n, i := range b.starts { // each place may be where a match starts
+	for n, i := range b.starts { // a match may start at each place
 		if matched>>n&1 == 0 {
 			push(i)
 		}

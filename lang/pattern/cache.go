@@ -11,12 +11,12 @@ type made struct {
 	err  error
 }
 
-// Compile is as the function Compile.
+// Compile is like the function Compile.
 func (c *Cache) Compile(patterns []Pattern) (*Automaton, error) {
 	return c.get("each", patterns, Compile)
 }
 
-// Any is as the function Any.
+// Any is like the function Any.
 func (c *Cache) Any(patterns []Pattern) (*Automaton, error) {
 	return c.get("any", patterns, Any)
 }

@@ -9,8 +9,8 @@ import (
 // link is the protocol of conditions on the Ethernet header.
 const link = "ether"
 
-// groups are the conditions for frames to many stations, and addresses the addresses of
-// multicast of the protocols of the Internet.
+// groups are the conditions for frames to many stations, and addresses the multicast
+// addresses of the Internet protocols.
 var (
 	groups = map[string]string{
 		"broadcast": bytesOf("h_dest", []byte("\xff\xff\xff\xff\xff\xff")),

@@ -1,5 +1,5 @@
-// Package pcap translates filters of packets, as tcpdump and libpcap have them, to
-// expressions of the language.
+// Package pcap translates packet filters of tcpdump and libpcap to expressions of the
+// language.
 package pcap
 
 import (
@@ -57,7 +57,7 @@ func wordByte(c byte) bool {
 type parser struct {
 	tokens []string
 	depth  int
-	last   qualifiers // those of the previous primitive, which one without any repeats
+	last   qualifiers // qualifiers of the previous primitive, which a primitive without qualifiers repeats
 }
 
 // qualifiers are the words before the value of a primitive: "tcp src port".
@@ -125,7 +125,7 @@ func (p *parser) filter() (string, error) {
 	return join(), err
 }
 
-// maxNesting is the maximum number of conditions that are within another each.
+// maxNesting is the maximum depth of nested conditions.
 const maxNesting = 50
 
 func (p *parser) term() (string, error) {
@@ -156,7 +156,7 @@ var protocols = lazy.Value[map[string]string]{New: func() map[string]string {
 	}
 }}
 
-// numbers are the numbers of protocols of the Internet by their names.
+// numbers are the numbers of Internet protocols by their names.
 var numbers = lazy.Value[map[string]int64]{New: func() map[string]int64 {
 	return map[string]int64{"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmp6": 58, "sctp": 132}
 }}

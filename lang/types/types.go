@@ -91,7 +91,7 @@ type Field struct {
 	DataLoc bool // tracepoint __data_loc: the u32 at Off holds length<<16 | offset from the context
 	RelLoc  bool // tracepoint __rel_loc: the same, but the offset is relative to the end of the u32
 	Copy    int  // DataLoc, RelLoc: offset of the value in a copy of the object; 0: it has none
-	Closed  bool // of a context: the verifier does not allow a load, so it is read as memory
+	Closed  bool // in a context: the verifier does not allow a load, so it is read as memory
 	Net     bool // an integer in network byte order
 	Has     int  // bit of the u32 at the start of the enclosing object that is set if this member exists; 0: it always exists
 	Loc     *Loc // parameter of a user function: its location in a context, used instead of Off
@@ -137,7 +137,7 @@ type Composite struct {
 	Union   bool
 	Align   int
 	Counted Counted
-	Dynamic bool // an interface of Go: what describes the type of a value, and its address
+	Dynamic bool // an interface of Go: the address of a type's description, and the address of the value
 	once    sync.Once
 	resolve func() []Field
 	fields  []Field
