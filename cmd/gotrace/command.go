@@ -51,9 +51,9 @@ func usageCommands() string {
 	return b.String()
 }
 
-// takeFlags parses the arguments of a command whose flags are those of gotrace, and makes
-// them those of the app. If help was asked for, it prints the text help. ok is false if the
-// command is not to run: then status is the exit status.
+// takeFlags parses the arguments of a command that accepts the flags of gotrace, and
+// stores them in the app. With --help, it prints the text help. If ok is false, the
+// command must end with the exit status status.
 func (a *app) takeFlags(args []string, help string, check func(*options) error) (status int, ok bool) {
 	o, err := parseFlags(args)
 	if err == nil && o.help {
@@ -73,7 +73,7 @@ func (a *app) takeFlags(args []string, help string, check func(*options) error) 
 }
 
 // runScript compiles a script that a command has generated and runs it with the options
-// in a.opt. Its results go to the sink that make makes. It returns the exit status.
+// in a.opt. Its results go to the sink that make returns. It returns the exit status.
 func (a *app) runScript(f *source.File, make makeSink) int {
 	a.report.setup(a.opt)
 	if err := a.checkProcess(); err != nil {

@@ -149,7 +149,7 @@ func (a *app) dump() func(stage, text string) {
 	}
 }
 
-// dumped prints what a stage of the compiler made. It does not go to stdout, where the
+// dumped prints the result of a stage of the compiler. It does not use stdout, where the
 // results of the script go.
 func (a *app) dumped(what, text string) {
 	fmt.Fprintf(a.report.w, "== %s ==\n%s\n", what, strings.TrimRight(text, "\n"))

@@ -2,8 +2,8 @@ package main
 
 import "github.com/gotrace/gotrace/runtime/output"
 
-// checkConflicts returns an error if flags contradict each other: they ask for different
-// things, or for results of a session where there is none.
+// checkConflicts returns an error if flags contradict each other: they select different
+// modes, or results of a session in a mode without one.
 func (o *options) checkConflicts(given func(flag string) bool) error {
 	if o.spans && o.otlp == "" {
 		return usagef("USAGE: --spans goes with --otlp")
@@ -40,9 +40,9 @@ func (o *options) checkConflicts(given func(flag string) bool) error {
 	return nil
 }
 
-// checkFiles returns an error if a flag for a destination of results has an empty value, which
-// is mostly that of a shell's variable, or if two of the files, or one and the script, are the
-// same.
+// checkFiles returns an error if a flag for a destination of results has an empty value,
+// usually from an unset shell variable, or if two of the files, or a file and the script,
+// are the same.
 func (o *options) checkFiles(fs *flagSet) error {
 	type file struct{ what, name string }
 	var all []file

@@ -8,17 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Capabilities that gotrace serve keeps once all probes are attached: what it needs to read
-// maps before Linux 5.19, to name the functions of processes and of the kernel, to attach
-// to libraries and cgroups that appear later, and to detach from the network.
+// Capabilities that gotrace serve keeps once all probes are attached. It needs them to
+// read maps before Linux 5.19, to name the functions of processes and of the kernel, to
+// attach to libraries and cgroups that appear later, and to detach from the network.
 var keptCaps = []int{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_NET_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYSLOG}
 
 // reloadCaps are those that it also needs to load scripts.
 var reloadCaps = []int{unix.CAP_DAC_READ_SEARCH, unix.CAP_DAC_OVERRIDE, unix.CAP_SYS_RESOURCE}
 
-// dropCapabilities gives up all capabilities of all threads, now and for programs that this
-// one starts, but those that are still needed. If once is set, no further scripts are
-// loaded.
+// dropCapabilities gives up the capabilities that are no longer needed, for all threads
+// and for programs that this one starts. If once is set, no further scripts are loaded.
 func dropCapabilities(once bool) error {
 	keep := keptCaps
 	if !once {

@@ -33,14 +33,14 @@ Nothing is attached. Without privileges, the times are those of another machine.
 All other options are those of gotrace that change the script's code.
 `
 
-// explained is the estimate for one probe, as JSON has it. All times are in ns.
+// explained is the estimate for one probe, in the form of the JSON. All times are in ns.
 type explained struct {
 	Probe        string          `json:"probe"`
 	Points       int             `json:"points"`
-	Kernel       string          `json:"kernel"` // what the kernel takes besides
+	Kernel       string          `json:"kernel"` // time that the kernel takes in addition
 	Least        float64         `json:"least_ns"`
 	Most         float64         `json:"most_ns"`
-	OpenLoop     bool            `json:"unbounded"` // a loop has an unknown number of turns: most_ns counts one
+	OpenLoop     bool            `json:"unbounded"` // a loop has an unknown number of iterations: most_ns counts one
 	Instructions int             `json:"instructions"`
 	Stack        int             `json:"stack_bytes"`
 	Measured     bool            `json:"measured"` // on this machine
@@ -53,7 +53,7 @@ type explainedPart struct {
 	Line   int            `json:"line"`
 	Code   string         `json:"code"`
 	Always bool           `json:"always"` // not after a condition
-	Loop   bool           `json:"loop"`   // the rest is of one turn
+	Loop   bool           `json:"loop"`   // the other members are for one iteration
 	Called bool           `json:"called"` // in a function of the script
 	Turns  int            `json:"turns,omitempty"`
 	Insns  int            `json:"instructions"`
@@ -189,11 +189,11 @@ func (a *app) units(f *source.File) []cost.Unit {
 	return list
 }
 
-// maxTurns is the greatest number of turns of a loop that is taken into account. The
+// maxTurns is the greatest number of iterations of a loop that is taken into account. The
 // kernel's loops have at most 8 million.
 const maxTurns = 8 << 20
 
-// turnsOf returns how often a loop over x runs, or 0 if the script does not say so.
+// turnsOf returns the number of iterations of a loop over x, or 0 if it is not constant.
 func turnsOf(x ast.Expr) int {
 	r, ok := x.(*ast.Range)
 	if !ok {
@@ -235,7 +235,7 @@ func describe(obj *object.Object, i int, est cost.Program) explained {
 	return e
 }
 
-// kept says how a map is kept, in terms of what it takes.
+// kept describes how a map is stored, and the memory that it takes.
 func kept(m *object.Map) string {
 	var b strings.Builder
 	switch {
@@ -378,7 +378,7 @@ func printCalls(w io.Writer, calls map[string]int) {
 	fmt.Fprintf(w, "%29scalls %s\n", "", strings.Join(list, ", "))
 }
 
-// shorten returns code in at most so many characters that a row is not too long.
+// shorten returns code, truncated so that a row is not too long.
 func shorten(code string) string {
 	const most = 60
 	if r := []rune(code); len(r) > most {

@@ -51,8 +51,8 @@ func (a *app) export() (*exporters, error) {
 }
 
 // sinks sets the sink of a session so that the exporters receive its results too. It
-// returns its count of lost events, for start. script is the name that distinguishes it from
-// other sessions, or "".
+// returns the session's count of lost events, for start. script is the name that
+// distinguishes the session from others, or "".
 func (e *exporters) sinks(setup *runtime.Setup, script string, spans bool) *metrics.Lost {
 	if e.metrics == nil {
 		return nil
@@ -98,7 +98,7 @@ func (e *exporters) start(s *runtime.Instance, obj *object.Object, script string
 	return source
 }
 
-// end exports what the session had at its end, and ends the exporters.
+// end exports the final state of the session, and ends the exporters.
 func (e *exporters) end() {
 	if e.metrics != nil {
 		e.metrics.Refresh()

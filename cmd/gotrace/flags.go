@@ -27,7 +27,7 @@ type options struct {
 	search       string
 	verbose      bool
 	stats        bool
-	maxOverhead  float64 // share of the time of all CPUs; 0: any
+	maxOverhead  float64 // share of the time of all CPUs; 0: no limit
 	version      bool
 	help         bool
 	info         bool
@@ -119,8 +119,8 @@ var notServed = []string{
 	"every", "rates", "recorder", "until", "live", "stats", "traceable-functions", "dry-run", "emit-elf", "mode",
 }
 
-// Flags about a session. In place of a session, other flags ask for something that does not
-// have these.
+// Flags for sessions. They conflict with flags that select something other than a
+// session.
 var (
 	fileFlags    = []string{"folded", "pprof", "speedscope", "svg", "html", "perfetto", "pcap"}
 	sessionFlags = []string{"every", "for", "rates", "recorder", "until", "live", "prometheus", "otlp", "spans", "max-overhead"}
@@ -260,9 +260,9 @@ func parseFlags(args []string) (*options, error) {
 	return o, o.checkFiles(fs)
 }
 
-// parseCommand parses the arguments of a command that runs a script of its own. It
-// accepts the flags of gotrace and those that register adds, and any format. It returns
-// the options and the arguments that are not flags.
+// parseCommand parses the arguments of a command that generates its script. It accepts
+// the flags of gotrace and those that register adds, and any format. It returns the
+// options and the arguments that are not flags.
 func parseCommand(args []string, register func(*flagSet)) (*options, []string, error) {
 	o, rest, fs, err := parseAll(args, register)
 	if err != nil {

@@ -222,8 +222,8 @@ func (a *app) flows(args []string) int {
 	return statusOK
 }
 
-// watchFlows shows flows until the user ends it, the command of -c has ended, or there
-// were enough.
+// watchFlows shows flows until the user ends it, the command of -c has ended, or the
+// requested number has been shown.
 func (a *app) watchFlows(o *flowsOptions) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -274,7 +274,7 @@ func runShell(ctx context.Context, command string) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err := cmd.Run()
 	if exit := (&exec.ExitError{}); errors.As(err, &exit) {
-		return nil // how the command ends is not our business
+		return nil // the status of the command does not matter
 	}
 	return err
 }

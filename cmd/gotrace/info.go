@@ -73,7 +73,8 @@ func (a *app) section(w io.Writer, title string, feats []probes.Feature) {
 	}
 }
 
-// feature returns whether the kernel has a feature: yes, no or unknown, and why not.
+// feature returns whether the kernel has a feature: yes, no or unknown, and the reason if
+// it does not.
 func (a *app) feature(f probes.Feature) (state, why string) {
 	if a.kernel.Has(f) && (f != probes.FeatFentry || kernel.LoadsFentry()) {
 		return yesNo(true), ""

@@ -143,8 +143,8 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 	return nil
 }
 
-// listEvents prints the events of a provider that match a pattern, and with -v what they
-// are and their arguments.
+// listEvents prints the events of a provider that match a pattern, and with -v their
+// descriptions and arguments.
 func (a *app) listEvents(w *bufio.Writer, pattern string) {
 	found := false
 	for _, e := range lang.Events(a.defs()) {
@@ -166,7 +166,7 @@ func (a *app) listEvents(w *bufio.Writer, pattern string) {
 	}
 }
 
-// nothing reports that a list is empty, and why. An empty list is not an error.
+// nothing reports that a list is empty, and the reason. An empty list is not an error.
 //
 //go:noinline
 func (a *app) nothing(pattern, why string) {

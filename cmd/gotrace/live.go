@@ -47,7 +47,7 @@ func (a *app) openLive() error {
 	return nil
 }
 
-// asciiOnly reports whether the environment says that the terminal has only ASCII.
+// asciiOnly reports whether the locale in the environment supports only ASCII.
 func asciiOnly(getenv func(string) string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := strings.ToUpper(getenv(name)); v != "" {
@@ -57,7 +57,7 @@ func asciiOnly(getenv func(string) string) bool {
 	return getenv("TERM") == "linux"
 }
 
-// liveResults returns where to write results for them to be shown by --live too.
+// liveResults returns the writer for results, so that --live shows them too.
 func (a *app) liveResults(to io.Writer) io.Writer {
 	if a.live == nil {
 		return to
@@ -93,7 +93,7 @@ func (a *app) stopLive() {
 	}
 }
 
-// openProgress shows what takes long if standard error is a terminal.
+// openProgress makes long operations show a line if standard error is a terminal.
 func (a *app) openProgress() {
 	if a.opt.quiet || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(os.Stderr.Fd())) {
 		return
@@ -112,7 +112,7 @@ func (a *app) openProgress() {
 	a.report.w = a.progress
 }
 
-// leaveTerminal makes the terminal as it was before this process ends at once.
+// leaveTerminal restores the terminal before this process ends at once.
 func (a *app) leaveTerminal() {
 	a.progress.End()
 	if a.live != nil {

@@ -124,17 +124,17 @@ type app struct {
 	fetchAsked bool
 	files      *source.Files    // source of files that the script names; nil: the disk
 	warned     []string         // the compiler's warnings as printed
-	progress   *output.Progress // shows what takes long; nil: stderr is no terminal
+	progress   *output.Progress // shows long operations; nil: stderr is not a terminal
 	live       *live.View       // the view of --live; nil: none
-	sink       makeSink         // makes the sink of the results; nil: that of -f
+	sink       makeSink         // creates the sink of the results; nil: the sink of -f
 	// results and messages measure whether the outputs of a session keep up: its
 	// results, and everything else that it prints.
 	results, messages meter
 	timed             func(stage string, took time.Duration) // if not nil, called with the time of each compiler stage
 }
 
-// defs returns the builtins. The compiler and the runtime share them, as making them
-// takes a noticeable part of the start.
+// defs returns the builtins. The compiler and the runtime share them, because creating
+// them takes a noticeable part of the start.
 func (a *app) defs() *builtins.Registry {
 	if a.builtins == nil {
 		a.builtins = builtins.NewRegistry(builtins.All())

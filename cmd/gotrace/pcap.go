@@ -14,10 +14,10 @@ import (
 // packets is the file of --pcap. A nil one has no file.
 type packets struct {
 	*os.File
-	size   int64 // of what is complete, in bytes
+	size   int64 // size of the complete part in bytes
 	report func(format string, args ...any)
-	err    error  // of the first packet that was not written
-	missed uint64 // packets that were not written
+	err    error  // error of the first packet that was not written
+	missed uint64 // number of packets that were not written
 }
 
 // openPcap creates the file of --pcap, to which the session then writes packets.

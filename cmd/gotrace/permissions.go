@@ -10,17 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// restriction is something that may keep this process, or any process, from tracing.
+// restriction is a property of this process or of the system that may prevent tracing.
 type restriction struct {
 	Name  string `json:"name"`
 	State string `json:"state"`
-	// Limits says what does not work for that reason, and Way what to do about it. They
-	// are "" if it limits nothing.
+	// Limits describes what does not work for that reason, and Way the remedy. Both are
+	// "" if nothing is limited.
 	Limits string `json:"limits,omitempty"`
 	Way    string `json:"way,omitempty"`
 }
 
-// capabilityUses are the capabilities that gotrace uses, and what for.
+// capabilityUses are the capabilities that gotrace uses, and what does not work without
+// them.
 var capabilityUses = []struct {
 	n    int
 	name string
@@ -35,7 +36,8 @@ var capabilityUses = []struct {
 	{unix.CAP_SYSLOG, "CAP_SYSLOG", "no names of kernel addresses, where kernel.kptr_restrict is 1"},
 }
 
-// restrictions returns what may keep this process from tracing, and what does not.
+// restrictions returns the properties that may prevent tracing, including those that do
+// not.
 func restrictions() []restriction {
 	var list []restriction
 	add := func(name, state, limits, way string) {
@@ -104,7 +106,7 @@ func lockdown() (name, state, limits, way string) {
 	return name, mode, "", ""
 }
 
-// seccomp tells whether a filter of system calls, as containers have it, forbids those that
+// seccomp reports whether a filter of system calls, as in containers, forbids calls that
 // tracing needs.
 func seccomp() (name, state, limits, way string) {
 	name = "seccomp"

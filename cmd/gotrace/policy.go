@@ -70,7 +70,7 @@ type policyOptions struct {
 
 // translation is the result of translating the policies of one system.
 type translation interface {
-	// Script returns the script that watches what the policies name.
+	// Script returns the script into which the policies are translated.
 	Script() *source.File
 	// Sink returns the sink that shows the script's results in a format, or nil if the
 	// system has no such format.
@@ -79,7 +79,7 @@ type translation interface {
 
 // policySystem is a system with policies that gotrace can run.
 type policySystem struct {
-	name, kind string // its name, and what its policies are called
+	name, kind string // its name, and a word for its policies
 	format     string // value of -f that selects its own format, and is the default; "": text
 	recognises func(policy.Document) bool
 	translate  func([]policy.Document, *policyOptions, *policy.Terms, *source.Diags) translation

@@ -27,7 +27,7 @@ type resultFile struct {
 	write func(w io.Writer, r picture.Results) error
 }
 
-// need is what a file is written from.
+// need is the kind of data from which a file is written.
 type need uint8
 
 const (
@@ -60,7 +60,7 @@ func (a *app) resultFiles() []resultFile {
 	return given
 }
 
-// results collects what resultFiles are written from. It is empty if there are none.
+// results collects the data for resultFiles. It is empty if there are none.
 type results struct {
 	files   []resultFile
 	history *picture.History
@@ -173,7 +173,7 @@ func (r *results) closeTimeline() error {
 	return f.Commit()
 }
 
-// close removes what is incomplete.
+// close removes incomplete files.
 func (r *results) close() {
 	if r.timelineFile != nil {
 		r.timelineFile.Discard()

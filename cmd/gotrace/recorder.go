@@ -34,7 +34,7 @@ func (o *options) checkRecorder(fs *flagSet) error {
 	return nil
 }
 
-// dated reports whether results are to have the times of their events.
+// dated reports whether results need the times of their events.
 func (o *options) dated() bool { return o.format == "csv" || o.otlp != "" }
 
 // sizeUnits are the units of sizes, from the smallest.
@@ -62,7 +62,7 @@ func parseSize(text string) (int64, bool) {
 	return int64(n << (10 * (i + 1))), true
 }
 
-// sizeText returns a size as parseSize parses it.
+// sizeText returns a size in the form that parseSize parses.
 func sizeText(n int64) string {
 	unit := ""
 	for i := 0; i < len(sizeUnits) && n%1024 == 0 && n > 0; i++ {

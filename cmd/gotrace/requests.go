@@ -43,7 +43,7 @@ Of these, --port, --server and --client reduce the cost, as do -p, --follow, --c
 --container, --unit and --cgroup, which are gotrace's own, like -c, -o, -f json and -q.
 `
 
-// requestsOptions are the options of gotrace requests beside those of gotrace.
+// requestsOptions are the options of gotrace requests in addition to those of gotrace.
 type requestsOptions struct {
 	requests.Display
 	print bool

@@ -48,9 +48,9 @@ Other options of gotrace such as --unsafe, --cgroup, -I and -q are for all scrip
 type server struct {
 	a       *app
 	exports *exporters
-	budget  *runtime.Budget // of all scripts together; nil: any
-	out     *lines          // what scripts print
-	err     *lines          // what is reported
+	budget  *runtime.Budget // limit for all scripts together; nil: none
+	out     *lines          // output of scripts
+	err     *lines          // messages
 
 	mu      sync.Mutex
 	scripts map[string]*served
@@ -59,9 +59,9 @@ type server struct {
 	bad     bool // a script has failed
 }
 
-// served is what is known about a script.
+// served is the state of a script.
 type served struct {
-	up, current bool // it runs; what runs is the newest version
+	up, current bool // it runs; the newest version runs
 	source      *metrics.Source
 	// next is for the session that is being loaded.
 	next struct {
@@ -179,7 +179,7 @@ func (s *server) states() []metrics.Family {
 	return []metrics.Family{up, ok}
 }
 
-// script returns what is known about a script. The caller holds s.mu.
+// script returns the state of a script. The caller holds s.mu.
 func (s *server) script(name string) *served {
 	v := s.scripts[name]
 	if v == nil {
@@ -192,7 +192,7 @@ func (s *server) script(name string) *served {
 // Load implements daemon.Host.
 func (s *server) Load(name, text string, attached func()) (_ daemon.Runner, alone bool, _ error) {
 	a := s.a
-	// Each script is compiled for the kernel as it is now.
+	// Each script is compiled for the current state of the kernel.
 	a.kernel = kernel.LiveBTF(a.btfFile())
 	obj, ok := a.compile(source.NewFile(name, text))
 	if !ok {
@@ -261,7 +261,7 @@ func (s *server) Started(name string, session daemon.Runner) {
 	s.note("%s: running", name)
 }
 
-// note reports what happens to scripts, unless -q is given.
+// note reports changes of scripts, unless -q is given.
 func (s *server) note(format string, args ...any) {
 	if !s.a.opt.quiet {
 		fmt.Fprintf(s.err, format+"\n", args...)
@@ -302,7 +302,7 @@ func (s *server) Failed(name string, err error, running bool) {
 // Ended implements daemon.Host.
 func (s *server) Ended(name string, status int, err error) {
 	s.mu.Lock()
-	if v := s.scripts[name]; v != nil { // else its file is gone
+	if v := s.scripts[name]; v != nil { // otherwise its file is gone
 		v.up = false
 	}
 	s.bad = s.bad || err != nil || status != 0

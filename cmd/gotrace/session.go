@@ -15,8 +15,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// nothingToRun returns why a session would do nothing, or "" if it would do
-// something.
+// nothingToRun returns the reason why a session would do nothing, or "".
 func nothingToRun(obj *object.Object, mode string) string {
 	if mode == modeTest || mode == modeBench {
 		return ""
@@ -39,7 +38,7 @@ func nothingToRun(obj *object.Object, mode string) string {
 	return "No probes attached; use --bench to run benchmark probes."
 }
 
-// makeSink makes a sink. Results are written to out, messages to err.
+// makeSink creates a sink. Results are written to out, messages to err.
 type makeSink func(out *output.Writer, err io.Writer, opt output.Style) output.Sink
 
 // sinks are the sinks by the values of -f, the default first.
@@ -69,7 +68,7 @@ func formats() []string {
 	return names
 }
 
-// sinkOf returns what makes the sink for a value of -f, or nil.
+// sinkOf returns the function that creates the sink for a value of -f, or nil.
 //
 //go:noinline
 func sinkOf(format string) makeSink {
@@ -182,7 +181,7 @@ func (a *app) session(obj *object.Object, again func() (*object.Object, bool)) i
 	return status
 }
 
-// newSink makes the sink of a session.
+// newSink creates the sink of a session.
 func (a *app) newSink(out *output.Writer, opt output.Style) output.Sink {
 	make := a.sink
 	if make == nil {
@@ -191,7 +190,7 @@ func (a *app) newSink(out *output.Writer, opt output.Style) output.Sink {
 	return make(out, &a.messages, opt)
 }
 
-// datedOf returns a list of s, if it shows the times of events.
+// datedOf returns a list with s if s shows the times of events.
 func datedOf(s output.Sink) (list []output.Dated) {
 	if d, ok := s.(output.Dated); ok {
 		list = append(list, d)
@@ -247,9 +246,9 @@ func (a *app) openOutput() (w *output.Writer, finish func() error, err error) {
 	return w, func() error { return errors.Join(w.Flush(), closeFile()) }, nil
 }
 
-// redraw returns what prepares the output for the maps of --every. On a terminal, if the
-// script prints nothing else, it clears the screen. Otherwise it separates the maps from
-// those before.
+// redraw returns a function that prepares the output for the maps of --every. On a
+// terminal, if the script prints nothing else, it clears the screen. Otherwise it
+// separates the maps from the previous ones.
 func (a *app) redraw(obj *object.Object, out *output.Writer) func() {
 	switch {
 	case a.opt.every == 0 || a.opt.format != sinks[0].format:
@@ -266,5 +265,5 @@ func (a *app) redraw(obj *object.Object, out *output.Writer) func() {
 	}
 }
 
-// clearScreen moves the cursor to the top of a terminal and clears what is below it.
+// clearScreen moves the cursor to the top of a terminal and clears everything below it.
 const clearScreen = "\x1b[H\x1b[J"

@@ -39,12 +39,12 @@ func (r *run) guests() {
 }
 
 // guestScript is the script of a guest. It runs the live tests, and tests of other
-// packages that need a kernel. In emulation what takes long runs in a shorter form.
-// LATER is what takes minutes all the same: how sessions end and the failing of each
-// system call, which test this process more than the kernel, and the largest tables.
-// With -nightly it is not left out, and MORE has the generator draw a larger sample.
-// PART leaves out three quarters of the rows of the long tables, and HALF every other test.
-// A program that does not end within LIMIT prints the test that it hangs in.
+// packages that need a kernel. In emulation, long tests run in a shorter form. LATER are
+// tests that take minutes all the same: the ends of sessions and the failure of each
+// system call, which test this process more than the kernel, and the largest tables. With
+// -nightly they are not left out, and MORE makes the generator draw a larger sample. PART
+// leaves out three quarters of the rows of the long tables, and HALF every other test. A
+// program that does not end within LIMIT prints the test that it hangs in.
 const guestScript = `
 cd /t
 t="-test.v=test2json -test.short -test.timeout=LIMIT"

@@ -145,12 +145,12 @@ func (r *run) source() {
 	r.check("size of the binary", r.binarySize)
 }
 
-// maxBinary is how many bytes the stripped binary may have: 15 MiB. Before providers,
-// operators on strings, packet hooks, flows and policies it had 11.9 million bytes.
+// maxBinary is the maximum size of the stripped binary in bytes: 15 MiB. Before
+// providers, operators on strings, packet hooks, flows and policies it had 11.9 million
+// bytes.
 const maxBinary = 15 << 20
 
-// binarySize builds the binary as releases have it and compares its size with
-// maxBinary.
+// binarySize builds the binary like a release and compares its size with maxBinary.
 func (r *run) binarySize() (string, error) {
 	binary := filepath.Join(r.dir, "stripped")
 	if out, err := r.output("env", "CGO_ENABLED=0", "GOARCH=amd64", "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./cmd/gotrace"); err != nil {
@@ -163,9 +163,10 @@ func (r *run) binarySize() (string, error) {
 	return "", err
 }
 
-// raced matches the packages whose tests run with the race detector: those that start
-// goroutines or that several use at a time. It sees the packages that they use too. On the tests of others it would
-// only cost time: a decoder of damaged objects, for example, takes a minute more.
+// raced matches the packages whose tests run with the race detector: packages that start
+// goroutines or are used by several at a time. The detector also covers the packages that
+// they use. For other tests it would only cost time: a decoder of damaged objects, for
+// example, takes a minute more.
 var raced = regexp.MustCompile(`^` + module + `/(cmd/gotrace|probes|probes/binary|probes/kernel|runtime|runtime/tracer|runtime/unwind|tests/all|tests/golden|tests/soak)$`)
 
 // unit runs the tests of all packages except the live tests.

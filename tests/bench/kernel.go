@@ -8,8 +8,8 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// kernelStacks prints the cost of kernel stacks in the ways of gotrace, of the peer, and
-// of a program that calls bpf_get_stack and does nothing else.
+// kernelStacks prints the cost of kernel stacks in gotrace, in bpftrace, and in a program
+// that only calls bpf_get_stack.
 func (b *bench) kernelStacks() {
 	const probe = "tracepoint:syscalls:sys_enter_getpgid"
 	own := []string{b.gotrace}

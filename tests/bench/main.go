@@ -4,8 +4,8 @@
 //
 //	go run ./tests/bench -peer bpftrace
 //
-// It needs root and gcc. The time is that of the kernel's statistics, above that of an
-// empty program, and the least of all rounds.
+// It needs root and gcc. The time is taken from the kernel's statistics, minus that of an
+// empty program. It is the least of all rounds.
 package main
 
 import (
@@ -28,8 +28,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// source is a program that reads numbers. For each it calls work so often, at the bottom of
-// 200 frames, or the system call getpgid if it has an argument, and answers with a line.
+// source is a program that reads numbers. For each number n it calls work n times, at the
+// bottom of 200 frames, or the system call getpgid if it has an argument. Then it answers
+// with a line.
 const source = `
 #include <stdio.h>
 #include <unistd.h>
@@ -46,7 +47,7 @@ int main(int argc, char **argv) {
 }
 `
 
-// calls is how often a round calls the traced function.
+// calls is the number of calls of the traced function in a round.
 const calls = 20000
 
 type bench struct {

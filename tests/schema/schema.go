@@ -47,7 +47,8 @@ func load(name string) (*jsonschema.Schema, error) {
 // not checked.
 func Results(text []byte) error { return check(text, results) }
 
-// Reports returns an error if a line of text is not one of gotrace explain or gotrace --info.
+// Reports returns an error if a line of text is not JSON of gotrace explain or gotrace
+// --info.
 func Reports(text []byte) error { return check(text, reports) }
 
 // Alerts returns an error if a line of text is not an alert of a rule of Falco.
@@ -56,8 +57,8 @@ func Alerts(text []byte) error { return check(text, alerts) }
 // Events returns an error if a line of text is not an event of a policy of Tetragon.
 func Events(text []byte) error { return check(text, events) }
 
-// View returns an error if a line of text is not one that gotrace flows or gotrace requests
-// prints as JSON.
+// View returns an error if a line of text is not JSON of gotrace flows or gotrace
+// requests.
 func View(name string, text []byte) error { return check(text, lines[name]) }
 
 // Flows returns an error if a line of text is not a flow of a network policy.

@@ -60,8 +60,8 @@ const (
 	keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 )
 
-// Setup installs the Debian packages that guests need. If that is not possible,
-// the error says what is missing.
+// Setup installs the Debian packages that guests need. If that is not possible, the error
+// names the missing packages.
 func Setup() error {
 	var missing []string
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
@@ -144,9 +144,9 @@ func (k Kernel) fetch(dir, image string) error {
 	return os.Rename(found, image)
 }
 
-// Unpack downloads the newest package of the kernel's suite with a name that
-// matches, and returns the directory below dir in which it is unpacked. It uses
-// package lists of its own in dir and does not change those of the machine.
+// Unpack downloads the newest package of the kernel's suite with a name that matches, and
+// returns the directory below dir in which it is unpacked. It uses separate package lists
+// in dir and does not change those of the machine.
 func (k Kernel) Unpack(match *regexp.Regexp, dir string) (string, error) {
 	uri, err := mirror(strings.HasSuffix(k.Suite, "-security"))
 	if err != nil {
