@@ -2,8 +2,8 @@ package builtins
 
 import "testing"
 
-// TestFreeWalk checks that the walks of a program are few enough for the verifier, which
-// processes at most a million instructions, and as long as that allows.
+// TestFreeWalk checks that the walks of a program stay within the verifier's limit of a
+// million instructions, and are as long as it allows.
 func TestFreeWalk(t *testing.T) {
 	for n := 1; n <= 100; n++ {
 		turns := freeWalk(n)

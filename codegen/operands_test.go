@@ -95,7 +95,7 @@ func TestOperands(t *testing.T) {
 	t.Logf("%d operations on pairs of %d operands: %d have a value, %d are refused", total, len(exprs), values, total-values)
 }
 
-// accepted compiles statements, one a line. It empties those that the compiler refuses,
+// accepted compiles statements, one per line. It empties lines that the compiler refuses,
 // until it accepts the rest.
 func accepted(t *testing.T, k probes.Kernel, lines []string) {
 	t.Helper()

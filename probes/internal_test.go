@@ -63,8 +63,8 @@ type newest struct{ Kernel }
 func (newest) Has(Feature) bool { return true }
 func (newest) Release() Version { return Version{Major: 99} }
 
-// TestNoSession checks that a feature that is disabled disables the sessions of all kinds:
-// --max-overhead needs a program of its own for each probe.
+// TestNoSession checks that disabling a feature disables the sessions of all kinds,
+// because --max-overhead needs a separate program for each probe.
 func TestNoSession(t *testing.T) {
 	kinds := 0
 	for _, k := range Kinds() {

@@ -25,8 +25,8 @@ import (
 // The tests in this file attach to the running kernel. They skip only on errors that
 // mean that the kernel, or the rights of this process, do not allow that.
 
-// counterProg returns a program for context c that counts in a map how often it ran, if
-// tid is not 0 only for that thread.
+// counterProg returns a program for context c that counts its runs in a map. If tid is
+// not 0, it counts only runs in that thread.
 func counterProg(t testing.TB, c *probes.Context, tid int) (*ebpf.Program, func() uint64) {
 	t.Helper()
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})

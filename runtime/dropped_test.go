@@ -11,7 +11,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// lostSink takes the events that were lost at even places.
+// lostSink accepts reports of events that were lost at even places.
 type lostSink struct {
 	output.Nop
 	taken []string
@@ -25,7 +25,7 @@ func (s *lostSink) LostAt(at source.Span, n uint64) bool {
 	return true
 }
 
-// TestReportDropped reports records that were not handled, to a sink that asks for their
+// TestReportDropped reports records that were not handled, to a sink that accepts their
 // places and to one that does not.
 func TestReportDropped(t *testing.T) {
 	e := newEnding()

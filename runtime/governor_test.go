@@ -68,7 +68,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// calls makes n system calls in a thread of its own.
+// calls makes n system calls in a separate thread.
 func calls(n int, stop <-chan struct{}) {
 	for i := range n {
 		unix.Getppid()
@@ -82,8 +82,7 @@ func calls(n int, stop <-chan struct{}) {
 	}
 }
 
-// TestSampling runs a program at a part of the events. Each counts as several, in every
-// aggregation.
+// TestSampling samples a program. Each event counts as several, in every aggregation.
 func TestSampling(t *testing.T) {
 	const events, log = 100_000, 4
 	text := fmt.Sprintf(`tracepoint:syscalls:sys_enter_getppid /pid == %d/ {
@@ -192,9 +191,9 @@ tracepoint:syscalls:sys_exit_getppid /pid == %[1]d/ { @last = nsecs; }`, os.Getp
 	}
 }
 
-// TestBudget floods a program and lets the governor act after each part of the flood. From
-// the kernel's statistics, the program is within a budget that it exceeded at first. When the
-// flood ends, it runs at every event again.
+// TestBudget floods a program and lets the governor act after each part of the flood.
+// According to the kernel's statistics, the program is then within a budget that it
+// exceeded at first. When the flood ends, it runs at every event again.
 func TestBudget(t *testing.T) {
 	const part, periods = 15_000, 10
 	text := fmt.Sprintf(`tracepoint:syscalls:sys_enter_getppid /pid == %d/ { @n[kstack] = count(); @h[pid] = hist(nsecs); @s[tid] = stats(nsecs); }`, os.Getpid())
@@ -318,8 +317,8 @@ type closed int
 
 func (c *closed) Close() error { *c++; return nil }
 
-// TestDetach detaches programs of a session. It ends when no program has a link, and none is
-// attached to files by a goroutine.
+// TestDetach detaches programs of a session. The session must end when no program has a
+// link, and no goroutine attaches one to files.
 func TestDetach(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -71,8 +71,8 @@ func TestKernelLines(t *testing.T) {
 	}
 }
 
-// TestModuleLines looks up addresses of a module that is a relocatable file of the test. Each
-// of its sections is loaded elsewhere, as /sys/module says.
+// TestModuleLines looks up addresses of a module that is a relocatable file of the test.
+// Each of its sections is loaded elsewhere, as /sys/module describes.
 func TestModuleLines(t *testing.T) {
 	for _, flags := range []string{"-gdwarf-4", "-gdwarf-5", "-gdwarf-5 -gz=zlib", "-gdwarf-5 -gdwarf64", "-gdwarf-5 -ffunction-sections"} {
 		t.Run(flags, func(t *testing.T) {

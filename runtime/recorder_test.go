@@ -79,8 +79,8 @@ func (m *recorderModel) want() (list []modelRecord) {
 	return list
 }
 
-// check compares the records that are found with those that should be. If damaged is set, some
-// may be missing, but each that is found must be as it was written.
+// check compares the records that are found with the expected ones. If damaged is set,
+// some may be missing, but each record that is found must be unchanged.
 func (m *recorderModel) check(damaged bool) error {
 	got, torn := m.readAll()
 	want := m.want()
@@ -106,8 +106,8 @@ func (m *recorderModel) check(damaged bool) error {
 	return nil
 }
 
-// TestRecorderReads fills recorders of many sizes with records of random sizes and checks
-// what is found after each.
+// TestRecorderReads fills recorders of many sizes with records of random sizes. After
+// each record, it checks the records that are found.
 func TestRecorderReads(t *testing.T) {
 	for _, ring := range []int{16, 64, 256, 1 << 12, object.MaxChunk, 4 * object.MaxChunk} {
 		rng := rand.New(rand.NewPCG(1, uint64(ring)))

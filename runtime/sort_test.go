@@ -145,7 +145,7 @@ func TestLeftOut(t *testing.T) {
 	const n = unhurriedEntries + 5000
 	m := &object.Map{Name: "@", Key: types.TUint64, Value: types.TUint64, Max: 1 << 20}
 	for _, c := range []struct {
-		after         time.Duration // the patience from which on the user has waited too long
+		after         time.Duration // the patience above which the user has waited too long
 		entries, last int
 		report        string
 	}{

@@ -8,12 +8,13 @@ import (
 	"testing"
 )
 
-// values are arguments of the flags that need one.
+// values are values for the flags that need one.
 var values = map[string]string{
 	"every": "1s", "for": "1s", "max-overhead": "2%", "emit-elf": "x", "prometheus": "127.0.0.1:0", "otlp": "127.0.0.1:9", "mode": "test",
 }
 
-// TestConflicts checks each pair of a flag that starts no session and one about a session.
+// TestConflicts checks each pair of a flag that starts no session and a flag for a
+// session.
 func TestConflicts(t *testing.T) {
 	arg := func(name string) []string {
 		fs := newFlags(&options{noFeature: map[string]bool{}, dump: map[string]bool{}})

@@ -64,8 +64,8 @@ func snippets(text string) []string {
 	return list
 }
 
-// commandLine returns the words of a command in a document. What it does is in
-// another column, or in a comment. "…" stands for more words.
+// commandLine returns the words of a command in a document, without the description in
+// another column or in a comment. "…" stands for more words.
 func commandLine(line string) (words []string) {
 	if column := strings.Index(line, "  "); column >= 0 {
 		line = line[:column]

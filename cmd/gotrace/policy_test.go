@@ -15,12 +15,12 @@ const (
 )
 
 // TestPolicyKinds checks that the kind of a policy is recognised from its content, and
-// what happens to files that are no policies.
+// the messages for files that are not policies.
 func TestPolicyKinds(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
 		status     int
-		want       string // part of what is printed
+		want       string // part of the output
 	}{
 		{"tracing policy", aTracingPolicy, 0, "tracepoint:sched:sched_process_exit"},
 		{"network policy", aNetworkPolicy, 0, "the policy p selects nothing on this machine"},

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// TestServeOptions checks that options that gotrace serve would not obey are errors.
+// TestServeOptions checks that options that gotrace serve does not support are errors.
 func TestServeOptions(t *testing.T) {
 	for _, option := range [][]string{
 		{"-c", "true"}, {"-p", "1"}, {"-o", "/dev/null"}, {"-f", "json"}, {"--every", "1s"}, {"--live"}, {"--stats"}, {"--html", "x"},
@@ -27,8 +27,8 @@ func TestServeOptions(t *testing.T) {
 	}
 }
 
-// TestServeLines checks what the output of two scripts becomes, also if a script ends
-// within a line.
+// TestServeLines checks the combined output of two scripts, also if a script ends in the
+// middle of a line.
 func TestServeLines(t *testing.T) {
 	var out bytes.Buffer
 	all := &lines{mu: &sync.Mutex{}, w: &out}

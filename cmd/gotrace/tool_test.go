@@ -321,8 +321,8 @@ func TestBuildOverItself(t *testing.T) {
 	}
 }
 
-// TestToolKey checks that a tool does not use the programs that were compiled when it was
-// built, if they would be other ones with the flags that it is given.
+// TestToolKey checks that a tool does not use its prebuilt programs if they would differ
+// with the flags that it is given.
 func TestToolKey(t *testing.T) {
 	key := func(args ...string) string {
 		o, err := parseFlags(append([]string{"-e", "begin {}"}, args...))

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 )
 
-// TestSample checks which programs may run at a part of the events.
+// TestSample checks which programs can be sampled.
 func TestSample(t *testing.T) {
 	k, err := frozen()
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
 )
 
-// TestGoFunctions compares the frames that Go's runtime knows with those that Go's linker
-// describes, and reads them of stripped programs too.
+// TestGoFunctions compares the frames in the table of Go's runtime with those that Go's
+// linker describes. It also reads them from stripped programs.
 func TestGoFunctions(t *testing.T) {
 	for _, flags := range goFixtures {
 		t.Run(flags, func(t *testing.T) {

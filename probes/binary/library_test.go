@@ -42,7 +42,7 @@ func TestLinkerCache(t *testing.T) {
 }
 
 // TestLibraryDirs checks that without a cache, libraries are found where the dynamic
-// linkers of glibc and musl search, and by names that only musl's supports.
+// linkers of glibc and musl search, and by names that only musl's linker supports.
 func TestLibraryDirs(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

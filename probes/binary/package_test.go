@@ -10,8 +10,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// form is a way of keeping the types of a program: in the unit that uses them or in units
-// of their own, in the program, in .dwo files or in a package of them.
+// form is a way of storing the types of a program: in the unit that uses them or in
+// separate units, in the program, in .dwo files or in a package of them.
 type form struct {
 	name, flags string
 	pack        string // the program that makes the package, pack for that of this test, or ""
@@ -166,7 +166,7 @@ func argsOf(t *testing.T, x *File, g *DebugInfo, name string) *types.Type {
 }
 
 // TestRustSplit looks up inlined functions in split debug information that LLVM wrote. It
-// has no list of files of its own.
+// has no separate list of files.
 func TestRustSplit(t *testing.T) {
 	for _, kind := range []string{"off", "unpacked", "packed"} {
 		t.Run(kind, func(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestAliases checks that of several names of a function, the one that callers use is
+// TestAliases checks that, if a function has several names, the name that callers use is
 // returned, and that a function within another one ends at its own end.
 func TestAliases(t *testing.T) {
 	var strs []byte

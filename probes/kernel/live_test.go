@@ -111,7 +111,7 @@ func TestLiveEverything(t *testing.T) {
 	}
 }
 
-// TestLiveFreeze checks that a frozen kernel returns the same as the live one.
+// TestLiveFreeze checks that a frozen kernel returns the same facts as the live one.
 func TestLiveFreeze(t *testing.T) {
 	k := liveKernel(t)
 	var w bytes.Buffer

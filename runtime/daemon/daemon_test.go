@@ -29,7 +29,7 @@ func (f *fake) note(format string, args ...any) {
 	f.log = append(f.log, fmt.Sprintf(format, args...))
 }
 
-// take waits until something was noted, and returns all that was.
+// take waits until something was recorded, and returns everything that was recorded.
 func (f *fake) take(t *testing.T, n int) string {
 	t.Helper()
 	for range 3000 {
@@ -155,8 +155,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestReplaced checks that another directory which takes the place of the first one is
-// noticed, each time.
+// TestReplaced checks that the daemon notices each time that another directory replaces
+// the first one.
 func TestReplaced(t *testing.T) {
 	for _, link := range []bool{false, true} {
 		place := t.TempDir()
@@ -266,7 +266,7 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// TestRead reads what scripts may be links to. It never waits.
+// TestRead reads files that scripts may link to. It must never block.
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, size int) string {

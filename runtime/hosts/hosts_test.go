@@ -245,8 +245,8 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// TestSlowServer checks that a server that sends a byte now and then is not waited for after
-// the deadline.
+// TestSlowServer checks that the client does not wait beyond the deadline for a server
+// that sends a byte now and then.
 func TestSlowServer(t *testing.T) {
 	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {

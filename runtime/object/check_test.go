@@ -8,7 +8,7 @@ import (
 )
 
 // TestCheckSampled checks which numbers of programs that are sampled are accepted. The
-// runtime writes to the values of the map by them.
+// runtime uses them as indexes of the map's values.
 func TestCheckSampled(t *testing.T) {
 	program := func(n int) *Program { return &Program{Insns: asm.Instructions{asm.Return()}, Sampled: n} }
 	sampling := func(size int) []KernelMap { return []KernelMap{{Name: SampleMap, KeySize: 4, ValueSize: size}} }

@@ -46,8 +46,8 @@ func encoded(t testing.TB) [][]byte {
 }
 
 // decodeAny decodes data, which may be anything, and checks the invariants of every
-// decoded object. If a session would take the object, it runs what a session does
-// with the object's data.
+// decoded object. If a session would accept the object, it handles the object's data like
+// a session.
 func decodeAny(t *testing.T, data []byte) {
 	o, err := object.Decode(data)
 	if err != nil {

@@ -93,8 +93,8 @@ func noise(r *rand.Rand, n int) []byte {
 // maxExercise is the size in bytes above which the test makes no values and records.
 const maxExercise = 1 << 12
 
-// exercise does with an object what a session does with its data, as if the kernel
-// had sent and stored anything. It fails if that panics.
+// exercise handles an object's data like a session, as if the kernel had sent and stored
+// arbitrary bytes. It fails if that panics.
 func exercise(t *testing.T, o *object.Object) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -141,7 +141,7 @@ func exerciseType(r *rand.Rand, t *types.Type) {
 	}
 }
 
-// accepted reports whether a session would take the object.
+// accepted reports whether a session would accept the object.
 func accepted(o *object.Object) bool {
 	return store.Check(o) == nil && registry.Accept(o) == nil
 }
@@ -153,9 +153,9 @@ func panics(f func()) (what any) {
 	return nil
 }
 
-// TestHostileEvents gives every builtin that handles events those that it does not
-// expect: each literal and argument of those that it does is changed or left out.
-// They are either refused or harmless.
+// TestHostileEvents passes unexpected events to every builtin that handles events: each
+// literal and argument of a valid event is changed or left out. The events must be
+// refused or harmless.
 func TestHostileEvents(t *testing.T) {
 	word := func(size int) *types.Type { return types.NewArray(types.TUint8, size) }
 	for _, d := range builtins.All() {
@@ -217,9 +217,9 @@ func TestHostileEvents(t *testing.T) {
 	}
 }
 
-// TestHostileTypes gives the types of all builtins sizes and parameters that they
-// cannot have. They are either refused or harmless. The type as a script declares
-// it is accepted.
+// TestHostileTypes gives the types of all builtins sizes and parameters that they cannot
+// have. The types must be refused or harmless. The type as a script declares it must be
+// accepted.
 func TestHostileTypes(t *testing.T) {
 	params := [][]int64{nil, {0}, {-1}, {5}, {6}, {1 << 62}, {0, 0}, {0, 5}, {-1, 5}, {3, 4}, {4, 4}, {0, -1}, {0, 1 << 40}, {1, 8, 0x41}, {1, 9, 0x41}, {1, -8, 0x41},
 		{0, 100, 10}, {0, 100, 0}, {100, 0, 10}, {-1 << 63, 1<<63 - 1, 1}, {1, 1, 4}, {1, 1, 5}, {1, 1, -1}, {0, 1, 0}, {1, 2, 0}, {0, 0, 0, 0}}

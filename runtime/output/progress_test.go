@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// screenLine returns what a line of a terminal shows after text was written to it, and the
-// lines before.
+// screenLine returns the contents of a terminal's line after text was written to it, and
+// the lines before.
 func screenLine(text string) string {
 	var done []string
 	line := ""
@@ -27,7 +27,7 @@ func screenLine(text string) string {
 	return strings.Join(done, "") + line
 }
 
-// TestProgress checks what a terminal shows at times after the work began.
+// TestProgress checks the contents of a terminal at given times after the work began.
 func TestProgress(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -94,7 +94,7 @@ func TestProgress(t *testing.T) {
 			})
 		})
 	}
-	// A text that the terminal does not take does not hold up the work.
+	// A text that the terminal does not accept does not block the work.
 	r, w := io.Pipe()
 	p := NewProgress(w, func() int { return 80 }, func() bool { return true })
 	written := make(chan bool)
@@ -118,7 +118,7 @@ func TestProgress(t *testing.T) {
 	none.Off(true)
 }
 
-// texts returns how many texts are being written.
+// texts returns the number of texts that are being written.
 func texts(p *Progress) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

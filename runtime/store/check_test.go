@@ -62,11 +62,11 @@ func damage(f reflect.Value) []any {
 	return nil
 }
 
-// harmless lists the fields that do not affect where a map is: names for readers, the
-// number of entries, how memory is managed.
+// harmless lists the fields that do not affect the location of a map: names for readers,
+// the number of entries, the management of memory.
 var harmless = map[string]bool{"Name": true, "MetricName": true, "Span": true, "Max": true, "Reset": true, "MaxEntries": true, "Flags": true, "Frozen": true}
 
-// TestCheck changes every field that determines where a map is.
+// TestCheck changes every field that determines the location of a map.
 func TestCheck(t *testing.T) {
 	specs := []Spec{{Key: types.TInt64, Value: count, Declared: true, LRU: true, Uses: Read}}
 	for _, w := range ways {

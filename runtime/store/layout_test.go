@@ -20,8 +20,8 @@ func mapsOf(n int, each func(i int, s *Spec)) (*Layout, []*Spec, error) {
 	return l, specs, err
 }
 
-// TestManyMaps checks that a program never uses more maps than the kernel allows,
-// however many maps the script has, and that maps that share a kernel map stay apart.
+// TestManyMaps checks that a program never uses more maps than the kernel allows, however
+// many maps the script has, and that maps that share a kernel map do not overlap.
 func TestManyMaps(t *testing.T) {
 	shapes := map[string]func(i int, s *Spec){
 		"one shape":   func(int, *Spec) {},

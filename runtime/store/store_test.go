@@ -376,7 +376,7 @@ func keysOf(s *Spec) [][]byte {
 		k := make([]byte, s.Key.Size)
 		if s.Key.Kind == types.String {
 			text := fmt.Sprintf("%d", i)
-			want := []int{0, s.Key.Size, shortKey - 3 + i/6%6}[i%3] // lengths around what is short
+			want := []int{0, s.Key.Size, shortKey - 3 + i/6%6}[i%3] // lengths around the limit of short strings
 			text += strings.Repeat("x", max(want-len(text), 0))
 			copy(k[:s.Key.Size-1], text)
 		} else {
@@ -389,8 +389,8 @@ func keysOf(s *Spec) [][]byte {
 	return keys
 }
 
-// TestHalves runs random operations on each way of keeping a map, in the kernel and
-// in user space, and compares what is read with a model.
+// TestHalves runs random operations on each kind of store, in the kernel and in user
+// space, and compares the entries that it reads with a model.
 func TestHalves(t *testing.T) {
 	for i, w := range ways {
 		if w.spec.Sockets {

@@ -32,8 +32,8 @@ int main(void) {
 }
 `
 
-// TestContainer names addresses of a process that has a root directory, a libc and
-// process IDs of its own. Its debug file is found in its root.
+// TestContainer names addresses of a process that has its own root directory, libc and
+// process IDs. Its debug file is found in its root.
 func TestContainer(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")

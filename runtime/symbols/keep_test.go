@@ -97,7 +97,7 @@ func TestEndedContainer(t *testing.T) {
 	}
 }
 
-// TestHeldFiles has more files opened than may be open at a time.
+// TestHeldFiles wants more files than may be open at a time.
 func TestHeldFiles(t *testing.T) {
 	k := keeper{proc: "/proc", devices: &Devices{}, held: map[fileID]*os.File{}}
 	defer k.close()

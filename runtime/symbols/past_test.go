@@ -20,7 +20,7 @@ func live() uint64 {
 	return m.HeapAlloc
 }
 
-// TestPast reports many processes, and checks how much is kept of them.
+// TestPast reports many processes, and checks which of them are kept.
 func TestPast(t *testing.T) {
 	const parent = 1
 	at := func(i int) Mapping {
@@ -37,7 +37,7 @@ func TestPast(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		n     int
-		pids  int // how many IDs there are
+		pids  int // number of IDs
 		child func(u *User, pid, i int)
 		lost  bool // the ends are not reported
 		all   bool // all are kept
@@ -112,8 +112,8 @@ func TestPast(t *testing.T) {
 	}
 }
 
-// checkEmpty drops all but the last block, and checks that what is left is that of
-// its lives.
+// checkEmpty drops all but the last block, and checks that only the data of its lives is
+// left.
 func checkEmpty(t *testing.T, h *past) {
 	t.Helper()
 	if len(h.blocks) == 0 {
@@ -280,13 +280,13 @@ func TestPacked(t *testing.T) {
 
 func nothing(p *process) bool { return len(p.images) == 1 && len(p.images[0].maps) == 0 }
 
-// TestForgottenID looks up a process that was dropped and whose ID another one has. The
-// other one runs, has ended, or maps the address too.
+// TestForgottenID looks up a process that was dropped and whose ID another process has.
+// The other process runs, has ended, or maps the address too.
 func TestForgottenID(t *testing.T) {
 	const pid, addr, other = 1 << 20, 0x1000, 0x9000
 	for _, c := range []struct {
 		name  string
-		start uint64 // of what the other process maps
+		start uint64 // address that the other process maps
 		ended bool
 		want  int
 	}{

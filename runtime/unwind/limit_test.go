@@ -27,7 +27,7 @@ func TestLostEnds(t *testing.T) {
 	}
 }
 
-// TestManyFiles maps more files than there is room for, in processes that end.
+// TestManyFiles maps more files than fit, in processes that end.
 func TestManyFiles(t *testing.T) {
 	m := newModel()
 	tables := New(AMD64, m.memory(), "/nonexistent", nil)

@@ -184,8 +184,8 @@ func TestMappings(t *testing.T) {
 	}
 }
 
-// TestForkWaits checks that a new process has no list while its parent's may be wrong
-// for it, as it may execute a program, if programs can find the files of mappings.
+// TestForkWaits checks that a new process has no list at first, if programs can find the
+// files of mappings: its parent's list would be wrong if it executes a program.
 func TestForkWaits(t *testing.T) {
 	m := newModel()
 	tables := New(AMD64, m.memory(), "/nonexistent", nil)
@@ -212,8 +212,8 @@ func TestForkWaits(t *testing.T) {
 	find(3, FramePointer)
 }
 
-// TestMissingFile checks that a file that could not be opened is tried again when
-// another process maps it.
+// TestMissingFile checks that a file that could not be opened is retried when another
+// process maps it.
 func TestMissingFile(t *testing.T) {
 	m := newModel()
 	tables := New(AMD64, m.memory(), "/nonexistent", nil)
@@ -238,7 +238,7 @@ func TestMissingFile(t *testing.T) {
 
 // TestReplacedFile gives the inode of a file to other contents: the file is written, and
 // then the log says that the inode has another generation. Programs must find only the
-// tables of what is there now.
+// tables of the current contents.
 func TestReplacedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "program")
 	write := func(from string) {
@@ -300,7 +300,7 @@ func TestReplacedFile(t *testing.T) {
 }
 
 // TestSilentFileSystem maps a file whose file system does not answer when the file is
-// looked at again. Other files must get their tables.
+// checked again. Other files must get their tables.
 func TestSilentFileSystem(t *testing.T) {
 	dir := t.TempDir()
 	m := newModel()

@@ -294,8 +294,8 @@ var errLacking = errors.New("this kernel lacks something")
 
 var lacking = regexp.MustCompile(`operation not permitted|the kernel does not offer`)
 
-// run loads obj. It also runs it if it starts by itself, does not wait for anything and
-// does no harm.
+// run loads obj. It also runs it if it starts by itself, waits for nothing and does no
+// harm.
 func run(obj *object.Object, p program) (ran bool, err error) {
 	waits := slices.ContainsFunc(obj.Programs, func(p *object.Program) bool {
 		return slices.ContainsFunc(p.Points, func(at object.Point) bool { return at.Kind != "begin" && at.Kind != "end" })

@@ -43,7 +43,7 @@ func (w width) number(n int64) string {
 	return fmt.Sprintf("(%s)%d", w, uint64(n))
 }
 
-// mixed returns what "a op b" prints. The operands have 64 bits by then, and the
+// mixed returns the output of "a op b". The operands are extended to 64 bits, and the
 // operation is unsigned only if both are. ok is false for a division by 0.
 func mixed(op string, x, y int64, unsigned bool) (shown any, ok bool) {
 	if (op == "/" || op == "%") && y == 0 {

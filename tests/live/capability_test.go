@@ -47,8 +47,8 @@ func withOnly(t *testing.T, caps []probes.Capability, args ...string) (ok bool, 
 	return err == nil, out.String()
 }
 
-// TestCapabilities attaches a probe of each kind with the capabilities that the README
-// tells, and without each of them.
+// TestCapabilities attaches a probe of each kind with the documented capabilities, and
+// without each of them.
 func TestCapabilities(t *testing.T) {
 	needRoot(t)
 	if *peer {

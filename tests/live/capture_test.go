@@ -56,8 +56,8 @@ func readPcapng(path string) (list []captured, err error) {
 	return list, nil
 }
 
-// payloads returns the data of the UDP datagrams over IPv4 in a list of packets, after the
-// header that a kind of file has.
+// payloads returns the data of the UDP datagrams over IPv4 in a list of packets, whose
+// link header depends on the kind of file.
 func payloads(t *testing.T, list []captured) (out []string) {
 	t.Helper()
 	be := binary.BigEndian
@@ -80,7 +80,8 @@ func payloads(t *testing.T, list []captured) (out []string) {
 }
 
 // TestPcap sends datagrams of known contents and compares the packets that scripts write
-// with --pcap: those of the predicate, or of those the ones that the script prints.
+// with --pcap: packets that pass the predicate, or only those for which the script prints
+// something.
 func TestPcap(t *testing.T) {
 	needRoot(t)
 	if *peer {
@@ -99,13 +100,13 @@ func TestPcap(t *testing.T) {
 		{at: "cgroup_skb:ingress", block: `{ @ = count(); }`, want: all, link: 113, dir: 1},
 		{at: "cgroup_skb:egress", block: `{ }`, want: all, link: 113, dir: 2},
 		{at: "tracepoint:net:netif_receive_skb", block: `{ }`, want: all, link: 113},
-		// What is printed.
+		// Packets for which the script prints.
 		{at: "xdp:lo", block: `{ if (pkt.udp.len > 10) { printf("%d\n", pkt.udp.len); } }`, want: "333 4444 55555", link: 1, dir: 1},
 		{at: "xdp:lo", block: `{ print(pkt.tcp.dport); }`, want: "", link: 1},
 		{at: "xdp:lo", block: `{ if (pkt.udp.len > 11) { print(1); print(2); return; } @ = count(); }`, want: "4444 55555", link: 1, dir: 1},
 		{at: "xdp:lo", block: `{ for ($i : 0..2) { print($i); } }`, want: all, link: 1, dir: 1},
 		{at: "xdp:lo", block: `{ if (pkt.udp.len == 12) { exit(); } }`, want: "1 22 333 4444", link: 1, dir: 1},
-		// What the script writes itself.
+		// Packets that the script writes itself.
 		{at: "xdp:lo", block: `{ print(1); if (pkt.udp.len == 10) { capture(); } }`, want: "22", link: 1, dir: 1},
 		// A packet that is dropped is written too.
 		{at: "xdp:lo", block: `{ if (pkt.udp.len == 10) { print(1); drop(); } }`, want: "22", link: 1, dir: 1, args: []string{"--unsafe"}},

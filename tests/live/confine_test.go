@@ -173,7 +173,7 @@ func (c confinement) run(t *testing.T) {
 }
 
 // watch causes the events by calling end, which ends the crowds, and waits for the end of
-// the session. An iterator ends by itself, and the crowds' threads must be there until then.
+// the session. An iterator ends by itself, and the crowds' threads must exist until then.
 func (c confinement) watch(s *session, end func()) result {
 	s.t.Helper()
 	if c.object == "" {

@@ -17,7 +17,7 @@ import (
 
 type record = map[string]any
 
-// testContainer is a container that a runtime would have made: its cgroup, and files that
+// testContainer is a container as a runtime would create it: its cgroup, and files that
 // describe it.
 type testContainer struct {
 	id, cgroup string
@@ -77,8 +77,8 @@ func testContainers() []testContainer {
 	}
 }
 
-// TestFalcoContainers runs a program in containers of which only the cgroups and the state
-// files exist. gotrace has a mount namespace with directories of its own for these files.
+// TestFalcoContainers runs a program in containers that consist only of cgroups and state
+// files. gotrace has a mount namespace with its own directories for these files.
 func TestFalcoContainers(t *testing.T) {
 	native(t)
 	needRoot(t)

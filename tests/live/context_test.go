@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestContext reads the registers of perf events as a whole, in parts and by way of
-// other types. The kernel shows them by single loads only, and has something else in
-// memory.
+// TestContext reads the registers of perf events as a whole, in parts and through other
+// types. Programs can read them only by single loads, which the kernel replaces: the
+// memory has other contents.
 func TestContext(t *testing.T) {
 	needRoot(t)
 	for _, c := range []struct{ name, same string }{

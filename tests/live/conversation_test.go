@@ -16,14 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dialogue is a request and its answer, with what gotrace requests has to show of them.
+// dialogue is a request and its answer, with the output that gotrace requests has to show
+// for them.
 type dialogue struct {
 	ask, answer        []byte
 	op, target, status string
 	ends               bool // the end of the connection is that of the answer
 }
 
-// conversation is a connection of which this process has both ends. A single goroutine moves
+// conversation is a connection with both ends in this process. A single goroutine moves
 // all bytes, so the order of events is known.
 type conversation struct {
 	t              *testing.T
@@ -164,7 +165,7 @@ func (c *conversation) receive(fd, n int) {
 	}
 }
 
-// pass moves data from one side to the other: the pieces are read at random times.
+// pass moves data from one side to the other. The pieces are read at random times.
 func (c *conversation) pass(from, to int, parts [][]byte) {
 	waiting := 0
 	for _, p := range parts {
@@ -185,7 +186,7 @@ func (c *conversation) pass(from, to int, parts [][]byte) {
 	}
 }
 
-// expect records what has to be shown of a request on both sides.
+// expect records the output for a request on both sides.
 func (c *conversation) expect(x *dialogue, asked, answered [2]int, status string, whole bool) {
 	for i, server := range []bool{false, true} {
 		c.want[fmt.Sprint(server, " ", x.target)] = fmt.Sprintf("%s %s asked %d answered %d whole %v", x.op, status, asked[i], answered[i], whole)
@@ -203,8 +204,8 @@ func (c *conversation) exchange(x *dialogue) {
 	c.expect(x, both(len(x.ask)), both(len(x.answer)), x.status, true)
 }
 
-// begin passes what comes before the first request: the greetings of the protocol, and on some
-// connections bytes of no protocol.
+// begin passes the data before the first request: the greetings of the protocol, and on
+// some connections bytes of no protocol.
 func (c *conversation) begin(proto string, i int) {
 	n := 0
 	greet := map[string][][]byte{

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// exchanges are what clients of the protocols ask, and the answers.
+// exchanges are requests of clients of the protocols, and the answers.
 var exchanges = []struct {
 	proto    string
 	ask      []string // in several writes
@@ -95,8 +95,8 @@ func exchangeAll(t *testing.T, proto, network string) {
 	}
 	client.Close()
 	server.Close()
-	// The end would drop what is not printed within a second. Events that the kernel left out
-	// are not waited for.
+	// At the end, events that are not printed within a second would be dropped. The test
+	// does not wait for events that the kernel left out.
 	for deadline := time.Now().Add(20 * time.Second); strings.Count(s.stdout.String(), `"`+proto+`"`) < 2*len(want) && time.Now().Before(deadline); {
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -122,7 +122,7 @@ func exchangeAll(t *testing.T, proto, network string) {
 	}
 }
 
-// exchangeTarget returns the name that JSON has for what a protocol's requests are about.
+// exchangeTarget returns the name in JSON for the target of a protocol's requests.
 func exchangeTarget(proto string) string {
 	for _, x := range exchanges {
 		if x.proto == proto {
@@ -134,8 +134,8 @@ func exchangeTarget(proto string) string {
 
 func first(s string, n int) string { return s[:min(n, len(s))] }
 
-// TestDNSRequests sends queries from two sockets, connected and not, of which several wait for
-// their answers at the same time, with the same numbers on both.
+// TestDNSRequests sends queries from two sockets, one of them connected. Several queries
+// wait for their answers at the same time, with the same numbers on both sockets.
 func TestDNSRequests(t *testing.T) {
 	if *peer {
 		t.Skip("it has no such command")

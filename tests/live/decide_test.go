@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupMount is where the cgroups of version 2 are.
+// cgroupMount is the mount point of the version 2 cgroups.
 func cgroupMount() string {
 	if _, err := os.Stat("/sys/fs/cgroup/unified"); err == nil {
 		return "/sys/fs/cgroup/unified"
@@ -21,9 +21,9 @@ func cgroupMount() string {
 	return "/sys/fs/cgroup"
 }
 
-// TestDrop sends datagrams of two sizes, of which a script drops those of one size. With
-// --unsafe these do not arrive; without it all do, and it is reported how many would
-// not have.
+// TestDrop sends datagrams of two sizes to a script that drops one of the sizes. With
+// --unsafe these do not arrive. Without it all arrive, and gotrace reports how many would
+// have been dropped.
 func TestDrop(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace has no such probes")
@@ -65,7 +65,7 @@ func TestDrop(t *testing.T) {
 				}
 				defer out.Close()
 				for range each {
-					// The sender of a packet that is dropped may be told.
+					// The sender of a packet that is dropped may get an error.
 					if _, err := out.Write([]byte("a")); err != nil && !errors.Is(err, unix.EPERM) {
 						t.Fatal(err)
 					}
@@ -106,8 +106,8 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// TestSocketLookup connects to two listening sockets. The kernel looks for each of them once
-// for a connection; with --unsafe, a script drops the packets for one of them.
+// TestSocketLookup connects to two listening sockets. The kernel looks up each of them
+// once per connection. With --unsafe, a script drops the packets for one of them.
 func TestSocketLookup(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace has no such probes")

@@ -36,7 +36,7 @@ func dnsAnswer(name string, n int, full bool) []byte {
 }
 
 // TestDNSAddresses sends answers of DNS with up to 16 records. In an XDP program, the
-// verifier must not follow each turn of the loops that go through them.
+// verifier must not follow each iteration of the loops over the records.
 func TestDNSAddresses(t *testing.T) {
 	needRoot(t)
 	const script = ` { $a = dns_addresses(); if ($a[0].ttl >= 0) { print((dns_name(), $a[0], $a[1], $a[15])); } }`

@@ -14,7 +14,7 @@ var everyScripts = []struct{ name, script, want string }{
 	{"nothing", `begin { @k[1] = count(); clear(@k); } interval:s:1000 { exit(); }`, ""},
 }
 
-// TestEvery checks that --every prints the maps again and again, and the end once more.
+// TestEvery checks that --every prints the maps repeatedly, and once more at the end.
 func TestEvery(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace has no such option")
@@ -52,8 +52,8 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// TestForIsNoInterrupt checks that what is pending when --for ends the session still takes
-// place. It would not after a signal.
+// TestForIsNoInterrupt checks that pending actions still take place when --for ends the
+// session. They would not after a signal.
 func TestForIsNoInterrupt(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace has no such option")

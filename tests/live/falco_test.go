@@ -18,7 +18,7 @@ import (
 
 // checkFalco runs rules of Falco while work runs, and compares the alerts with those that
 // work returns: their rules and outputs, without time and priority. If the kernel missed
-// events, all is done again.
+// events, everything is repeated.
 func checkFalco(t *testing.T, rules string, work func() []string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "rules.yaml")
@@ -73,9 +73,9 @@ var falcoNames = []struct {
 	{"fd.nameraw contains lone/../", func(_, _, raw string) bool { return strings.Contains(raw, "lone/../") }},
 }
 
-// TestFalcoPaths opens files by paths in many forms, from the current directory and from an
-// open one. Programs filter events by what a path looks like, so each alert has to come
-// that the exact rule demands, and no other.
+// TestFalcoPaths opens files by paths in many forms, from the current directory and from
+// an open one. Programs filter events by the form of a path. The alerts must be exactly
+// those that the rule demands.
 func TestFalcoPaths(t *testing.T) {
 	native(t)
 	needRoot(t)
@@ -132,7 +132,7 @@ func TestFalcoPaths(t *testing.T) {
 }
 
 // TestFalcoEvents checks alerts of an exec that works and one that fails, and of
-// connections, of which both ends have ports of clients.
+// connections with ports of clients at both ends.
 func TestFalcoEvents(t *testing.T) {
 	native(t)
 	needRoot(t)
@@ -220,8 +220,8 @@ func talk(t *testing.T) {
 	}
 }
 
-// TestFalcoFlood makes many calls while gotrace is stopped, and ends it at once. Each of them
-// raises an alert or is counted as lost, with the rule.
+// TestFalcoFlood makes many calls while gotrace is stopped, and ends it at once. Each
+// call must raise an alert or be counted as lost, with the rule.
 func TestFalcoFlood(t *testing.T) {
 	native(t)
 	needRoot(t)

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fieldsOf is an event with the values that fields have of it, in order: fields and values
-// take turns.
+// fieldsOf is an event with the values of its fields, in order: fields and values
+// alternate.
 type fieldsOf struct {
 	name, condition string
 	values          []any
@@ -69,7 +69,7 @@ func argsOf(t *testing.T, pid int) []string {
 // The kernel of an emulated machine takes long to check the programs of these tests.
 
 // TestFalcoFields checks the fields of a program that starts, as another user and in a
-// session of its own, and of the processes above it.
+// separate session, and of the processes above it.
 func TestFalcoFields(t *testing.T) {
 	native(t)
 	needRoot(t)

@@ -102,7 +102,7 @@ func TestFaults(t *testing.T) {
 			if len(r.calls) < 10 {
 				t.Errorf("only %d system calls can fail", len(r.calls))
 			}
-			known := 0 // how many calls are those of an earlier script, which failed there
+			known := 0 // number of calls that an earlier script also made, where they failed already
 			if !*thorough {
 				known = sameStart(r.calls, earlier)
 			}
@@ -124,7 +124,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// sameStart returns how many calls in a row from the first on are those of one of the
+// sameStart returns the length of the longest common prefix of calls and one of the
 // earlier lists.
 func sameStart(calls []string, earlier [][]string) (longest int) {
 	for _, e := range earlier {

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fieldScript prints fields of events that a thread, whose ID is $1, brings about. $2 and $3 are
-// the ports of TCP, $4 is a port of UDP to which nothing can be sent.
+// fieldScript prints fields of events that a thread, whose ID is $1, causes. $2 and $3
+// are the ports of TCP, $4 is a port of UDP to which nothing can be sent.
 const fieldScript = `
 net:listen /tid == $1/ { printf("listen %d %d %s %d %d %d %d\n", args.family, args.proto, args.laddr, args.lport, args.backlog, args.fd, args.ret); }
 net:connect /tid == $1/ { printf("connect %d %d %s %d %s %d [%s] %d %d\n", args.family, args.proto, args.laddr, args.lport, args.raddr, args.rport, args.path, args.fd, args.ret); }
@@ -36,7 +36,8 @@ proc:signal /tid == $1 && args.sig >= 40/ { printf("signal %d %d %d %s %d\n", ar
 end { clear(@first); }
 `
 
-// fieldWork does what fieldScript shows, and notes what that has to print.
+// fieldWork causes the events of fieldScript, and records the output that fieldScript has
+// to print.
 type fieldWork struct {
 	*testing.T
 	want []string
@@ -89,7 +90,8 @@ func (w *fieldWork) name(fd int) (string, int) {
 	return "0.0.0.0", 0
 }
 
-// stream makes a connection to a listening socket, sends and gets bytes and resets it.
+// stream makes a connection to a listening socket, sends and receives bytes and resets
+// it.
 func (w *fieldWork) stream(family, listener int, path string) {
 	w.Helper()
 	addr, port := w.name(listener)
@@ -167,7 +169,7 @@ func (w *fieldWork) stream(family, listener int, path string) {
 	unix.Close(server)
 }
 
-// again makes TCP send a segment again: the filter of the receiver drops it at first.
+// again makes TCP retransmit a segment: the filter of the receiver drops it at first.
 func (w *fieldWork) again(client, server int, there string) {
 	w.Helper()
 	none := unix.SockFprog{Len: 1, Filter: &unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}}
@@ -285,8 +287,8 @@ func (w *fieldWork) signals() {
 	}
 }
 
-// TestFields compares fields of the providers, of both families and of all calls that a field
-// has its value from, with what the calls were given and returned.
+// TestFields compares fields of the providers with the arguments and results of the
+// calls, for both families and for all calls from which a field gets its value.
 func TestFields(t *testing.T) {
 	if *peer {
 		t.Skip("it has no providers")
@@ -334,7 +336,8 @@ func TestFields(t *testing.T) {
 	w.compare(got)
 }
 
-// compare compares the lines of each kind of event. A segment may be sent again more than once.
+// compare compares the lines of each kind of event. A segment may be retransmitted more
+// than once.
 func (w *fieldWork) compare(got []string) {
 	w.Helper()
 	kinds := func(lines []string) map[string][]string {

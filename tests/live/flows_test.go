@@ -19,7 +19,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// flowLine is what the tests read of a line of gotrace flows -o json.
+// flowLine has the members of a line of gotrace flows -o json that the tests read.
 type flowLine struct {
 	Flow struct {
 		Verdict   string `json:"verdict"`
@@ -59,7 +59,7 @@ type flowLine struct {
 	} `json:"flow"`
 }
 
-// text describes a flow in the words in which the tests expect it.
+// text returns a flow in the form that the tests expect.
 func (l *flowLine) text() string {
 	f := &l.Flow
 	var b strings.Builder
@@ -171,7 +171,7 @@ func command(t *testing.T, words ...string) {
 	}
 }
 
-// ports are those that the tests use, in a network of their own.
+// ports are the ports of the tests, which use a separate network.
 const (
 	portAnswered = 20001 + iota
 	portReset
@@ -184,7 +184,7 @@ const (
 	portCgroup
 )
 
-// TestFlows makes ten events in a network of its own and finds the flow of each, with the
+// TestFlows makes ten events in a separate network and finds the flow of each, with the
 // verdict and the reason.
 func TestFlows(t *testing.T) {
 	needRoot(t)
@@ -282,7 +282,7 @@ func sendTo(t *testing.T, port int) (from int, err error) {
 	return c.LocalAddr().(*net.UDPAddr).Port, err
 }
 
-// ours checks that a flow is that of the test's process.
+// ours checks that a flow belongs to the test's process.
 func ours(t *testing.T, l flowLine, packets, bytes int) {
 	t.Helper()
 	v := l.Flow.Extensions.Value

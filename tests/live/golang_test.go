@@ -97,7 +97,7 @@ func TestGoReturns(t *testing.T) {
 	}
 }
 
-// TestGoRefused attaches to functions that do not return by themselves.
+// TestGoRefused attaches to functions that have no return instruction.
 func TestGoRefused(t *testing.T) {
 	bin := goProgram(t)
 	for fn, want := range map[string]string{

@@ -8,9 +8,9 @@ import (
 )
 
 // TestUprobesDoNotHarm attaches to nops in functions that keep data below their stack
-// pointer. Some kernels replace a nop of five bytes by a call that overwrites these data:
-// there it is refused. Elsewhere, and at other places, the counts are exact and the
-// functions work. The workload ends with an error if one does not.
+// pointer. Some kernels replace a five-byte nop by a call that overwrites this data:
+// there the probe is refused. Elsewhere, and at other places, the counts are exact and
+// the functions work. The workload ends with an error if one does not.
 func TestUprobesDoNotHarm(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace attaches there")

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// headerOf is what header() should return: the value of the first header of the name before the
-// empty line, of which at most 12 characters are shown.
+// headerOf returns the expected result of header(): the value of the first header of the
+// name before the empty line, cut to 12 characters.
 func headerOf(text, name string) string {
 	head, _, _ := strings.Cut(text, "\r\n\r\n")
 	for _, line := range strings.Split(head, "\r\n")[1:] {

@@ -9,8 +9,8 @@ import (
 )
 
 // TestHomonyms attaches to load_elf_binary, of which the kernel has two: one loads
-// programs of 64 bits, the other those of 32 bits. Both are attached, and tell which of
-// them they are; a number selects one.
+// programs of 64 bits, the other those of 32 bits. Both are attached, and their names
+// distinguish them. A number selects one.
 func TestHomonyms(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace refuses such names, or attaches to the first")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestInfoIsTrue checks what --info says of kinds of probes against a probe of each, and
-// that the error for one that is not there gives a reason.
+// TestInfoIsTrue compares the output of --info about kinds of probes with a probe of
+// each, and checks that the error for a missing kind gives a reason.
 func TestInfoIsTrue(t *testing.T) {
 	needRoot(t)
 	if *peer {

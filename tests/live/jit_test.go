@@ -9,9 +9,10 @@ import (
 	"testing"
 )
 
-// TestJIT walks the stacks of functions that an interpreter compiles while it runs and names
-// in a perf map. The program calls getppid through known functions; umask tells that these
-// have been compiled. Each later stack must be whole and have the functions in order.
+// TestJIT walks the stacks of functions that an interpreter compiles while it runs and
+// names in a perf map. The program calls getppid through known functions. It calls umask
+// when these have been compiled. Each later stack must be complete and have the functions
+// in order.
 func TestJIT(t *testing.T) {
 	native(t)
 	needRoot(t)

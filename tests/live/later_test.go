@@ -16,7 +16,7 @@ import (
 	values "github.com/gotrace/gotrace/runtime/value"
 )
 
-// truth is what a program knows about a condition.
+// truth is the knowledge of a program about a condition.
 type truth int
 
 const (
@@ -25,8 +25,8 @@ const (
 	yes
 )
 
-// A condition has its text, what the program knows about it, what it is, and the number of
-// parts that only user space can decide.
+// A condition has its text, the program's knowledge about it, its real value, and the
+// number of parts that only user space can decide.
 type condition struct {
 	text   string
 	known  truth

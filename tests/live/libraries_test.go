@@ -25,7 +25,7 @@ func libraryRoots(t *testing.T) (program string, roots [2]string) {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip(err)
 	}
-	// Directories of their own, which other users and roots may pass.
+	// Separate directories, which other users and roots may pass.
 	dir, err := os.MkdirTemp("/tmp", "gotrace-library-")
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +78,9 @@ type caller struct {
 	stdin io.WriteCloser
 }
 
-// startCaller starts a program that calls the library n times, in namespaces and a root
-// of its own unless root is "", and waits until it has mapped the library.
+// startCaller starts a program that calls the library n times, and waits until it has
+// mapped the library. The program has separate namespaces and its own root, unless root
+// is "".
 func startCaller(t *testing.T, program, root string, n int) *caller {
 	t.Helper()
 	c := &caller{Cmd: exec.Command(program, fmt.Sprint(n))}
@@ -164,8 +165,8 @@ func TestLibraryOfProcess(t *testing.T) {
 	}
 }
 
-// TestReplacedLibrary traces a library in a process, in whose path there is another build
-// now, or nothing.
+// TestReplacedLibrary traces a library in a process. Its path now has another build, or
+// no file.
 func TestReplacedLibrary(t *testing.T) {
 	for _, c := range []struct{ name, target string }{
 		{"by name", "libgttest"},
@@ -195,8 +196,8 @@ func TestReplacedLibrary(t *testing.T) {
 	}
 }
 
-// TestNothingYet checks that the user learns that no file has a function that all files are
-// searched for.
+// TestNothingYet checks the warning if all files are searched for a function and none has
+// it.
 func TestNothingYet(t *testing.T) {
 	native(t)
 	needRoot(t)

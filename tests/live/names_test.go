@@ -10,7 +10,7 @@ import (
 )
 
 // namedFunction is an attach point by a name of C++ or Rust, the number of functions that
-// it denotes, and that of their calls.
+// it denotes, and the number of their calls.
 type namedFunction struct {
 	bin, point       string
 	functions, calls int

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestOwnNamespaces traces a process that has a user namespace, a PID namespace, a mount
-// namespace and a root directory of its own, by its ID in ours and by its path in its root.
+// TestOwnNamespaces traces a process that has its own user namespace, PID namespace,
+// mount namespace and root directory. It traces it by its ID in our namespace and by its
+// path in its root.
 func TestOwnNamespaces(t *testing.T) {
 	needRoot(t)
 	if *peer {

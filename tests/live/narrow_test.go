@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestNarrowStack takes stacks of a 32-bit process by frame pointers. They have names after
-// the process has ended, too, and no build ID of another file.
+// TestNarrowStack takes stacks of a 32-bit process by frame pointers. The addresses have
+// names, even after the process has ended, and no build ID of another file.
 func TestNarrowStack(t *testing.T) {
 	if *peer {
 		t.Skip("the peer has few of the names")

@@ -57,7 +57,7 @@ int main(int n, char **v) { n += first(n); __asm__ volatile("" ::: "memory"); re
 }
 
 // TestBareStack takes the stack of code that no table describes and that uses the frame
-// pointer for something else.
+// pointer as an ordinary register.
 func TestBareStack(t *testing.T) {
 	native(t)
 	if runtime.GOARCH != "amd64" {
@@ -75,8 +75,8 @@ __asm__("bare: mov %rsp, %r8; push %rbp; mov %rdi, %rsi; and $-64, %rsp; mov $8,
 	}
 }
 
-// waiting compiles and starts a program that reads its input, of which there is none until
-// the end of the test, and returns its process ID.
+// waiting compiles and starts a program, and returns its process ID. The program waits
+// for input, which does not come before the end of the test.
 func waiting(t *testing.T, source string, flags ...string) int {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "waits")

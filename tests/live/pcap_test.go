@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// frame has what filters test of a packet, from the lines of described.
+// frame has the values of a packet that filters test, from the lines of described.
 type frame struct {
 	raw               []byte
 	ip, proto, vlan   int // 0, 4 or 6; -1: none

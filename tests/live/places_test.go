@@ -31,7 +31,7 @@ func TestStackForms(t *testing.T) {
 	for _, by := range []string{"fp places-fp", "dwarf places-fp", "dwarf places-O2", "auto places-fp", "auto places-O2"} {
 		how, program, _ := strings.Cut(by, " ")
 		if *peer && how != "fp" {
-			continue // its unwinding has another name and no modes
+			continue // unwinding has another name there and no modes
 		}
 		for _, probe := range []string{
 			"tracepoint:syscalls:sys_enter_getpgid /args.pid == 424242/", "tracepoint:syscalls:sys_exit_getpgid /comm == COMM/",
@@ -155,7 +155,7 @@ func checkForms(t *testing.T, bin string, r result, atUser bool) {
 			}
 			name, _, _ = strings.Cut(name, "+")
 			if len(addrs) == 0 && kind == "kstack" && len(kernel["bpftrace"]) > 0 && strings.HasPrefix(kernel["bpftrace"][0], "bpf_prog_") {
-				addr = "own" // the script's program itself, which goes on between the stacks
+				addr = "own" // the script's program itself, which continues between the stacks
 			}
 			names, addrs = append(names, name), append(addrs, addr)
 		}

@@ -100,8 +100,8 @@ func TestFalcoCalls(t *testing.T) {
 	})
 }
 
-// policyCgroup makes a cgroup and returns its directory, and what moves this process to a
-// cgroup.
+// policyCgroup creates a cgroup and returns its directory, and a function that moves this
+// process to a cgroup.
 func policyCgroup(t *testing.T) (dir string, move func(dir string)) {
 	t.Helper()
 	dir = filepath.Join(cgroupMount(), fmt.Sprintf("gotrace-test-%d", os.Getpid()))
@@ -226,7 +226,7 @@ func TestNetworkPolicy(t *testing.T) {
 				t.Fatalf("%v: %s", err, line)
 			}
 			if f.Flow.Verdict == "" {
-				continue // about the session
+				continue // message about the session
 			}
 			if err := schema.Flows([]byte(line)); err != nil {
 				t.Error(err)

@@ -52,13 +52,15 @@ func TestNamesOfUnloadedPrograms(t *testing.T) {
 		case loaded == 0 || again == 20:
 			t.Fatalf("%v have no names at the end:\n%s", unnamed, final)
 		}
-		// The kernel may have given their addresses, and so their names, to these.
+		// The kernel may have reused the addresses for these programs, which then have
+		// the names.
 		t.Logf("again, as others have loaded %d programs meanwhile", loaded)
 	}
 }
 
-// namesOfUnloaded does so once. It returns the final output and the names that are not in it,
-// and how many programs other processes have loaded since these programs were unloaded.
+// namesOfUnloaded does so once. It returns the final output, the names that are missing
+// in it, and the number of programs that other processes have loaded since these programs
+// were unloaded.
 func namesOfUnloaded(t *testing.T) (final string, unnamed []string, others int) {
 	before := printer(t, "gt_before", 400)
 	s := start(t, "-e", `tracepoint:bpf_trace:bpf_trace_printk { print(kstack); @[kstack] = count(); }`)
@@ -93,7 +95,8 @@ func namesOfUnloaded(t *testing.T) (final string, unnamed []string, others int) 
 	return final + r.stderr, unnamed, programID(t, later) - last - 1
 }
 
-// programID returns the number of a program. The kernel counts the programs that are loaded.
+// programID returns the number of a program. The kernel numbers programs in the order of
+// loading.
 func programID(t *testing.T, p *ebpf.Program) int {
 	t.Helper()
 	info, err := p.Info()

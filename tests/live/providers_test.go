@@ -22,7 +22,8 @@ var protocols = []string{"http", "redis", "pgsql", "mysql", "dns", "tls"}
 // emulated guests, which take long to check such programs, not the paths.
 func TestEvents(t *testing.T) {
 	needRoot(t)
-	// An event and those that are made of it cannot be in one script if they keep state.
+	// An event that keeps state cannot be in one script with events that are derived from
+	// it.
 	var script, pieces strings.Builder
 	for _, e := range lang.Events(builtins.NewRegistry(builtins.All())) {
 		var args, lacks []string
@@ -43,7 +44,7 @@ func TestEvents(t *testing.T) {
 		}
 		provider, _, _ := strings.Cut(e.Name.Text, ":")
 		if testing.Short() && slices.Contains(protocols, provider) && e.Name.Text != "http:piece" {
-			continue // they take long to compile in an emulated guest, and are much the same
+			continue // they take long to compile in an emulated guest, and are similar
 		}
 		to := &script
 		if strings.HasSuffix(e.Name.Text, ":piece") {

@@ -104,8 +104,8 @@ func noPeer(t *testing.T) {
 	}
 }
 
-// TestRecorder fills recorders of all sizes with floods on several CPUs: the last events of
-// each CPU are printed, as many as there is room for.
+// TestRecorder fills recorders of all sizes with floods on several CPUs. For each CPU,
+// the last events are printed, as many as fit.
 func TestRecorder(t *testing.T) {
 	noPeer(t)
 	cpus, possible := cpuCount(t)
@@ -354,8 +354,8 @@ func TestRecorderTimes(t *testing.T) {
 	}
 }
 
-// TestRecorderReturns tests --until where a block is left early. Its condition uses args, which
-// the bodies of loops cannot.
+// TestRecorderReturns tests --until in blocks that return early. Its condition uses args,
+// which the bodies of loops cannot use.
 func TestRecorderReturns(t *testing.T) {
 	noPeer(t)
 	for body, want := range map[string]string{
@@ -402,7 +402,8 @@ func TestRecorderStopsAtOnce(t *testing.T) {
 	}
 }
 
-// TestRecorderOutput ends the output early, in several ways: gotrace ends, and says why.
+// TestRecorderOutput ends the output early, in several ways: gotrace must end, and report
+// the reason.
 func TestRecorderOutput(t *testing.T) {
 	noPeer(t)
 	native(t)

@@ -30,17 +30,17 @@ type seenRequest struct {
 	TotalNS                                     int64 `json:"total_ns"`
 }
 
-// wantRequest is what the workload knows of a request.
+// wantRequest is a request as the workload knows it.
 type wantRequest struct {
 	method, path        string
 	status              int // 0: no answer
 	reqBytes, respBytes int
 	cut                 bool
-	took                time.Duration // what the client measured; 0: it did not
+	took                time.Duration // latency that the client measured; 0: not measured
 	least               time.Duration // how long the server waited
 }
 
-// httpWork is a server with a port of its own, and what clients asked it for.
+// httpWork is a server with its own port, and the requests of its clients.
 type httpWork struct {
 	t    *testing.T
 	ln   net.Listener
@@ -235,7 +235,7 @@ func (w *httpWork) pieces() {
 	w.answer(in, "PUT", "/status/200", len(req)+4, start)
 }
 
-// pipeline sends requests before the answers to the earlier ones have come.
+// pipeline sends requests before the answers to earlier ones have arrived.
 func (w *httpWork) pipeline() {
 	w.t.Helper()
 	for _, together := range []bool{true, false} {
@@ -259,7 +259,8 @@ func (w *httpWork) pipeline() {
 	}
 }
 
-// broken makes requests that get no answer or half of one, and traffic that is no HTTP.
+// broken makes requests that get no answer or half an answer, and traffic that is not
+// HTTP.
 func (w *httpWork) broken() {
 	w.t.Helper()
 	for _, path := range []string{"/unanswered", "/cut"} {
@@ -283,7 +284,7 @@ func (w *httpWork) broken() {
 	}
 }
 
-// watch runs gotrace requests and returns what it shows of the server's connections.
+// watch runs gotrace requests and returns the output for the server's connections.
 func (w *httpWork) watch(work func()) ([]seenRequest, result) {
 	w.t.Helper()
 	s := start(w.t, "requests", "http", "-f", "json", "--unmask", "--port", strconv.Itoa(w.port))
@@ -311,8 +312,8 @@ func requestsIn(t *testing.T, out string) []seenRequest {
 	return list
 }
 
-// TestHTTPRequests compares what gotrace requests shows with what a client knows, for both
-// sides of its connections.
+// TestHTTPRequests compares the output of gotrace requests with the client's requests,
+// for both sides of its connections.
 func TestHTTPRequests(t *testing.T) { testHTTPRequests(t, nil) }
 
 // TestHTTPSRequests does the same with TLS by Go, in this process.
@@ -370,7 +371,7 @@ func (w *httpWork) compare(got []seenRequest, server bool) {
 }
 
 // TestManyHTTPConnections has more connections with requests than the tables hold. Each
-// request is either seen, and right, or counted as missed.
+// request must be either shown correctly or counted as missed.
 func TestManyHTTPConnections(t *testing.T) {
 	if *peer {
 		t.Skip("it has no such command")

@@ -28,7 +28,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// scrape requests metrics on a connection of its own. It returns "" if the connection is
+// scrape requests metrics on a new connection. It returns "" if the connection is
 // refused.
 func scrape(addr string) (string, error) {
 	conn, err := net.Dial("tcp", addr)
@@ -180,7 +180,7 @@ func TestServe(t *testing.T) {
 				began := time.Now()
 				text, err := scrape(addr)
 				if err != nil && time.Since(began) >= requestWait {
-					continue // the machine is busy: the server did not wait for the request any longer
+					continue // the machine is busy: the server no longer waited for the request
 				}
 				if err != nil || text != "" && !strings.Contains(text, `gotrace_a{script="good.bt"} 3`) {
 					t.Errorf("while it ends: %v, %q", err, text)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockAddrCalls are the numbers of the system calls that useAddresses makes, by the name
-// of the hook without the version of IP.
+// sockAddrCalls are the numbers of system calls that useAddresses makes, by the name of
+// the hook without the IP version.
 var sockAddrCalls = map[string]int{"bind": 1, "connect": 2, "sendmsg": 3, "recvmsg": 3, "getsockname": 4, "getpeername": 5}
 
 // useAddresses makes the calls of sockAddrCalls with datagram sockets. It returns the port

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSockets opens and closes connections, both ends of which a script keeps values for.
-// What remains are the values of those that are still open, also after the script has
+// TestSockets opens and closes connections while a script keeps values for both ends. At
+// the end, only sockets that are still open have values, also after the script has
 // deleted, cleared or zeroed some.
 func TestSockets(t *testing.T) {
 	if *peer {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestStats checks what --stats reports of a probe that runs a known number of times.
+// TestStats checks the output of --stats for a probe that runs a known number of times.
 func TestStats(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace has no --stats")

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestSuffixedFunctions probes kernel functions by the names without the suffixes that the
-// compiler gave them. The message must name the function that there is. On some kernels the
-// types have such names although no function has them.
+// TestSuffixedFunctions probes kernel functions by the names without the suffixes that
+// the compiler gave them. The message must name the existing function. On some kernels
+// the types have such names although no function has them.
 func TestSuffixedFunctions(t *testing.T) {
 	if *peer {
 		t.Skip("it is about our own messages")

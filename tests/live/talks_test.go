@@ -16,7 +16,7 @@ var talks = map[string]func(r *rand.Rand, name string) *dialogue{
 	"http": httpTalk, "redis": redisTalk, "pgsql": pgsqlTalk, "mysql": mysqlTalk,
 }
 
-// size returns a random size, most of them small.
+// size returns a random size. Most sizes are small.
 func size(r *rand.Rand) int { return []int{0, 1, r.Intn(30), r.Intn(300), r.Intn(9000)}[r.Intn(5)] }
 
 func httpTalk(r *rand.Rand, name string) *dialogue {
@@ -81,7 +81,7 @@ func redisTalk(r *rand.Rand, name string) *dialogue {
 	return x
 }
 
-// redisValue returns a random value of at most depth arrays in arrays.
+// redisValue returns a random value with at most depth nested arrays.
 func redisValue(r *rand.Rand, depth int) []byte {
 	kinds := 9
 	if depth > 0 {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestTask compares the members of task with what /proc tells of a process.
+// TestTask compares the members of task with the data about a process in /proc.
 func TestTask(t *testing.T) {
 	if *peer {
 		t.Skip("it has no task")
@@ -98,7 +98,7 @@ func TestTask(t *testing.T) {
 		}
 	}
 	if testing.Short() && release().less(version{5, 17}) {
-		// The verifier follows each turn of their loops, for minutes in emulation.
+		// The verifier follows each iteration of their loops, for minutes in emulation.
 		for _, expr := range []string{"task.cwd", "task.ancestor(1).exe", `task.under("no such name")`, `task.under("cat")`} {
 			delete(want, expr)
 		}
@@ -127,7 +127,7 @@ func TestTask(t *testing.T) {
 	}
 }
 
-// after returns what comes after the name of the program in a stat file of /proc.
+// after returns the text after the name of the program in a stat file of /proc.
 func after(t *testing.T, stat string) string {
 	t.Helper()
 	b, err := os.ReadFile(stat)

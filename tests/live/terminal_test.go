@@ -19,8 +19,8 @@ type terminal struct {
 	before unix.Termios
 }
 
-// startOnTerminal runs gotrace on a terminal of the given size. What it writes there is in
-// stdout.
+// startOnTerminal runs gotrace on a terminal of the given size. Its output on the
+// terminal is in stdout.
 func startOnTerminal(t *testing.T, w, h int, env []string, args ...string) *terminal {
 	t.Helper()
 	needRoot(t)
@@ -77,7 +77,7 @@ func startOnTerminal(t *testing.T, w, h int, env []string, args ...string) *term
 	return &terminal{s, master, *mode}
 }
 
-// keys sends what the user types.
+// keys sends the input of the user.
 func (s *terminal) keys(text string) {
 	s.t.Helper()
 	if _, err := s.master.WriteString(text); err != nil {
@@ -163,8 +163,8 @@ func TestLiveEnds(t *testing.T) {
 	}
 }
 
-// TestLiveInTmux checks what --live shows in a real terminal emulator: counts that are
-// known, after keys and a change of the size.
+// TestLiveInTmux checks the screen of --live in a real terminal emulator: known counts,
+// after keys and a change of the size.
 func TestLiveInTmux(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace has no such option")
@@ -225,8 +225,8 @@ func TestLiveInTmux(t *testing.T) {
 	}
 }
 
-// TestProgressLine checks that a long compilation shows a line on a terminal, which is gone
-// before the results, and nothing elsewhere.
+// TestProgressLine checks that a long compilation shows a line on a terminal, which
+// disappears before the results, and shows nothing elsewhere.
 func TestProgressLine(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace has no such line")

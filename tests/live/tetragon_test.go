@@ -24,7 +24,7 @@ func tracingPolicy(t *testing.T, spec string) string {
 }
 
 // TestTracingPolicies makes a directory that a policy watches. The event has the
-// arguments, and with --unsafe the call fails if the policy says so.
+// arguments, and with --unsafe the call fails if the policy demands it.
 func TestTracingPolicies(t *testing.T) {
 	if *peer {
 		t.Skip("bpftrace has no policies")

@@ -15,9 +15,9 @@ func slicesNamed(data []byte, name string) int {
 	return bytes.Count(data, append([]byte{0xba, 0x01, byte(len(name))}, name...))
 }
 
-// TestTimeline checks that every call of a pair of probes is in the file of --perfetto, and
-// all that the script prints: for system calls with a program each, for those that share
-// one, and for functions of processes.
+// TestTimeline checks that the file of --perfetto has every call of a pair of probes, and
+// everything that the script prints: for system calls with separate programs, for system
+// calls that share one, and for functions of processes.
 func TestTimeline(t *testing.T) {
 	if *peer {
 		t.Skip("the peer has no such option")

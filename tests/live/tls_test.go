@@ -74,8 +74,8 @@ func TestStaticOpenSSLRequests(t *testing.T) {
 	testTLSClient(t, "tlsclient", func(port string) *exec.Cmd { return exec.Command(program, port) })
 }
 
-// testTLSClient compares the requests that a client makes, which starts when gotrace runs
-// already, with what is shown. The server is this process.
+// testTLSClient starts a client while gotrace runs, and compares the client's requests
+// with the output. The server is this process.
 func testTLSClient(t *testing.T, comm string, command func(port string) *exec.Cmd) {
 	if *peer {
 		t.Skip("it has no such command")
@@ -100,7 +100,7 @@ func testTLSClient(t *testing.T, comm string, command func(port string) *exec.Cm
 		io.WriteString(in, req)
 		w.answer(answers, "GET", path, len(req), time.Time{})
 	}
-	// The probes are in the library once it is seen to work.
+	// When the first request is shown, the probes are attached to the library.
 	for deadline := time.Now().Add(patience / 2); !strings.Contains(s.stdout.String(), fmt.Sprintf(`"comm": %q`, comm)); {
 		if time.Now().After(deadline) {
 			t.Fatalf("the client is not seen:\n%s\n%s", s.stdout.String(), s.stderr.String())
@@ -160,7 +160,8 @@ func opensslCopy(t *testing.T, openssl, dir string) string {
 	return ""
 }
 
-// TestTLSHello compares the greetings of clients with what these ask for.
+// TestTLSHello compares the greetings of clients with the parameters that the clients
+// requested.
 func TestTLSHello(t *testing.T) {
 	if *peer {
 		t.Skip("it has no such event")
@@ -214,7 +215,7 @@ func TestTLSHello(t *testing.T) {
 			want = append(want, fmt.Sprintf("[%s] %x [%s] %d", c.name, c.max, alpn, server))
 		}
 	}
-	// What is none, or ends too early.
+	// Data that is not a greeting, or ends too early.
 	for _, junk := range []string{"\x16\x03\x01", "\x16\x03\x01\x00\x05\x02hello", "\x16\x02\x01\x00\x05\x01hello", "\x01\x00\x00\x04hell", strings.Repeat("\x16", 2000)} {
 		c, err := net.Dial("tcp4", ln.Addr().String())
 		if err != nil {

@@ -12,10 +12,11 @@ import (
 	"testing"
 )
 
-// TestUnwind walks the stacks of a program that was compiled in several ways. For
-// each case of testdata/params/frames.c the functions of the program itself must be
-// those of the source. Until the tables are made, a stack may end early, which the
-// script waits out and which must be reported, but what it has must be right.
+// TestUnwind walks the stacks of a program that was compiled in several ways. For each
+// case of testdata/params/frames.c the functions of the program itself must be those of
+// the source. Until the tables are complete, a stack may end early. The script waits
+// until they are. An early end must be reported, and the frames of the stack must be
+// right.
 func TestUnwind(t *testing.T) {
 	cases := [][]string{
 		{"mark", "leaf3", "leaf2", "leaf1", "main"},
@@ -57,9 +58,9 @@ func TestUnwind(t *testing.T) {
 				how = "auto"
 			}
 			bin := fixture(t, program)
-			// The tables of the program and the C library are there when the stack of a
-			// signal handler is whole, and those of generated code when the stacks through
-			// it are. Some rounds more are enough.
+			// The tables of the program and the C library exist when the stack of a
+			// signal handler is complete, and those of generated code when the stacks
+			// through it are complete. After that, a few more rounds are enough.
 			script := fmt.Sprintf(`config = { user_stack = %s } uprobe:%s:mark {
 				@[arg0, ustack] = count();
 				if (arg0 == 9 && len(ustack) > 7) { @whole = 1; }
@@ -150,8 +151,8 @@ func TestUnwindLanguages(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			bin := fixture(t, c.name)
-			// One file has all functions. If a stack has more than two of them, the file's
-			// table is there, and each later stack must be whole.
+			// One file has all functions. If a stack has more than two of them, the
+			// file's table exists, and each later stack must be complete.
 			last := len(c.want) - 1
 			script := fmt.Sprintf(`config = { user_stack = dwarf } uprobe:%s:%s {
 				if (@whole) { @[%[3]s, ustack] = count(); }
@@ -221,8 +222,9 @@ func TestUnwindSystemStack(t *testing.T) {
 	}
 }
 
-// TestUnwindGarbage walks stacks through generated code whose frame pointer points to memory
-// that is no frame. A caller that is not in executable memory is not part of the stack.
+// TestUnwindGarbage walks stacks through generated code whose frame pointer points to
+// memory that is not a frame. A caller that is not in executable memory is not part of
+// the stack.
 func TestUnwindGarbage(t *testing.T) {
 	bin := fixture(t, "nocode")
 	for _, how := range []string{"dwarf", "auto"} {
@@ -248,8 +250,8 @@ func TestUnwindGarbage(t *testing.T) {
 	}
 }
 
-// TestUnwindGoStacks walks the stacks of functions of Go's runtime that have left the stack of
-// a goroutine. They end there, without a caller that is none.
+// TestUnwindGoStacks walks the stacks of functions of Go's runtime that have left the
+// stack of a goroutine. They must end there, without a false caller.
 func TestUnwindGoStacks(t *testing.T) {
 	for i, name := range []string{"chains-go", "chains-go-s", "chains-go-pie"} {
 		if elsewhere(i) {
@@ -308,8 +310,8 @@ func TestTablesBeforeAttach(t *testing.T) {
 }
 
 // TestShortProcesses takes a stack at the exit of processes that live for about a
-// millisecond. The tables of their files are there, as the process of -c maps these. No
-// stack may end early for want of what is known of the process.
+// millisecond. The tables of their files exist, because the process of -c maps these
+// files. No stack may end early because the process is unknown.
 func TestShortProcesses(t *testing.T) {
 	if *peer {
 		t.Skip("it has no tables")
@@ -355,8 +357,8 @@ func TestShortProcesses(t *testing.T) {
 	}
 }
 
-// TestUnwindForked walks the stacks of processes that have just been forked, by the kernel's
-// own tree of their mappings. The tree of a process with more mappings is higher.
+// TestUnwindForked walks the stacks of processes that have just been forked, using the
+// kernel's tree of their mappings. The tree of a process with more mappings is higher.
 func TestUnwindForked(t *testing.T) {
 	bin := fixture(t, "forks")
 	for i, mappings := range []string{"0", "30", "300", "5000"} {
@@ -364,7 +366,7 @@ func TestUnwindForked(t *testing.T) {
 			continue
 		}
 		t.Run(mappings, func(t *testing.T) {
-			// Once a stack of the parent is whole, the table is there.
+			// Once a stack of the parent is complete, the table exists.
 			script := fmt.Sprintf(`config = { user_stack = dwarf } uprobe:%s:mark {
 				if (arg0 == 0) { if (len(ustack) > 3) { @whole = 1; } }
 				else if (@whole) { @[ustack] = count(); @n++; if (@n >= 30) { exit(); } }
@@ -394,7 +396,7 @@ func TestUnwindForked(t *testing.T) {
 func TestUnwindMusl(t *testing.T) {
 	bin := fixture(t, "musl")
 	cases := []string{"mark compare sorts main", "mark thread", "mark handler raises main", "mark first onces main", "mark found searches main"}
-	// When a stack through each of them is whole, all tables are there.
+	// When a stack through each of them is complete, all tables exist.
 	r := trace(t, "--follow", "-c", bin, "-e", fmt.Sprintf(`config = { user_stack = dwarf } uprobe:%s:mark {
 		if (@whole) { @[arg0, ustack] = count(); }
 		if (arg0 == 0 && len(ustack) > 4) { @sorts = 1; }

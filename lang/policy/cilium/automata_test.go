@@ -36,7 +36,7 @@ func TestWriteLarge(t *testing.T) {
 	}
 }
 
-// TestMost checks how a list that cannot fit is found before automata are made of it.
+// TestMost checks that a list that cannot fit is refused before automata are made of it.
 func TestMost(t *testing.T) {
 	for _, c := range []struct{ groups, size, fit, want int }{{32, groupSize, 0, 1920}, {32, 1, 0, 120}, {1, 7, 7, 7}, {2, 7, 7, 21}, {0, 60, 0, 0}} {
 		if got := most(c.groups, c.size, c.fit); got != c.want {

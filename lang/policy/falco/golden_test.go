@@ -169,7 +169,7 @@ func compileScript(t testing.TB, k probes.Kernel, f *source.File) {
 	}
 }
 
-// FuzzRules translates any text. What it accepts has to compile.
+// FuzzRules translates any text. Scripts of accepted texts must compile.
 func FuzzRules(f *testing.F) {
 	k := frozen(f, "6.12")
 	f.Add("- list: a\n  items: [b, a]\n- macro: m\n  condition: proc.name in (a) or m\n- rule: r\n  desc: d\n  condition: m and not fd.name glob '[' or val(evt.res) = x\n  output: \"%proc.aname[3] %toupper(fd.name)\"\n  priority: 3\n")

@@ -9,9 +9,8 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 )
 
-// TestActions uses each action in each kind of hook, with and without permission to decide,
-// on each frozen kernel. What is translated compiles, and the rest is an error that names the
-// action.
+// TestActions uses each action in each kind of hook, with and without permission to act,
+// on each frozen kernel. A policy either compiles or is an error that names the action.
 func TestActions(t *testing.T) {
 	needs := map[string]string{
 		"Signal": ", argSig: 10", "Override": ", argError: -1", "GetUrl": ", argUrl: 'http://a.b/'", "DnsLookup": ", argFqdn: a.b",
@@ -26,8 +25,8 @@ func TestActions(t *testing.T) {
 		{"uprobe", "uprobes:\n  - path: /no/such/program\n    symbols: [f]\n"},
 		{"usdt", "usdts:\n  - path: /no/such/program\n    provider: a\n    name: b\n"},
 	}
-	// What only some kinds of hooks can do. TrackSock and UntrackSock need a socket, which no
-	// hook here has.
+	// Actions that only some kinds of hooks support. TrackSock and UntrackSock need a
+	// socket, which no hook here has.
 	only := map[string][]string{
 		"Override": {"function", "system call", "fentry", "uprobe"}, "Set": {"usdt"}, "TrackSock": {}, "UntrackSock": {},
 	}
@@ -48,7 +47,7 @@ func TestActions(t *testing.T) {
 					places, some := only[action]
 					can := !some || slices.Contains(places, h.name)
 					if strings.Contains(msg, "this kernel") || strings.Contains(msg, "the action Override of a uprobe needs Linux 6.19") {
-						continue // the frozen kernel does not have the hook, or no way to decide
+						continue // the frozen kernel lacks the hook, or a way to act
 					}
 					if can && msg != "" && !strings.Contains(msg, "/no/such/program") || !can && msg == "" {
 						t.Errorf("%s: %s in a %s, unsafe %v: possible %v: %s", version, action, h.name, unsafe, can, msg)

@@ -12,7 +12,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// TestDigests translates uprobes of a file with digests that it has and has not.
+// TestDigests translates uprobes of a file with right and wrong digests.
 func TestDigests(t *testing.T) {
 	k := frozen(t)
 	file := filepath.Join(t.TempDir(), "program")

@@ -27,9 +27,9 @@ func documents(text string, diags *source.Diags) (docs []policy.Document) {
 	return docs
 }
 
-// TestGolden translates the policies of testdata. The case's header unsafe lets them
-// decide, and skip leaves out what is not supported. The script is what comes after the
-// macros and the reports about processes.
+// TestGolden translates the policies of testdata. The case's header unsafe lets them act,
+// and skip leaves out unsupported parts. The recorded script is the part after the macros
+// and the reports about processes.
 func TestGolden(t *testing.T) {
 	k := frozen(t)
 	t.Setenv("NETWORK", "10.1.0.0/16")

@@ -8,8 +8,8 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// TestLockout translates policies that decide about all processes of the machine, which need
-// a second flag, and some that do not.
+// TestLockout translates policies that affect all processes of the machine, which need a
+// second flag, and some that do not.
 func TestLockout(t *testing.T) {
 	k := frozen(t)
 	kill := "matchActions: [{action: Sigkill}]"

@@ -66,8 +66,8 @@ func valuesFor(op string) string {
 	return "[1, 2]"
 }
 
-// TestOperators uses each operator on each type of arguments. What is translated compiles,
-// and the rest is an error that names the operator and the type.
+// TestOperators uses each operator on each type of arguments. A policy either compiles or
+// is an error that names the operator and the type.
 func TestOperators(t *testing.T) {
 	k := frozen(t)
 	numbers := "Equal NotEqual InMap NotInMap InRange NotInRange GT LT GreaterThan LessThan Mask"
@@ -149,7 +149,7 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-// TestCelExpressions translates expressions of CEL to conditions, or to the reason why not.
+// TestCelExpressions translates CEL expressions to conditions, or to error messages.
 func TestCelExpressions(t *testing.T) {
 	arg := func(name string) (celValue, error) {
 		switch name {

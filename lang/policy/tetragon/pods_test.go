@@ -59,7 +59,8 @@ func TestPodSelectors(t *testing.T) {
 	}
 }
 
-// TestOldTTYWrite has the arguments that tty_write had before Linux 5.12.
+// TestOldTTYWrite translates a policy with the arguments that tty_write had before Linux
+// 5.12.
 func TestOldTTYWrite(t *testing.T) {
 	var diags source.Diags
 	args := documents("[{index: 0, type: file}, {index: 1, type: char_buf, sizeArgIndex: 3}]", &diags)[0].Root

@@ -18,8 +18,8 @@ type withRegisters struct {
 func (k withRegisters) Has(f probes.Feature) bool { return f == probes.FeatSetReg || k.Kernel.Has(f) }
 func (k withRegisters) Arch() string              { return k.arch }
 
-// TestRegisters translates each form of the action Override of a uprobe. Without permission
-// to decide the script changes nothing.
+// TestRegisters translates each form of the action Override of a uprobe. Without
+// permission to act, the script changes nothing.
 func TestRegisters(t *testing.T) {
 	for _, c := range []struct{ arch, keys, want string }{
 		{"amd64", "argError: -7", `reg_set("ax", -7); reg_set("ip", *(uint64*)uptr(reg("sp"))); reg_set("sp", reg("sp") + 8);`},

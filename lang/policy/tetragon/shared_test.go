@@ -9,8 +9,9 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
-// TestSharedPrograms has more hooks at one tracepoint than the kernel runs programs there:
-// they share programs. What one hook says about a call does not keep others from seeing it.
+// TestSharedPrograms has more hooks at one tracepoint than the kernel runs programs
+// there, so they share programs. The decision of one hook about a call must not hide the
+// call from others.
 func TestSharedPrograms(t *testing.T) {
 	spec := "  kprobes:\n"
 	for i := range 70 {
@@ -36,8 +37,8 @@ func TestSharedPrograms(t *testing.T) {
 	}
 }
 
-// TestNoPostTracks remembers the owner of a socket that a function returns, and sends no
-// event.
+// TestNoPostTracks records the owner of a socket that a function returns, without sending
+// an event.
 func TestNoPostTracks(t *testing.T) {
 	spec := "  kprobes:\n  - {call: vfs_read, syscall: false, return: true, returnArg: {index: 0, type: sock}, returnArgAction: TrackSock,\n" +
 		"     selectors: [{matchActions: [{action: NoPost}]}, {matchPIDs: [{operator: In, values: [7]}]}]}\n"

@@ -61,7 +61,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestHostile checks that bad files end with an error that says what is wrong.
+// TestHostile checks that bad files end with an error that describes the fault.
 func TestHostile(t *testing.T) {
 	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
 	for i := 1; i < 12; i++ {

@@ -105,7 +105,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestClient checks that Go's client gets what the server sends, twice on one connection.
+// TestClient checks that Go's client receives two answers on one connection.
 func TestClient(t *testing.T) {
 	addr := serve(t, &Server{})
 	for range 2 {
@@ -123,8 +123,8 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// TestSlow checks that a client that sends its request slowly is not waited for, and that
-// one that sends nothing is disconnected.
+// TestSlow checks that the server does not wait for a client that sends its request
+// slowly, and disconnects one that sends nothing.
 func TestSlow(t *testing.T) {
 	slow := dial(t, serve(t, &Server{idle: time.Minute, read: 20 * time.Millisecond}))
 	silent := dial(t, serve(t, &Server{idle: 20 * time.Millisecond, read: time.Minute}))
@@ -317,7 +317,7 @@ func eventually(t *testing.T, ok func() bool) {
 	t.Fatal("it does not happen")
 }
 
-// TestLimit checks that a request that awaits its answer ends when the client is told so.
+// TestLimit checks that Limit ends a request that waits for its answer.
 func TestLimit(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -549,8 +549,8 @@ func TestSave(t *testing.T) {
 	}
 }
 
-// TestSaveAll checks that a file gets all of the output that is kept, not only the end, of
-// which the view shows some lines.
+// TestSaveAll checks that a file gets all of the output that is kept, not only the end
+// that the view shows.
 func TestSaveAll(t *testing.T) {
 	m := newModel(newRing(4*tailBytes), newRing(1024), start, time.Second)
 	want := strings.Repeat("a line of the output\n", 2*tailBytes/21)
@@ -561,8 +561,8 @@ func TestSaveAll(t *testing.T) {
 	}
 }
 
-// TestCut checks that an entry which becomes one of the greatest, and is therefore in a
-// snapshot again, does not seem to have risen from 0.
+// TestCut checks that an entry that becomes one of the greatest again, and so returns to
+// the snapshots, does not seem to have risen from 0.
 func TestCut(t *testing.T) {
 	m := newTest(80, 24)
 	var got []string
@@ -590,8 +590,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestHeat checks what histograms got between snapshots, also if they were cleared or left
-// out meanwhile.
+// TestHeat checks the numbers that histograms got between snapshots, also if they were
+// cleared or left out meanwhile.
 func TestHeat(t *testing.T) {
 	m := newTest(80, 24)
 	var got [][]bucket
@@ -621,7 +621,7 @@ func TestHeat(t *testing.T) {
 	}
 }
 
-// TestHeld checks what the writers of a view write before, while and after it is on the
+// TestHeld checks the output of a view's writers before, while and after it is on the
 // terminal, and that the rest is kept for the end, within bounds.
 func TestHeld(t *testing.T) {
 	v := &View{output: newRing(100), messages: newRing(100)}
@@ -660,7 +660,7 @@ func TestHeld(t *testing.T) {
 	check("after", "a\nb2\nb3\nc\n", "a\nb1\nb2\nb3\nc\n", "a\nb1\nb2\nb3\nc\n", "a\na\nb1\nb1\nb2\nb2\nb3\nb3\n", "b1\nb2\nb3\n")
 }
 
-// TestBounds checks that what is remembered does not grow with time.
+// TestBounds checks that the history does not grow without bound.
 func TestBounds(t *testing.T) {
 	m := newTest(80, 24)
 	for i := range 800 {

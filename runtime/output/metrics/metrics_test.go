@@ -63,8 +63,8 @@ func one(key string, n uint64) value.Entry {
 	return value.Entry{Key: value.Str{S: key}, Value: value.Uint(n)}
 }
 
-// TestCreated checks since when series count: since the last reading at which they were
-// not there, or after which they fell.
+// TestCreated checks the start times of series: the last reading without the series, or
+// the last reading before its value fell.
 func TestCreated(t *testing.T) {
 	f := newFixture(0)
 	for _, step := range []struct {
@@ -218,8 +218,8 @@ func TestScriptWithEqualNames(t *testing.T) {
 	}
 }
 
-// TestEarlierHistograms checks that a histogram stays as it is, for those who still read it,
-// when later ones have more buckets.
+// TestEarlierHistograms checks that a histogram does not change for its readers when
+// later ones have more buckets.
 func TestEarlierHistograms(t *testing.T) {
 	f := newFixture(0)
 	collect := func(max ...int64) []float64 {

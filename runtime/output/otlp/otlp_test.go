@@ -25,8 +25,8 @@ import (
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// collector is a collector that decodes what it gets by OpenTelemetry's own package. Its
-// types for data in files are encoded as those for requests.
+// collector is a collector that decodes requests with OpenTelemetry's own package. Its
+// types for data in files have the same encoding as those for requests.
 type collector struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -125,7 +125,7 @@ func startAt(t *testing.T, delay time.Duration, endpoint string, env map[string]
 	return e, w
 }
 
-// TestMetrics checks what the collector reads of maps of each kind.
+// TestMetrics checks the metrics that the collector receives for maps of each kind.
 func TestMetrics(t *testing.T) {
 	c := newCollector(t)
 	key := func(k, v value.Value) []value.Entry { return []value.Entry{{Key: k, Value: v}} }
@@ -181,7 +181,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestEvents checks the records of logs and the spans for what a script prints.
+// TestEvents checks the log records and the spans for the output of a script.
 func TestEvents(t *testing.T) {
 	c := newCollector(t)
 	e, w := lazy(t, c.URL, nil)
@@ -241,7 +241,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestCalls checks the spans of calls: of those that have returned, by thread and name.
+// TestCalls checks the spans of calls that have returned, by thread and name.
 func TestCalls(t *testing.T) {
 	c := newCollector(t)
 	e, w := lazy(t, c.URL, nil)
@@ -345,8 +345,8 @@ func eventually(t *testing.T, ok func() bool) {
 	t.Fatal("it does not happen")
 }
 
-// TestBack checks that events wait for a collector that is away, and that metrics are sent
-// when it is back.
+// TestBack checks that events wait for a collector that cannot be reached, and that
+// metrics are sent when it is back.
 func TestBack(t *testing.T) {
 	c := newCollector(t, status(503), status(502))
 	e, w := start(t, c.URL)

@@ -121,8 +121,8 @@ func TestHistoryBounds(t *testing.T) {
 	}
 }
 
-// TestPartial checks that a key which appears among the greatest ones is not taken for one
-// that was added since the last sample.
+// TestPartial checks that a key that appears among the greatest ones is not mistaken for
+// a key that was added since the last sample.
 func TestPartial(t *testing.T) {
 	h := NewHistory(start)
 	h.Tick(start)

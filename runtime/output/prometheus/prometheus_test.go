@@ -24,7 +24,7 @@ func hist(linear bool, buckets ...value.Bucket) value.Hist {
 	return value.Hist{Linear: linear, Buckets: buckets}
 }
 
-// samples has a map of each kind, with what is hard to write.
+// samples has a map of each kind, with values that are hard to write.
 func samples() []output.Map {
 	entry := func(k, v value.Value) value.Entry { return value.Entry{Key: k, Value: v} }
 	str := func(s string) value.Str { return value.Str{S: s} }
@@ -59,8 +59,8 @@ func collect(maps []output.Map) []metrics.Family {
 	return c.Collect()
 }
 
-// TestText checks that Prometheus's own reader reads the text format, and that it reads the
-// same as from protocol buffers, but for what only these have.
+// TestText checks that Prometheus's own reader reads the text format, with the same
+// results as from protocol buffers except for values that only these have.
 func TestText(t *testing.T) {
 	fs := collect(samples())
 	fromText, err := parser().TextToMetricFamilies(bytes.NewReader(AppendText(nil, fs)))
@@ -146,7 +146,7 @@ func TestNative(t *testing.T) {
 	}
 }
 
-// TestOpenMetrics checks what differs from the text format.
+// TestOpenMetrics checks the differences from the text format.
 func TestOpenMetrics(t *testing.T) {
 	out := string(AppendOpenMetrics(nil, collect(samples())))
 	for _, want := range []string{

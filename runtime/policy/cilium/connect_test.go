@@ -94,7 +94,7 @@ func TestConnect(t *testing.T) {
 				if want[call] {
 					denied++
 				}
-				// Of a peer on this machine, the first packet decides.
+				// For a peer on this machine, the first packet decides.
 				if refused := got == "EPERM"; refused != want[call] && (refused || !here(machine, call)) {
 					t.Errorf("to %s: %s, the model denies it: %v\n%s", call, got, want[call], text)
 				}

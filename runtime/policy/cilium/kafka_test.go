@@ -13,7 +13,7 @@ type kafkaRequest struct {
 	api, version int
 	client       string
 	topics       []string
-	// hidden is set if the request tells no names of its topics.
+	// hidden is set if the request does not contain the names of its topics.
 	hidden bool
 }
 
@@ -49,7 +49,7 @@ func (w *kafkaWriter) text(s string) {
 	w.b = append(w.b, s...)
 }
 
-// null writes a text that is not there.
+// null writes a text that is absent.
 func (w *kafkaWriter) null() {
 	if w.flexible {
 		w.uvarint(0)
@@ -69,7 +69,7 @@ func (w *kafkaWriter) count(n int) {
 	}
 }
 
-// message returns the request as it is sent. What follows the topics is left out.
+// message returns the encoded request, without the part after the topics.
 func (k *kafkaRequest) message(r *rand.Rand) []byte {
 	be := binary.BigEndian
 	w := &kafkaWriter{}
@@ -138,8 +138,8 @@ func (k *kafkaRequest) message(r *rand.Rand) []byte {
 	return append(be.AppendUint32(nil, uint32(len(w.b))), w.b...)
 }
 
-// kafkaVersions are the numbers of versions of requests that are generated, and from which
-// one on they have no names of topics.
+// kafkaVersions are the versions of the generated requests, and the first version without
+// names of topics.
 var kafkaVersions = map[int]struct{ versions, hidden int }{0: {14, 13}, 1: {16, 13}, 2: {10, 99}, 3: {13, 99}, 8: {11, 10}, 9: {10, 8}, 18: {4, 99}, 12: {4, 99}, 19: {5, 0}}
 
 // randomKafka returns a request.

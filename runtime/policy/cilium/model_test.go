@@ -9,8 +9,8 @@ import (
 	front "github.com/gotrace/gotrace/lang/policy/cilium"
 )
 
-// This file is a model of the semantics of policies: what Cilium's documentation says, in
-// plain Go, without the compiler's notions.
+// This file is a model of the semantics of policies: Cilium's documentation in plain Go,
+// independent of the compiler.
 
 // packet is a packet that an endpoint sends or receives.
 type packet struct {
@@ -33,8 +33,8 @@ type httpRequest struct {
 	headers            [][2]string
 }
 
-// outcome is what the model expects: nothing is printed if silent is set. rules are the
-// places of a policy of which one must be named; "": the default.
+// outcome is the result that the model expects. If silent is set, nothing is printed.
+// rules are the places of a policy of which the output must name one; "": the default.
 type outcome struct {
 	silent, denied bool
 	rules          []string
@@ -141,7 +141,7 @@ type deepRule struct {
 	rule *front.PortRule
 }
 
-// matching returns the places of the rules that match, by what they do.
+// matching returns the places of the rules that match, by their effect.
 func (m *model) matching(p *packet) (deny, plain []string, deep []deepRule, selected, defaults bool) {
 	for _, s := range m.policies.Specs {
 		if s.Node || !s.Selector.Matches(m.endpoint.Labels) {
@@ -308,7 +308,7 @@ func starMatches(pattern, text string) bool {
 	}
 }
 
-// accepts reports whether the rules are about the packet's request, and accept it.
+// accepts reports whether the rules apply to the packet's request, and accept it.
 func (d *deepRule) accepts(p *packet) (ours, ok bool) {
 	switch {
 	case p.http != nil && d.rule.HTTP != nil:

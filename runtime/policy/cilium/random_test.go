@@ -211,7 +211,7 @@ func (g *generator) http() {
 	g.line(5, "%s}", strings.ReplaceAll(rule, `\\\\`, `\\`))
 }
 
-// randomPacket returns a packet, often related to one before.
+// randomPacket returns a packet, often related to an earlier one.
 func randomPacket(r *rand.Rand, n int, before []*packet) *packet {
 	if len(before) > 0 && r.IntN(4) == 0 { // an answer, or another packet of the exchange
 		p := *pick(r, before)
@@ -478,7 +478,7 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// translated returns the script for the endpoint of a cgroup, and what it is made from.
+// translated returns the script for the endpoint of a cgroup, and its translation.
 func translated(dir, text string, enforce bool) (*front.Policies, *front.Machine, *front.Script, error) {
 	machine := &front.Machine{
 		Endpoints: []*front.Endpoint{
@@ -496,7 +496,7 @@ func translated(dir, text string, enforce bool) (*front.Policies, *front.Machine
 	return p, machine, script, diags.Err()
 }
 
-// run runs a script while during does something, and returns the flows that it reports.
+// run runs a script while during runs, and returns the flows that the script reports.
 func run(t *testing.T, script *front.Script, text string, during func()) (got []*cilium.Flow) {
 	t.Helper()
 	compiled, err := tracer.Compile(script.File.Text, tracer.Options{Unsafe: script.Unsafe, Kernel: kernel.Live()})

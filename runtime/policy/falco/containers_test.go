@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestContainerTypes tells containers of CRI-O from those of Podman, whose files are in the
+// TestContainerTypes distinguishes containers of CRI-O and Podman, whose files are in the
 // same places.
 func TestContainerTypes(t *testing.T) {
 	for _, c := range []struct{ annotations, kind, want, image string }{

@@ -238,8 +238,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestFields checks that every field of the table has a value or is marked as one that
-// never has.
+// TestFields checks that every field of the table has a value or is marked as never
+// having one.
 func TestFields(t *testing.T) {
 	for name, f := range falco.Fields.Get() {
 		if (fields.Get()[name] == nil) != f.Never {

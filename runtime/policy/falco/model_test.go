@@ -14,7 +14,7 @@ import (
 	"github.com/gotrace/gotrace/lang/policy/falco"
 )
 
-// modelOps are the operators of conditions with what they mean for two texts.
+// modelOps are the operators of conditions with their meaning for two texts.
 var modelOps = map[string]func(left, right string) bool{
 	"=":           func(l, r string) bool { return l == r },
 	"==":          func(l, r string) bool { return l == r },
@@ -159,7 +159,7 @@ func accepts(f *falco.Field, op string) bool {
 	return slices.Contains([]string{"=", "==", "!=", "in", "intersects"}, op)
 }
 
-// modelCase is a condition with what the model says about an event.
+// modelCase is a condition with the result of the model for an event.
 type modelCase struct {
 	condition string
 	want      bool

@@ -106,9 +106,9 @@ func FuzzFollow(f *testing.F) {
 	})
 }
 
-// popping is code without call frame information whose functions take arguments off the
-// stack, as the builtin functions of Node do. The label of each row is the instruction
-// before which the caller is looked for.
+// popping is code without call frame information whose functions remove arguments from
+// the stack, like the builtin functions of Node. The label of each row is the instruction
+// before which the caller is searched for.
 const popping = `
 	.globl _start, late
 	.type _start, @function
@@ -165,8 +165,8 @@ taken:	hlt
 	ret $8
 `
 
-// TestPopping follows code whose functions take arguments off the stack: after a call
-// only the frame pointer tells where the caller's frame is.
+// TestPopping follows code whose functions remove arguments from the stack: after a call,
+// the caller's frame can be found only by the frame pointer.
 func TestPopping(t *testing.T) {
 	dir := t.TempDir()
 	src, bin := filepath.Join(dir, "popping.S"), filepath.Join(dir, "popping")

@@ -89,7 +89,7 @@ func holds(t *testing.T, cond string, f *Flow) bool {
 	return e.or()
 }
 
-// evaluator evaluates the conditions that filters become.
+// evaluator evaluates the conditions into which filters are translated.
 type evaluator struct {
 	t     *testing.T
 	text  string
@@ -185,7 +185,7 @@ func TestHeld(t *testing.T) {
 	record(Forwarded, kindPacket, 0)
 	flush(hold/2, false)
 	flush(time.Hour, true)
-	record(Dropped, kindDrop, 0) // the packet of before
+	record(Dropped, kindDrop, 0) // the packet from before
 	record(Forwarded, kindPacket, time.Second)
 	flush(time.Hour, true, Dropped)
 	record(Forwarded, kindPacket, time.Second+hold/2)
@@ -194,7 +194,7 @@ func TestHeld(t *testing.T) {
 }
 
 // TestConditions checks that the kernel reports all flows that a filter selects, for each
-// filter and for combinations: what only Match can decide must not be lost.
+// filter and for combinations. Flows about which only Match can decide must not be lost.
 func TestConditions(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var names []string
@@ -349,7 +349,7 @@ Jan  2 03:04:05.006: 192.0.2.1 -> 10.0.0.1 to-endpoint FORWARDED (ICMPv4 Destina
 	}
 }
 
-// TestPairs checks which request a response is for.
+// TestPairs checks that responses are paired with the right requests.
 func TestPairs(t *testing.T) {
 	end := func(port uint16) Endpoint { return Endpoint{Addr: netip.MustParseAddr("10.0.0.1"), Port: port} }
 	x := exchanges{}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestUnanswered gives a tracker queries and answers at certain times, in seconds, and compares
-// what it shows.
+// TestUnanswered gives a tracker queries and answers at certain times, in seconds, and
+// compares its output.
 func TestUnanswered(t *testing.T) {
 	query := func(id byte) []byte {
 		return []byte(string([]byte{0, id}) + "\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01")

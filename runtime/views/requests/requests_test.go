@@ -54,8 +54,8 @@ func answersOf(p *Protocol, stream []byte, n int) []*Request {
 	return to.list
 }
 
-// fuzzProtocol feeds a protocol's parsers with any bytes. The answers must not depend on how
-// the stream is cut into pieces.
+// fuzzProtocol passes any bytes to a protocol's parsers. The answers must not depend on
+// how the stream is cut into pieces.
 func fuzzProtocol(f *testing.F, p *Protocol, seeds ...string) {
 	for _, s := range seeds {
 		f.Add([]byte(s), uint64(len(s)), 3)
@@ -139,7 +139,7 @@ func TestSplitHTTP(t *testing.T) {
 	}
 }
 
-// TestHeaderSpellings gives the headers that matter in any case and with any blanks.
+// TestHeaderSpellings tests the relevant headers in any case and with any blanks.
 func TestHeaderSpellings(t *testing.T) {
 	for _, spell := range []func(string) string{strings.ToLower, strings.ToUpper, strings.Clone} {
 		for _, blank := range []string{"", " ", "\t", " \t ", "    "} {
@@ -200,7 +200,7 @@ func TestReadHTTP(t *testing.T) {
 	}
 }
 
-// TestTracker checks what is kept of connections, and for how long.
+// TestTracker checks which state of connections is kept, and for how long.
 func TestTracker(t *testing.T) {
 	var got []*Request
 	tr := newTracker(httpProtocol(), &Display{}, func(r *Request) { got = append(got, r) })
@@ -286,8 +286,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestAsksInPieces checks that requests are the same however what the client sends is cut into
-// what came before an answer and what came after its start.
+// TestAsksInPieces checks that requests do not depend on how the client's data is divided
+// into a part before an answer and a part after its start.
 func TestAsksInPieces(t *testing.T) {
 	streams := map[*Protocol]string{
 		httpProtocol(): "GET /a HTTP/1.1\r\nHost: h\r\n\r\nPOST /b HTTP/1.1\r\nContent-Length: 5\r\n\r\nGET /" +
