@@ -25,11 +25,11 @@ const (
 	maxGlobalArgs = 5
 )
 
-// often is what a function knows of that which its program does in many places.
+// often has the counts of operations that a program performs in many places.
 type often struct {
 	additions map[*builtins.MapInfo]int // number of additions to each map in the program
 	calls     map[*builtins.Def]int     // number of calls of each builtin
-	adders    map[string]*ir.Func       // by what they do: see add
+	adders    map[string]*ir.Func       // functions by the operations that they perform: see add
 }
 
 // count counts the places in a program that add to each map or call each builtin.

@@ -9,12 +9,12 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// The kernel's verifier follows each path through a program. It merges two paths where
-// it has the same facts about both. Each branch on a register adds a fact about the
+// The kernel's verifier follows each path through a program. It merges two paths where it
+// has the same facts about both. Each branch on a register adds a fact about the
 // register's value, so a program with hundreds of branches on a few variables has more
-// paths than the verifier can follow, even if the program is short. Such a program
-// keeps its variables in a map. The verifier does not track the contents of maps, so
-// the paths do not differ. What such a program finds out about a packet is there too.
+// paths than the verifier can follow, even if the program is short. Such a program keeps
+// its variables in a map. The verifier does not track the contents of maps, so the paths
+// do not differ. Results about a packet are in the map too.
 
 // A program with at least manyBranches branches keeps its variables in a map. With at
 // least fewBranches it does not keep values loaded in one block for use in distant

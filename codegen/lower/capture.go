@@ -6,9 +6,9 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 )
 
-// With --pcap, a program for packets ends in a block that writes the packet to the file. If
-// the script's block prints something, only the packets for which it does so are written.
-// Otherwise all are for which the block runs.
+// With --pcap, a program for packets ends in a block that writes the packet to the file.
+// If the script's block contains code that prints, only the packets for which it prints
+// are written. Otherwise all packets for which the block runs are written.
 
 // capture is the state of a program that writes packets.
 type capture struct {

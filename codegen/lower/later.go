@@ -24,15 +24,16 @@ type laterValue struct {
 	x ast.Expr
 }
 
-// The results of a condition with such parts. Of two, && is the lesser and || the greater.
+// The results of a condition with such parts. && is the lesser of two results, || the
+// greater.
 const (
 	isFalse = iota
 	isUnknown
 	isTrue
 )
 
-// decideLater ends the program if its predicate is false whatever user space decides, and
-// keeps the values that user space needs.
+// decideLater ends the program if its predicate is false whatever user space decides.
+// Otherwise it keeps the values that user space needs.
 func (f *fn) decideLater(pred ast.Expr, body *ast.Block) {
 	l := &later{outcomes: &check.Var{Name: "outcomes", Type: types.TUint64}}
 	f.later = l
@@ -151,7 +152,8 @@ func (f *fn) lazily(x, y ast.Expr, decisive int64, op object.StepOp) *ir.Value {
 	return both
 }
 
-// unless computes y if x is not the outcome decisive, which else is the result.
+// unless computes y if the outcome of x is not decisive. Otherwise decisive is the
+// result.
 //
 //go:noinline
 func (f *fn) unless(x *ir.Value, decisive int64, y func() *ir.Value) *ir.Value {

@@ -41,7 +41,7 @@ type Result struct {
 	// Follows is set if the very last two programs are those of --follow, for forks and
 	// for every task.
 	Follows bool
-	// Recorder is that of --recorder, or nil.
+	// Recorder is the recorder of --recorder, or nil.
 	Recorder *object.Recorder
 }
 

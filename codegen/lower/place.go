@@ -202,8 +202,8 @@ func (f *fn) place(e ast.Expr) place {
 	return place{t: t, ptr: tmp}
 }
 
-// base returns the object that contains a member or element of e: the target of e if e
-// is a pointer, else e itself.
+// base returns the object that contains a member or element of e: the target of e if e is
+// a pointer, otherwise e itself.
 func (f *fn) base(e ast.Expr) place {
 	if f.typeOf(e).Kind == types.Pointer {
 		return f.deref(e)

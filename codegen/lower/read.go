@@ -47,8 +47,8 @@ func (f *fn) byWords(p place) bool {
 	return ctx.Word > 0 && (p.space == types.Ctx || p.space == types.BTF && pointsTo(ctx.Type, p.t))
 }
 
-// pointsTo reports whether a member of the context ctx points to an object of type t. Of
-// arrays, which are parts of objects, only their context is known.
+// pointsTo reports whether a member of the context ctx points to an object of type t. For
+// arrays, which are parts of objects, only the context is known.
 func pointsTo(ctx, t *types.Type) bool {
 	return slices.ContainsFunc(ctx.Members(), func(m types.Field) bool {
 		if m.Type.Kind == types.Pointer {

@@ -24,7 +24,7 @@ type recording struct {
 	span        source.Span
 }
 
-// startRecorder creates the recorder, if there is to be one.
+// startRecorder creates the recorder, if the script has one.
 func (u *shared) startRecorder() {
 	inv := u.p.Invocation
 	if inv.Recorder == 0 {

@@ -10,17 +10,14 @@ import (
 )
 
 // A string of plan.Retries that is not in memory when a call begins is empty in the
-// script's map. Its address is kept in a map of its own, by the thread, until a program at
-// the return of the call takes it out and reads the string again. These rules make that
+// script's map. Its address is stored in a separate map, by the thread, until a program
+// at the return of the call removes it and reads the string again. These rules make this
 // safe:
 //
-//   - The address belongs to the memory of the thread at the call. If the thread has got
-//     another memory by exec since, the string is not read.
-//   - Programs at the call forget the address of an earlier call, whose return was missed.
-//     They do so for all threads, also for those that flags such as --comm exclude now.
+//   - The address belongs to the memory of the thread at the call. If exec has replaced the memory since, the string is not read.
+//   - Programs at the call delete the address of an earlier call whose return was missed. They do so for all threads, also for threads that flags such as --comm now exclude.
 //   - The string is written only over an empty one, in the entry that the same thread made.
-//   - Each string is counted as unread at the call, and no longer if it is read later. So
-//     none is missed in silence, even if the return never comes.
+//   - Each string is counted as unread at the call, and no longer if it is read later. So no string is missed silently, even if the return never comes.
 //
 // A word of unreadMap is the number of addresses that are kept. As long as it is 0,
 // programs do not look for any.

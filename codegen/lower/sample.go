@@ -6,7 +6,7 @@ import (
 )
 
 // Sampling returns the binary logarithm of the number of events for which this one
-// stands, or nil if the program runs at all.
+// stands, or nil if the program is not sampled.
 func (f *fn) Sampling() *ir.Value {
 	n, ok := f.p.Sampled[f.prog]
 	if !ok {
