@@ -28,6 +28,18 @@ var plain = []struct {
 	{regexp.MustCompile(`\blet go of\b|\bis asked for\b`), "releases, is needed"},
 	{regexp.MustCompile(`\b[Kk]nown when compiling\b`), "known at compile time"},
 	{regexp.MustCompile(`\bgives? back\b|\bgiven back\b`), "returns, frees, submits"},
+	{regexp.MustCompile(`\b(?:told|tells?|kept) (?:\w+ ){0,3}apart\b`), "distinguishes, separate"},
+	{regexp.MustCompile(`\b[Mm]akes? room\b`), "what is removed, or what else may then be there"},
+	{regexp.MustCompile(`\b(?:is|are|was|were|not|be) looked for\b`), "who searches what"},
+	{regexp.MustCompile(`\b(?:brings?|brought) (?:\w+ ){1,3}up to date\b`), "updates"},
+	{regexp.MustCompile(`\bwhat (?:is|was) known of\b`), "the known parts"},
+	{regexp.MustCompile(`\b(?:has|have) gone\b`), "has ended, was removed"},
+	{regexp.MustCompile(`\b(?:is|are) to be\b`), "must be, or who does it"},
+	{regexp.MustCompile(`\b(?:is|are) told\b`), "gets, knows"},
+	{regexp.MustCompile(`\b(?:that|those) which\b`), "the noun again"},
+	{regexp.MustCompile(`\bturns? of (?:a|the|each|every) loops?\b|\b(?:each|every|one|per) turn\b`), "iteration"},
+	{regexp.MustCompile(`\b[Ww]ays? through\b`), "paths through"},
+	{regexp.MustCompile(`(?:%s|%q|\b[Tt]his)'? is no [A-Za-km-z]`), "is not a"},
 }
 
 // exempt lists texts that are correct: those of bpftrace, which other programs search
