@@ -15,7 +15,7 @@ func fail() *Def {
 		Params: formatParams,
 		Doc: Doc{
 			Summary:  "Stops the compilation with a message, unless a condition that is known at compile time excludes the call. The arguments are literals.",
-			Examples: []string{`begin { if comptime (!is_integer(pid)) { fail("pid is no number"); } }`},
+			Examples: []string{`begin { if comptime (!is_integer(pid)) { fail("pid is not a number"); } }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			if !c.Final() {

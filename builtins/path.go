@@ -116,7 +116,7 @@ var filledPaths = probes.Version{Major: 5, Minor: 14}
 const ownNameMax = 64
 
 // undefinedStack is the first release whose verifier accepts stack memory that the
-// program has not written as the buffer of bpf_d_path, and of helpers that are told its
+// program has not written as the buffer of bpf_d_path, and of helpers that get its
 // size at run time.
 var undefinedStack = probes.Version{Major: 6, Minor: 3}
 

@@ -25,7 +25,7 @@ type Point struct {
 	Implied  bool   // a part was omitted, which denotes a wildcard
 	Matched  bool   // it comes from a pattern: if it cannot be attached, others still are
 	Event    uint64 // number of the kernel's event, in the namespace of the kind
-	Anywhere bool   // Func is looked for in the files of all processes when the session runs
+	Anywhere bool   // the session searches the files of all processes for Func
 	Multi    bool   // the program is loaded for a link to many points at once
 	AtInsn   bool   // for kinds of returns: the program runs at a return instruction, Offset bytes into Func
 

@@ -381,8 +381,8 @@ func (s *Instance) loadError(p *object.Program, err error) error {
 	if errors.Is(err, unix.EFAULT) {
 		// The verifier follows each iteration of a loop and keeps a list of the
 		// branches it has still to follow, at most 8192.
-		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier gives up on %s: more than 8192 branches in a row, those of a loop counted in each turn", point),
-			Hint: "see " + verifierDoc + "#too-many-branches: split the probe in two; or fewer turns, or a range, which Linux 5.17 and later run without following each turn"}}
+		return source.DiagError{{Span: p.Span, Msg: fmt.Sprintf("the kernel's verifier stops at %s: it has more than 8192 branches in a row, and the branches of a loop count once for each iteration", point),
+			Hint: "see " + verifierDoc + "#too-many-branches: split the probe in two, use fewer iterations, or use a range, which Linux 5.17 and later run without following each iteration"}}
 	}
 	var ve *ebpf.VerifierError
 	if !errors.As(err, &ve) || len(ve.Log) == 0 {

@@ -15,11 +15,11 @@ var refusals = []struct {
 	hint  string   // the remedy; "" if there is none in the script
 }{
 	{[]string{"BPF program is too large"}, "too-many-instructions",
-		"the verifier follows all ways through a program, and these have more than a million instructions",
-		"fewer turns of loops, or the statements in several probes"},
+		"the verifier follows all paths through a program, and they have more than a million instructions",
+		"fewer iterations of loops, or the statements in several probes"},
 	{[]string{"The sequence of ", "jumps is too complex"}, "too-many-branches",
 		"there are more branches in a row than the verifier follows",
-		"fewer turns of loops or fewer conditions, or the statements in several probes"},
+		"fewer iterations of loops or fewer conditions, or the statements in several probes"},
 	{[]string{"infinite loop detected", "back-edge from insn"}, "unbounded-loop",
 		"the verifier cannot tell that a loop ends",
 		"a loop over a range (for ($i : 0..100)) always ends"},

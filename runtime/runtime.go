@@ -206,7 +206,7 @@ type Instance struct {
 	ring         *ringbuf.Reader
 	recorder     *recorder // nil: no --recorder
 	sites        *siteTable
-	lines        *kernelLines // nil: not looked for yet
+	lines        *kernelLines // nil: not read yet
 	env          *env
 	usesCommands bool // the script shows command lines of processes
 	usesOwners   bool // the script prints containers, pods or units of cgroups

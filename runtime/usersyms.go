@@ -98,7 +98,7 @@ func (s *Instance) watchMappings() {
 }
 
 // pause is the time between two reads of the log of mappings. A process in another mount
-// namespace must live for this time if its files are to be opened.
+// namespace must live for this time so that its files can be opened.
 const pause = 2 * time.Millisecond
 
 // followMappings reads the log of mappings soon after there are any, even if the script

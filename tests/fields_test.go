@@ -67,7 +67,7 @@ func TestFieldsHaveTests(t *testing.T) {
 	}
 	for event := range uncompared {
 		if !used[event] {
-			t.Errorf("%s is no event, or tests use all its fields: remove it from the list", event)
+			t.Errorf("%s is not an event, or tests use all its fields: remove it from the list", event)
 		}
 	}
 }

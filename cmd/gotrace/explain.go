@@ -323,9 +323,9 @@ func (e *explained) print(w io.Writer) {
 			fmt.Fprintf(w, "%8s %6d %-6s %4d: %s\n", nanos(p.Ns), p.Insns, when, p.Line, shorten(p.Code))
 			printCalls(w, p.Calls)
 			if p.Loop && p.Turns > 1 {
-				fmt.Fprintf(w, "%29sper turn, of which there are %d\n", "", p.Turns)
+				fmt.Fprintf(w, "%29sper iteration; there are %d\n", "", p.Turns)
 			} else if p.Loop {
-				fmt.Fprintf(w, "%29sper turn; how many there are depends on the data\n", "")
+				fmt.Fprintf(w, "%29sper iteration; the number depends on the data\n", "")
 			}
 		}
 		if p.Rare != nil {
@@ -351,7 +351,7 @@ func (e *explained) total() string {
 		text = least + " to " + most + " ns"
 	}
 	if e.OpenLoop {
-		text += ", with one turn of each loop whose turns depend on the data"
+		text += ", with one iteration of each loop whose iterations depend on the data"
 	}
 	return text
 }

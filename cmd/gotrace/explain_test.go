@@ -22,7 +22,7 @@ func TestExplainText(t *testing.T) {
 	}
 	for _, want := range []string{
 		"profile:hz:99\n", " always    1: pid > 1\n", " if        2: @[comm] = count()\n", " rare      2: @[comm] = count()\n",
-		" if        3: @zero = count()", " loop      4: @sum = sum($i)", "per turn, of which there are 300",
+		" if        3: @zero = count()", " loop      4: @sum = sum($i)", "per iteration; there are 300",
 		"  each event: ", "  the kernel itself: ", "of 512 bytes of stack", "  @: ", "  @zero: ",
 	} {
 		if !strings.Contains(out, want) {

@@ -187,10 +187,10 @@ func (a *app) systemOf(docs []policy.Document, diags *source.Diags) (system *pol
 	}
 	for _, d := range others {
 		if system != nil && d.KindOf() != "" && d.Root.Has("apiVersion") {
-			diags.Warnf(d.Root.Get("kind").At, "a %s is no policy: it is left out", d.KindOf())
+			diags.Warnf(d.Root.Get("kind").At, "a %s is not a policy: it is left out", d.KindOf())
 			continue
 		}
-		diags.ErrorHint(d.Root.At, "there are "+strings.Join(kinds, ", "), "this is no policy that gotrace knows")
+		diags.ErrorHint(d.Root.At, "there are "+strings.Join(kinds, ", "), "this is not a policy that gotrace knows")
 	}
 	return system, policies
 }

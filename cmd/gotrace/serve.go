@@ -34,7 +34,7 @@ USAGE:
 Each file of DIR whose name ends in .bt is a script of its own. What it prints goes to
 standard output, each line after the name of the script. Its maps are metrics with the label
 script. A script that changes is replaced; one that fails does not affect the others, and
-its previous version goes on. SIGHUP reads all scripts again and restarts those that ended.
+its previous version keeps running. SIGHUP reads all scripts again and restarts those that ended.
 
     --prometheus ADDR      serve the metrics at http://ADDR/metrics
     --otlp ENDPOINT        send metrics, lines and spans to a collector of OpenTelemetry
@@ -294,7 +294,7 @@ func (s *server) Failed(name string, err error, running bool) {
 	}
 	text := "it does not run"
 	if running {
-		text = "what ran before goes on"
+		text = "the previous version keeps running"
 	}
 	s.a.report.errorf("%s: %v: %s", name, err, text)
 }

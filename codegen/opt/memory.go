@@ -99,7 +99,7 @@ func (m *memPass) learn(at location, size int64, val *ir.Value) {
 	m.s.facts = append(m.s.facts, fact{at, size, val, m.fresh()})
 }
 
-// limit makes room for one more fact.
+// limit removes old facts so that one more can be added.
 func (m *memPass) limit() {
 	if n := len(m.s.facts) - (maxFacts - 1); n > 0 {
 		m.s.facts = m.s.facts[:copy(m.s.facts, m.s.facts[n:])]

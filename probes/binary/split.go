@@ -10,7 +10,7 @@ import (
 // .dwo files, or a package of them, PROGRAM.dwp.
 type splitFiles struct {
 	x, src  *File // the program, and the file that contains its skeletons
-	pkgDone bool  // the package was looked for
+	pkgDone bool  // the package was searched, found or not
 	pkgAll  units.Sections
 }
 

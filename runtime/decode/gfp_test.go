@@ -7,7 +7,7 @@ func TestGFPHasNoOverlap(t *testing.T) {
 	for _, f := range gfpNames {
 		if f.bits&(f.bits-1) != 0 {
 			if seen != 0 {
-				t.Errorf("%s comes after what it is made of", f.name)
+				t.Errorf("%s comes after its parts", f.name)
 			}
 			continue
 		}

@@ -94,7 +94,7 @@ func TestEveryFieldIsEncoded(t *testing.T) {
 		o, _ := filled(n)
 		data := Encode(o)
 		if before, ok := seen[string(data)]; ok {
-			t.Errorf("fields %d and %d of %d cannot be told apart", before, n, leaves)
+			t.Errorf("fields %d and %d of %d have the same encoding", before, n, leaves)
 		}
 		seen[string(data)] = n
 		d := &decoder{data: data[len(magic)+1+8:], fields: fieldLists{}}

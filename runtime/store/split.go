@@ -34,7 +34,7 @@ var splitKind = kind{
 	extras: []string{"LRU", "Short"},
 	check: func(c *claims, m *object.Map) error {
 		if m.Key == nil || m.Key.Kind != types.String {
-			return fmt.Errorf("its keys are no strings")
+			return fmt.Errorf("its keys are not strings")
 		}
 		if err := c.hash(m, m.Short, types.NewString(shortKey)); err != nil {
 			return err

@@ -26,7 +26,7 @@ type file struct {
 	names   map[uint64]binary.Symbol
 	places  map[uint64][]binary.Frame
 	used    int  // number of the last lookup in it
-	closed  bool // closed to make room for others: it must be opened again
+	closed  bool // closed to limit the number of open files: it must be opened again
 }
 
 // maxAnswers is the number of answers that are cached for a file.

@@ -212,7 +212,7 @@ func (r *run) tests(name string, args []string) {
 	})
 }
 
-// wantsGuest reports whether the tests of any guest are to be run.
+// wantsGuest reports whether the tests of any guest are selected.
 func (r *run) wantsGuest() bool {
 	return slices.ContainsFunc(r.kernels, func(k vm.Kernel) bool { return r.wants(k.Name) })
 }

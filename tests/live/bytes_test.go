@@ -45,7 +45,7 @@ func TestBytes(t *testing.T) {
 		{`between(str($b), "x", "C")`, ""}, {`between(str($b), "8", "xyz")`, "9"}, {`between(str($b), "A", "zyFx", 3)`, "BCD"},
 		{`between(str($b), "CDEF01234", "7")`, "56"},
 	}
-	// The verifier follows all ways through the expressions of one probe.
+	// The verifier follows all paths through the expressions of one probe.
 	const together = 6
 	var script strings.Builder
 	for i, tt := range tests {

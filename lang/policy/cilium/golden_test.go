@@ -120,7 +120,7 @@ func documents(text string, diags *source.Diags) (docs []policy.Document) {
 	docs = policy.Documents(source.NewFile("policy.yaml", text), diags)
 	for _, d := range docs {
 		if !Recognises(d) {
-			diags.Errorf(d.Root.At, "this is no policy")
+			diags.Errorf(d.Root.At, "this is not a policy")
 			return nil
 		}
 	}

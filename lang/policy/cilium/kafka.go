@@ -93,7 +93,7 @@ func (r *reader) kafka(n *yaml.Node) KafkaRule {
 			k.Topic = r.text(n, "topic")
 			bad := strings.Trim(k.Topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 			if bad != "" || len(k.Topic) > 255 {
-				r.diags.Errorf(n.At, "'%s' is no topic: it has up to 255 letters, digits, dots, underscores and hyphens", k.Topic)
+				r.diags.Errorf(n.At, "'%s' is not a topic: it has up to 255 letters, digits, dots, underscores and hyphens", k.Topic)
 			}
 		}})
 	if both > 1 {

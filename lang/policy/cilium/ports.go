@@ -140,7 +140,7 @@ func (r *reader) port(n *yaml.Node) Port {
 		}
 		p.From = uint16(number)
 	default:
-		r.diags.Errorf(port.At, "'%s' is no port: it is a number from 0 to 65535, or a name", text)
+		r.diags.Errorf(port.At, "'%s' is not a port: it is a number from 0 to 65535, or a name", text)
 	}
 	p.To = p.From
 	switch {

@@ -41,7 +41,7 @@ func (r *reader) rule(n *yaml.Node, rule *Rule) {
 		}),
 		member("Nodes", func(_ int, n *yaml.Node) { p.Nodes = append(p.Nodes, r.selector(n)) }),
 		{prefix + "Groups", func(n *yaml.Node) {
-			r.unsupported(n.At, "%sGroups needs the API of a cloud, which gotrace does not ask", prefix)
+			r.unsupported(n.At, "%sGroups needs the API of a cloud, which gotrace does not use", prefix)
 		}},
 		{"toPorts", func(n *yaml.Node) {
 			rule.Ports = []*PortRule{}
@@ -61,7 +61,7 @@ func (r *reader) rule(n *yaml.Node, rule *Rule) {
 			r.object(n, "authentication", field{"mode", func(n *yaml.Node) {
 				modes := []string{"disabled", "required", "test-always-fail"}
 				if i := r.one(n, "the mode", modes); i > 0 {
-					r.unsupported(n.At, "authentication of peers needs SPIRE, which gotrace does not speak")
+					r.unsupported(n.At, "authentication of peers needs SPIRE, which gotrace does not support")
 				}
 			}})
 		}},

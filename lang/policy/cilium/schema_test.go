@@ -53,7 +53,7 @@ var ruleCases = []struct{ rule, want string }{
 	{"egress: [{toPorts: [{ports: [{port: '8080', endPort: 80}]}]}]", "the range of ports ends before it starts"},
 	{"egress: [{toPorts: [{ports: [{port: metrics, protocol: TCP}]}]}]", "~no port of the name 'metrics' is known here"},
 	{"egress: [{toPorts: [{ports: [{port: '0', protocol: VRRP}, {protocol: IGMP}, {port: '8', protocol: ICMP}, {port: '128', protocol: ICMPv6}]}]}]", ""},
-	{"egress: [{toPorts: [{ports: [{port: '70000'}]}]}]", "'70000' is no port"},
+	{"egress: [{toPorts: [{ports: [{port: '70000'}]}]}]", "'70000' is not a port"},
 	{"egress: [{toEntities: [world], toPorts: [{ports: [{port: '80'}]}], icmps: [{fields: [{type: 8}]}]}]", "Cilium cannot combine toPorts and icmps in one item"},
 	{"egress: [{toPorts: [{ports: [{port: '80'}], listener: {envoyConfig: {name: e}, name: l}}]}]", "a listener needs Envoy"},
 	{"egress: [{toPorts: [{ports: [{port: '443'}], terminatingTLS: {secret: {name: s}}}]}]", "terminatingTLS needs Envoy"},

@@ -222,7 +222,7 @@ func (w *writer) packet() {
 	w.line("if ($proto == %d && $type in (133..137)) { return; }", protoICMP6)
 	w.line("}")
 	w.line("$port = $%s;", port)
-	w.line("// What is found out is kept combined with a number that the kernel's verifier cannot know, so")
+	w.line("// The results are stored combined with a number that the kernel's verifier cannot know, so")
 	w.line("// that it need not follow the rest of the program for each combination.")
 	w.line("$salt = nsecs;")
 	w.forget()

@@ -123,15 +123,15 @@ func checkValue(op string, t Type, text string) string {
 	switch t {
 	case Number:
 		if _, err = ParseNumber(text); err != nil {
-			return fmt.Sprintf("'%s' is no number", text)
+			return fmt.Sprintf("'%s' is not a number", text)
 		}
 	case Decimal:
 		if _, err = ParseDecimal(text); err != nil {
-			return fmt.Sprintf("'%s' is no number", text)
+			return fmt.Sprintf("'%s' is not a number", text)
 		}
 	case Port:
 		if _, err = ParsePort(text); err != nil {
-			return fmt.Sprintf("'%s' is no port", text)
+			return fmt.Sprintf("'%s' is not a port", text)
 		}
 	case Bool:
 		if _, err = ParseBool(text); err != nil {
@@ -139,25 +139,25 @@ func checkValue(op string, t Type, text string) string {
 		}
 	case Address:
 		if _, err = netip.ParseAddr(text); err != nil {
-			return fmt.Sprintf("'%s' is no address", text)
+			return fmt.Sprintf("'%s' is not an address", text)
 		}
 	case Network:
 		if _, err = ParseNetwork(text); err != nil {
-			return fmt.Sprintf("'%s' is no network", text)
+			return fmt.Sprintf("'%s' is not a network", text)
 		}
 	case Text:
 		switch op {
 		case "regex":
 			if _, err = regexp.Compile(text); err != nil {
-				return fmt.Sprintf("'%s' is no regular expression: %v", text, err)
+				return fmt.Sprintf("'%s' is not a regular expression: %v", text, err)
 			}
 		case "glob", "iglob":
 			if _, err = GlobRegexp(text, op == "iglob"); err != nil {
-				return fmt.Sprintf("'%s' is no pattern", text)
+				return fmt.Sprintf("'%s' is not a pattern", text)
 			}
 		case "bcontains", "bstartswith":
 			if _, err = hex.DecodeString(text); err != nil {
-				return fmt.Sprintf("'%s' is no sequence of bytes in hexadecimal digits", text)
+				return fmt.Sprintf("'%s' is not a sequence of bytes in hexadecimal digits", text)
 			}
 		}
 	}

@@ -85,7 +85,7 @@ func (r *reader) complete(rule *Rule, e *exception) bool {
 	for i := range e.fields {
 		switch c := (&Check{}); {
 		case !c.setOp(e.comps[i]):
-			r.diags.Errorf(e.at, "'%s' is no comparison", e.comps[i])
+			r.diags.Errorf(e.at, "'%s' is not a comparison", e.comps[i])
 			return false
 		case e.single && !slices.Contains(listOps, c.Op):
 			r.diags.Errorf(e.at, "the exception '%s' has one field, which is compared by one of %s, not '%s'", e.name, strings.Join(listOps, " "), c.Op)
@@ -115,7 +115,7 @@ func (r *reader) exceptionField(e *exception, i int) (t *Term) {
 		t = p.term()
 	}()
 	if t == nil || p.pos < len(p.text) {
-		r.diags.Errorf(e.at, "'%s' is no field", e.fields[i])
+		r.diags.Errorf(e.at, "'%s' is not a field", e.fields[i])
 		return nil
 	}
 	return t

@@ -94,7 +94,7 @@ func (r *reader) read(docs []policy.Document) {
 			case item.Has("required_plugin_versions"):
 				r.plugins(item.Get("required_plugin_versions"))
 			case len(item.Fields) > 0:
-				r.diags.Warnf(item.Fields[0].At, "'%s' is no item of a rule file: it is left out", item.Fields[0].Key)
+				r.diags.Warnf(item.Fields[0].At, "'%s' is not an item of a rule file: it is left out", item.Fields[0].Key)
 			}
 		}
 	}
@@ -315,7 +315,7 @@ func (r *reader) change(rule *Rule, item *yaml.Node, of map[string]string) {
 func (r *reader) priority(rule *Rule, n *yaml.Node) {
 	p, err := ParsePriority(n.Value)
 	if err != nil {
-		r.diags.ErrorHint(n.At, "the priorities are "+strings.ToUpper(strings.Join(priorities, " ")), "'%s' is no priority", n.Value)
+		r.diags.ErrorHint(n.At, "the priorities are "+strings.ToUpper(strings.Join(priorities, " ")), "'%s' is not a priority", n.Value)
 		return
 	}
 	rule.Priority = p

@@ -37,7 +37,7 @@ func ParsePriority(name string) (Priority, error) {
 			return Priority(i), nil
 		}
 	}
-	return 0, fmt.Errorf("'%s' is no priority: they are %s", name, strings.Join(priorities, ", "))
+	return 0, fmt.Errorf("'%s' is not a priority: they are %s", name, strings.Join(priorities, ", "))
 }
 
 // choose sets which rules are enabled. It warns about choices that match no rule.

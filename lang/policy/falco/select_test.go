@@ -93,7 +93,7 @@ func TestManyEvents(t *testing.T) {
 func TestParsePriority(t *testing.T) {
 	for text, want := range map[string]string{
 		"info": "", "Informational": "", "EMERGENCY": "",
-		"loud": "'loud' is no priority: they are Emergency, Alert, Critical, Error, Warning, Notice, Informational, Debug",
+		"loud": "'loud' is not a priority: they are Emergency, Alert, Critical, Error, Warning, Notice, Informational, Debug",
 	} {
 		if _, err := ParsePriority(text); fmt.Sprint(err) != want && (err != nil || want != "") {
 			t.Errorf("%s: %v, want %q", text, err, want)

@@ -111,7 +111,7 @@ func (h *hook) action(n *yaml.Node) *action {
 	}
 	if a.name == "" {
 		if !n.Has("action") {
-			p.diags.Errorf(n.At, "this is no action: it has no key 'action'")
+			p.diags.Errorf(n.At, "this is not an action: it has no key 'action'")
 		}
 		return nil
 	}

@@ -23,7 +23,7 @@ func TestDigests(t *testing.T) {
 	for _, c := range []struct{ digests, want string }{
 		{"", ""}, {is, ""}, {"sha256:" + is, ""}, {"SHA256:" + strings.ToUpper(is), ""}, {other + ", " + is, ""},
 		{other, "the digest of '" + file + "' is sha256:" + is + ", which is not among those of the policy"},
-		{"sha1:da39a3ee", "'sha1:da39a3ee' is no digest of SHA-256, such as sha256:" + is},
+		{"sha1:da39a3ee", "'sha1:da39a3ee' is not a digest of SHA-256, such as sha256:" + is},
 	} {
 		var diags source.Diags
 		spec := "  uprobes:\n  - path: " + file + "\n    symbols: [f]\n    binaryDigests: [" + c.digests + "]\n"

@@ -367,7 +367,7 @@ func (h *hook) checkDigest(path string, n *yaml.Node) bool {
 			kind, text = "sha256", kind
 		}
 		if kind != "sha256" || len(text) != len(is) {
-			h.p.unsupported(d.at, "'%s' is no digest of SHA-256, such as sha256:%s", d.text, is)
+			h.p.unsupported(d.at, "'%s' is not a digest of SHA-256, such as sha256:%s", d.text, is)
 			return false
 		}
 		if text == is {

@@ -36,7 +36,7 @@ func (p *policyReader) assignment(n *yaml.Node) string {
 	text := strings.ReplaceAll(p.text(n), " ", "")
 	m := regexp.MustCompile(`^%?(\w+)=(-?\w+)?(?:%(\w+)|\(%(\w+)\))?$`).FindStringSubmatch(text)
 	if m == nil || m[2]+m[3]+m[4] == "" {
-		p.diags.ErrorHint(n.At, "rax=1, rdi=%rsi, rsp=8%rsp and rip=(%rsp) are assignments", "'%s' is no assignment to a register", text)
+		p.diags.ErrorHint(n.At, "rax=1, rdi=%rsi, rsp=8%rsp and rip=(%rsp) are assignments", "'%s' is not an assignment to a register", text)
 		return ""
 	}
 	var off int64

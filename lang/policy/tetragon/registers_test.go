@@ -29,7 +29,7 @@ func TestRegisters(t *testing.T) {
 		{"amd64", "argRegs: ['rdi=%rsi', 'rsp=8%rsp', 'rbp=-0x10%r15']", `reg_set("di", reg("si") + 0); reg_set("sp", reg("sp") + 8); reg_set("bp", reg("r15") + -16);`},
 		{"amd64", "argRegs: ['rip=(%rsp)', 'rdx=16(%rbx)']", `reg_set("ip", *(uint64*)uptr(reg("sp") + 0)); reg_set("dx", *(uint64*)uptr(reg("bx") + 16));`},
 		{"arm64", "argRegs: ['x0=%x30', 'sp=16%sp']", `reg_set("x0", reg("x30") + 0); reg_set("sp", reg("sp") + 16);`},
-		{"amd64", "argRegs: ['rax=']", "'rax=' is no assignment to a register"},
+		{"amd64", "argRegs: ['rax=']", "'rax=' is not an assignment to a register"},
 		{"amd64", "argRegs: ['(%rsp)=1']", "rax=1, rdi=%rsi, rsp=8%rsp and rip=(%rsp) are assignments"},
 		{"amd64", "argRegs: [rax=99999999999999999999]", "'99999999999999999999' is not a number of 64 bits"},
 		{"amd64", "argRegs: [eax=1]", "there is no register 'eax'"},

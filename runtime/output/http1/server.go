@@ -284,14 +284,14 @@ func readRequest(r *bufio.Reader, limit *io.LimitedReader) (req *request, more b
 	}
 	parts := strings.Split(line, " ")
 	if len(parts) != 3 || !isToken(parts[0]) {
-		return nil, false, requestError{400, "this is no HTTP request"}
+		return nil, false, requestError{400, "this is not an HTTP request"}
 	}
 	version := parts[2]
 	if version != "HTTP/1.1" && version != "HTTP/1.0" {
 		if strings.HasPrefix(version, "HTTP/") {
 			return nil, false, requestError{505, "only HTTP/1.0 and HTTP/1.1 are supported"}
 		}
-		return nil, false, requestError{400, "this is no HTTP request"}
+		return nil, false, requestError{400, "this is not an HTTP request"}
 	}
 	req = &request{method: parts[0], head: parts[0] == "HEAD"}
 	if req.Path, err = path(parts[1]); err != nil {

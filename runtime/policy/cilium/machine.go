@@ -267,7 +267,7 @@ func (m *Machine) places(place string) (list []*cilium.Endpoint, err error) {
 		}
 		return list, nil
 	}
-	return nil, fmt.Errorf("'%s' is no place: there are a directory, an address, host, comm=, exe=, user=, unit= and container=", place)
+	return nil, fmt.Errorf("'%s' is not a place: there are a directory, an address, host, comm=, exe=, user=, unit= and container=", place)
 }
 
 // directory returns the endpoint of the cgroup with a directory.

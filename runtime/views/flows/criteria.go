@@ -179,7 +179,7 @@ func tcpFlags(value string) (criterion, error) {
 			}
 		}
 		if !known {
-			return criterion{}, fmt.Errorf("%s is no flag of TCP: FIN, SYN, RST, PSH, ACK, URG, ECE and CWR are", part)
+			return criterion{}, fmt.Errorf("%s is not a flag of TCP: the flags are FIN, SYN, RST, PSH, ACK, URG, ECE and CWR", part)
 		}
 	}
 	return criterion{

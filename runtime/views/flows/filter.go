@@ -44,7 +44,7 @@ const (
 func (s *Set) Add(flag, value string) error {
 	row := lookup(flag)
 	if row == nil {
-		return fmt.Errorf("--%s is no filter", flag)
+		return fmt.Errorf("--%s is not a filter", flag)
 	}
 	c, err := row.parse(value)
 	if err != nil {

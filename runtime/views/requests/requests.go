@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Request is a request and what is known of its answer.
+// Request is a request and the known parts of its answer.
 type Request struct {
 	Start           time.Time
 	PID             int

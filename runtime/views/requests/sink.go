@@ -103,7 +103,7 @@ func (s *Sink) End() {
 	}{
 		{c.Unasked, "answers to requests that were not seen, most of them older than the trace"},
 		{c.Garbage, "pieces of data that begin like requests but are not"},
-		{c.Unclear, "requests that did not wait for the answers before, which could not be told apart"},
+		{c.Unclear, "requests that did not wait for earlier answers, so that the answers could not be assigned"},
 		{c.HTTP2, "connections with HTTP/2, which is not decoded (both sides of a connection count)"},
 		{c.Late, "answers that came when the request had been shown without one"},
 		{c.Forgotten, "connections or requests given up because there were too many at once"},
@@ -119,7 +119,7 @@ func (s *Sink) End() {
 func (s *Sink) decode(v value.Value) (*piece, error) {
 	t, ok := v.(value.Tuple)
 	if !ok || len(t) != 7 && len(t) != 20 {
-		return nil, fmt.Errorf("the script printed something that is no piece: %s", value.Text(v, ""))
+		return nil, fmt.Errorf("the script printed something that is not a piece: %s", value.Text(v, ""))
 	}
 	r := reading{values: t}
 	p := &piece{
