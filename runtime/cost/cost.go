@@ -107,6 +107,9 @@ type estimate struct {
 	turns []int       // number of times that it runs, if it runs
 	parts []*Part     // by unit
 
+	// through is the helper of each instruction of the functions that only call one.
+	through map[int]asm.BuiltinFunc
+
 	ways    map[int]way // of functions, by the index of the first instruction
 	open    bool
 	unknown map[string]bool
@@ -132,6 +135,13 @@ func (e *estimate) number() {
 func (e *estimate) attribute() {
 	n := len(e.p.Insns)
 	e.ns, e.unit, e.turns = make([]float64, n), make([]int, n), make([]int, n)
+	e.through = map[int]asm.BuiltinFunc{}
+	for _, f := range e.p.Funcs {
+		if i := f.First; i+1 < n && e.p.Insns[i].IsBuiltinCall() && e.p.Insns[i+1].OpCode.JumpOp() == asm.Exit {
+			id := asm.BuiltinFunc(e.p.Insns[i].Constant)
+			e.through[i], e.through[i+1] = id, id
+		}
+	}
 	e.parts = make([]*Part, len(e.units))
 	for i := range e.units {
 		e.parts[i] = &Part{Unit: e.units[i]}
@@ -147,6 +157,9 @@ func (e *estimate) attribute() {
 		e.unit[i], e.turns[i] = u, 1
 		helper := ""
 		e.ns[i], helper = e.instruction(i, in)
+		if e.through[i] != 0 {
+			continue // counted where it is called
+		}
 		code := &e.parts[u].Usual
 		if e.rare(i) {
 			code = &e.parts[u].Rare
@@ -193,14 +206,18 @@ func (c *Code) add(helper string, ns float64) {
 // instruction returns the cost of an instruction and the name of the helper that it calls,
 // or "".
 func (e *estimate) instruction(i int, in asm.Instruction) (ns float64, helper string) {
+	id, more := e.helperBehind(in)
 	switch {
-	case in.IsBuiltinCall():
-		helper = object.HelperName(in.Constant)
-		ns, known := e.m.helper(asm.BuiltinFunc(in.Constant), e.kinds[e.mapOf(i)])
+	case in.IsBuiltinCall() || id != 0:
+		if id == 0 {
+			id = asm.BuiltinFunc(in.Constant)
+		}
+		helper = object.HelperName(int64(id))
+		ns, known := e.m.helper(id, e.kinds[e.mapOf(i)])
 		if !known {
 			e.unknown[helper] = true
 		}
-		return ns, helper
+		return ns + more, helper
 	case in.OpCode.JumpOp() == asm.Call && in.Src == asm.PseudoKfuncCall:
 		e.unknown["kernel functions"] = true
 		return e.m.guess(), "kernel function"
@@ -208,6 +225,19 @@ func (e *estimate) instruction(i int, in asm.Instruction) (ns float64, helper st
 		return e.m.cost(Atomic), ""
 	}
 	return e.m.cost(Insn), ""
+}
+
+// helperBehind returns the helper that in calls through a function that does nothing else,
+// and the cost of that function's instructions. The helper is 0 if there is none.
+func (e *estimate) helperBehind(in asm.Instruction) (asm.BuiltinFunc, float64) {
+	if !in.IsFunctionCall() {
+		return 0, 0
+	}
+	first, ok := e.named(in.Reference())
+	if !ok || e.through[first] == 0 {
+		return 0, 0
+	}
+	return e.through[first], 2 * e.m.cost(Insn)
 }
 
 // argument returns the instruction shortly before i that sets a register, if there is one

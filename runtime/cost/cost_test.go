@@ -79,3 +79,29 @@ func TestEstimate(t *testing.T) {
 		}
 	}
 }
+
+// TestHelperFunctions checks that a helper which is called through a function that does
+// nothing else counts where that function is called.
+func TestHelperFunctions(t *testing.T) {
+	m := &Model{costs: map[key]float64{Insn: 1, {helper: asm.FnJiffies64}: 100}}
+	f := source.NewFile("f", "ab")
+	at := func(i int) source.Span { return source.Span{File: f, Start: i, End: i + 1} }
+	units := []Unit{{Span: at(0), Turns: 1}, {Span: at(1), Turns: 1}, {Turns: 1}}
+	call := asm.Call.Label("jiffies64")
+	p := &object.Program{
+		Insns: asm.Instructions{call, call, call, asm.Return(), asm.FnJiffies64.Call().WithSymbol("jiffies64"), asm.Return()},
+		Funcs: []object.Func{{Name: "main"}, {Name: "jiffies64", First: 4}},
+		Lines: []source.Span{at(0), at(1), at(1), at(1), {}, {}},
+		Rare:  make([]bool, 6),
+	}
+	got := Estimate(p, nil, units, m)
+	for i, want := range []Code{{Insns: 1, Ns: 102}, {Insns: 3, Ns: 205}} {
+		usual := got.Parts[i].Usual
+		if usual.Insns != want.Insns || usual.Ns != want.Ns || len(usual.Calls) != 1 || usual.Calls[0] != (Call{"jiffies64", i + 1}) {
+			t.Errorf("part %d is %+v, want %d instructions that take %v ns", i, usual, want.Insns, want.Ns)
+		}
+	}
+	if got.Least != 307 || got.Most != 307 || len(got.Unknown) > 0 {
+		t.Errorf("%v to %v ns, unknown %v, want 307", got.Least, got.Most, got.Unknown)
+	}
+}

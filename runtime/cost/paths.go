@@ -286,7 +286,7 @@ func (e *estimate) shortestAndLongest(g *graph) way {
 func (e *estimate) called(i int) way {
 	in := e.p.Insns[i]
 	if in.IsFunctionCall() {
-		if first, ok := e.named(in.Reference()); ok {
+		if first, ok := e.named(in.Reference()); ok && e.through[first] == 0 {
 			return e.function(first)
 		}
 		return way{}
