@@ -93,6 +93,7 @@ func buf() *Def {
 			// not count.
 			length := g.B().Op(ir.OpSub, n, g.B().Op(ir.OpEq, size, g.B().Const(0)))
 			used := readBytes(g, call, g.B().AddImm(dst.Ptr, dst.Off), n, length, src, space)
+			g.B().If(g.B().Op(ir.OpEq, size, g.B().Const(0)), func() { g.B().Store(dst.Ptr, dst.Off+4, 1, g.B().Const(0)) })
 			if dst.Len != nil {
 				g.B().Write(dst.Len, g.B().Op(ir.OpAdd, used, g.B().Const(4)))
 			}

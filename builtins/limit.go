@@ -52,6 +52,11 @@ func checkLimit(c Checker, call *Call) *types.Type {
 		}
 		return types.TInvalid
 	}
+	if last := call.Args[n-1]; last.Lit.Int < 0 {
+		// As a signed number, such an interval would be over at once.
+		c.Errorf(last.Span, "the interval of limit() is longer than 106751d, the maximum")
+		return types.TInvalid
+	}
 	size := 0
 	for i := range n - 1 {
 		t := call.Args[i].Type

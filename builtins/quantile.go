@@ -1,11 +1,11 @@
 package builtins
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -98,7 +98,11 @@ func checkQuantile(c Checker, call *Call) *types.Type {
 	for i := range params {
 		p, ok := percentage(params[i].Lit)
 		if !ok {
-			c.ErrorHint(params[i].Span, `write a fraction as a string: "99.9"`, "quantile: invalid percentage (must be a literal from 0 to 100)")
+			c.ErrorHint(params[i].Span, `write a fraction as a string, with up to three decimals: "99.9"`, "quantile: invalid percentage (must be a literal from 0 to 100)")
+			return types.TInvalid
+		}
+		if slices.Contains(list, p) {
+			c.Errorf(params[i].Span, "quantile: the percentage %s is there twice", percentText(p))
 			return types.TInvalid
 		}
 		list = append(list, p)
@@ -112,9 +116,12 @@ func percentage(l *Lit) (int64, bool) {
 	case l == nil || l.IsBool:
 		return 0, false
 	case l.IsStr:
-		f, err := strconv.ParseFloat(l.Str, 64)
-		n := math.Round(f * 1000)
-		return int64(n), err == nil && n >= 0 && n <= wholePercent
+		whole, part, _ := strings.Cut(l.Str, ".")
+		if len(part) > 3 || whole == "" {
+			return 0, false // it would be rounded to another percentage
+		}
+		n, err := strconv.ParseUint(whole+part+"000"[len(part):], 10, 32)
+		return int64(n), err == nil && n <= wholePercent
 	}
 	return l.Int * 1000, !l.Unsigned && l.Int >= 0 && l.Int <= 100
 }

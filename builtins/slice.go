@@ -19,6 +19,12 @@ func slice() *Def {
 			if !wantBuffer(c, call, 0) || !wantInt(c, call, 1) || call.arg(2) != nil && !wantInt(c, call, 2) {
 				return types.TInvalid
 			}
+			for i := 1; i < len(call.Args); i++ {
+				if l := call.Args[i].Lit; l != nil && l.Int < 0 && !l.Unsigned {
+					c.Errorf(call.Args[i].Span, "slice() expects an offset and a size that are not negative")
+					return types.TInvalid
+				}
+			}
 			limit := t.Len
 			if a := call.arg(2); a != nil && a.Lit != nil && a.Lit.Int >= 0 {
 				limit = int(min(int64(limit), a.Lit.Int))

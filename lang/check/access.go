@@ -61,7 +61,7 @@ func (c *checker) index(e *ast.Index) *types.Type {
 		}
 		return c.pointee(x, e.Span())
 	}
-	if l != nil && (l.Int >= int64(n) || l.Unsigned) && (n > 0 || x.Kind == types.String) {
+	if l != nil && (l.Int >= int64(n) || l.Unsigned) && (n > 0 || x.Kind != types.Array) {
 		c.errorf(e.Span(), "the index %d is out of bounds for array of size %d", l.Int, n)
 		return types.TInvalid
 	}

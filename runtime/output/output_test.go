@@ -410,3 +410,16 @@ func TestJSONStringsDiffer(t *testing.T) {
 		}
 	}
 }
+
+// TestAlertLine prints alerts with values that have line ends: each is one line.
+func TestAlertLine(t *testing.T) {
+	for _, text := range []string{"a\n", "a\nb", "a\r\nb\n", "a\n1970-01-01T00:00:01Z: Alert b"} {
+		var out bytes.Buffer
+		s := NewText(NewWriter(&out, Line), &out, Style{})
+		s.Alert(Alert{Time: time.Unix(1, 0), Priority: "Debug", Text: text})
+		s.Flush()
+		if got := out.String(); strings.Count(got, "\n") != 1 || strings.Contains(got, "\r") || !strings.HasPrefix(got, "1970-01-01T00:00:01") {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}

@@ -138,11 +138,15 @@ func (t *TextSink) Message(m Message) {
 	}
 }
 
+// oneLine escapes what ends a line, so that a value, such as the name of a file, cannot look like
+// another alert.
+var oneLine = strings.NewReplacer("\n", `\n`, "\r", `\r`)
+
 // Alert implements Sink.
 func (t *TextSink) Alert(a Alert) {
 	b := a.Time.UTC().AppendFormat(t.buf[:0], AlertTime)
 	b = append(append(b, ": "...), a.Priority...)
-	b = append(append(b, ' '), strings.TrimSuffix(a.Text, "\n")...)
+	b = append(append(b, ' '), oneLine.Replace(strings.TrimSuffix(a.Text, "\n"))...)
 	t.buf = append(b, '\n')
 	t.w.Write(t.buf)
 }

@@ -65,13 +65,29 @@ func TestHeaders(t *testing.T) {
 	for _, name := range names {
 		fmt.Fprintf(&script, "tracepoint:syscalls:sys_enter_write /pid == %d && args.fd == $1/ { printf(\"%s %%d [%%s]\\n\", args.count, header(str(args.buf), %q, 12)); }\n", os.Getpid(), name, name)
 	}
+	// A kernel that skips events of a preempted program says so. Then the lines are not all there.
+	got := writeHeaders(t, script.String(), texts)
+	for i := 0; got.missed() > 0 && i < 5; i++ {
+		t.Logf("again: %s", got.stderr)
+		got = writeHeaders(t, script.String(), texts)
+	}
+	if got.missed() > 0 {
+		t.Skipf("the kernel left out events: %s", got.stderr)
+	}
+	got.quiet(t)
+	compareHeaders(t, got, names, texts)
+}
+
+// writeHeaders writes texts to a pipe while a script runs that reads them.
+func writeHeaders(t *testing.T, script string, texts []string) result {
+	t.Helper()
 	pipe, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pipe.Close()
 	defer w.Close()
-	s := start(t, "-q", "-e", "config = { max_strlen = 400 }\n"+script.String(), fmt.Sprint(w.Fd()))
+	s := start(t, "-q", "-e", "config = { max_strlen = 400 }\n"+script, fmt.Sprint(w.Fd()))
 	s.attached()
 	buf := make([]byte, 1000)
 	for _, text := range texts {
@@ -83,8 +99,12 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 	s.signal(syscall.SIGINT)
-	got := s.wait()
-	got.quiet(t)
+	return s.wait()
+}
+
+// compareHeaders compares what the script showed with the model.
+func compareHeaders(t *testing.T, got result, names, texts []string) {
+	t.Helper()
 	shown := map[string][]string{}
 	for _, line := range strings.SplitAfter(got.stdout, "]\n") {
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
