@@ -194,7 +194,7 @@ func (d *derived) pin(f *ir.Func) {
 	loaded := newBitset(len(d.slots))
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			if v.Op == ir.OpLoad64 && v.Type == ir.PtrBTF {
+			if v.Loads(8) && v.Type == ir.PtrBTF {
 				d.of[v.Args[0].ID].each(loaded.add)
 			}
 		}

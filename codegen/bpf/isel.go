@@ -51,8 +51,7 @@ func selectInstructions(f *ir.Func, lay *layout, opts *Target) *mfunc {
 	s.terms, s.calls = make([]int, f.NumValues()), make([]int, f.NumValues())
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			switch v.Op {
-			case ir.OpCall, ir.OpCallFn, ir.OpKfunc, ir.OpCmpXchg64:
+			if v.Calls() || v.Op == ir.OpCmpXchg64 {
 				for _, x := range v.Args {
 					s.calls[x.ID]++
 				}

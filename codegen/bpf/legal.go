@@ -74,18 +74,15 @@ func (l *legalizer) constant(n int64) *ir.Value {
 }
 
 func (l *legalizer) load(size int, p *ir.Value, off int64) *ir.Value {
-	v := l.val(loadOps[bits.TrailingZeros(uint(size))], ir.Int, p)
+	v := l.val(ir.LoadOp(size), ir.Int, p)
 	v.Imm = off
 	return v
 }
 
 func (l *legalizer) store(size int, p *ir.Value, off int64, x *ir.Value) {
-	v := l.val(storeOps[bits.TrailingZeros(uint(size))], ir.Void, p, x)
+	v := l.val(ir.StoreOp(size), ir.Void, p, x)
 	v.Imm = off
 }
-
-var loadOps = [...]ir.Op{ir.OpLoad8, ir.OpLoad16, ir.OpLoad32, ir.OpLoad64}
-var storeOps = [...]ir.Op{ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64}
 
 func (l *legalizer) block(b *ir.Block, replaced map[*ir.Value]*ir.Value) {
 	l.blk, l.out = b, nil
@@ -119,31 +116,34 @@ func (l *legalizer) block(b *ir.Block, replaced map[*ir.Value]*ir.Value) {
 			c := l.val(ir.OpCall, ir.Int, v.Args...)
 			c.Help = v.Help
 			replaced[v] = l.val(ir.OpSext32, ir.Int, c)
-		case ir.OpLoad16, ir.OpLoad32, ir.OpLoad64:
-			size := int64(v.Op.Info().Size)
-			if al := l.align(v.Args[0], v.Imm); al < size {
-				replaced[v] = l.splitLoad(v, size, al)
-				break
-			}
-			l.out = append(l.out, v)
-		case ir.OpStore16, ir.OpStore32, ir.OpStore64:
-			size := int64(v.Op.Info().Size)
-			if al := l.align(v.Args[0], v.Imm); al < size {
-				for o := int64(0); o < size; o += al {
-					x := v.Args[1]
-					if o > 0 {
-						x = l.val(ir.OpShr, ir.Int, x, l.constant(8*o))
-					}
-					l.store(int(al), v.Args[0], v.Imm+o, x)
-				}
-				break
-			}
-			l.out = append(l.out, v)
 		default:
-			l.out = append(l.out, v)
+			l.access(v, replaced)
 		}
 	}
 	b.Values = l.out
+}
+
+// access appends v. It splits a load or a store of a word that may not be aligned.
+func (l *legalizer) access(v *ir.Value, replaced map[*ir.Value]*ir.Value) {
+	how, size := v.Op.Info().Access, v.Width()
+	if how != ir.Loads && how != ir.Stores {
+		l.out = append(l.out, v)
+		return
+	}
+	switch al := l.align(v.Args[0], v.Imm); {
+	case al >= size:
+		l.out = append(l.out, v)
+	case how == ir.Loads:
+		replaced[v] = l.splitLoad(v, size, al)
+	default:
+		for o := int64(0); o < size; o += al {
+			x := v.Args[1]
+			if o > 0 {
+				x = l.val(ir.OpShr, ir.Int, x, l.constant(8*o))
+			}
+			l.store(int(al), v.Args[0], v.Imm+o, x)
+		}
+	}
 }
 
 // signedDivision divides the magnitudes and sets the sign. The quotient has the sign of
@@ -278,8 +278,11 @@ func (l *legalizer) align(p *ir.Value, off int64) int64 {
 
 func (l *legalizer) alignOf(p *ir.Value, off int64, depth int) int64 {
 	a := func(n int64) int64 { return 1 << min(3, bits.TrailingZeros64(uint64(n)|8)) }
+	if p.Loads(8) { // a loaded pointer is the address of a slot
+		return a(off)
+	}
 	switch p.Op {
-	case ir.OpSlot, ir.OpParam, ir.OpCall, ir.OpLoad64: // a loaded pointer is the address of a slot
+	case ir.OpSlot, ir.OpParam, ir.OpCall:
 		return a(off)
 	case ir.OpAdd, ir.OpSub:
 		if p.Args[0].Type == ir.Int && p.Op == ir.OpAdd {

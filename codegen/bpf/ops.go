@@ -80,7 +80,6 @@ var memSize = map[int]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word, 8: asm.DWo
 func (s *selector) instruction(v *ir.Value) {
 	dst := s.vregs[v.ID]
 	arg := func(i int) *ir.Value { return v.Args[i] }
-	size := memSize[v.Op.Info().Size]
 	switch v.Op {
 	case ir.OpAdd, ir.OpSub, ir.OpMul, ir.OpUDiv, ir.OpSDiv, ir.OpUMod, ir.OpSMod, ir.OpAnd, ir.OpOr, ir.OpXor, ir.OpShl, ir.OpShr, ir.OpSar:
 		s.arith(v, dst, false)
@@ -116,23 +115,6 @@ func (s *selector) instruction(v *ir.Value) {
 		in := s.condition(v, false)
 		in.op, in.dst = mSet, dst
 		s.emit(in)
-	case ir.OpLoad8, ir.OpLoad16, ir.OpLoad32, ir.OpLoad64:
-		in := &inst{op: mLoad, size: size, dst: dst}
-		if x := s.sexts[v.ID]; x != nil {
-			in.sext, in.dst = true, s.vregs[x.ID]
-		}
-		in.a, in.off = s.address(arg(0), v.Imm)
-		s.emit(in)
-	case ir.OpStore8, ir.OpStore16, ir.OpStore32, ir.OpStore64:
-		in := &inst{op: mStore, size: size}
-		in.a, in.off = s.address(arg(0), v.Imm)
-		x := arg(1)
-		if n := x.Imm; x.Op == ir.OpConst && arg(0).Type != ir.PtrCtx && (fitsS32(n) || size != asm.DWord) {
-			in.b = imm(int64(int32(n)))
-		} else {
-			in.b = s.value(x)
-		}
-		s.emit(in)
 	case ir.OpCall, ir.OpCallFn, ir.OpKfunc, ir.OpCmpXchg64: // the latter needs r0, as calls do
 		s.flush()
 		in := &inst{op: mCall, val: v, dst: dst}
@@ -146,10 +128,36 @@ func (s *selector) instruction(v *ir.Value) {
 		}
 		s.emit(in)
 	default:
-		if v.Op.Info().Access != ir.Updates {
-			panic(fmt.Sprintf("bpf: no instruction for %s", v))
+		s.access(v, dst)
+	}
+}
+
+// access selects the instruction of an operation on memory.
+func (s *selector) access(v *ir.Value, dst vreg) {
+	info := v.Op.Info()
+	size := memSize[info.Size]
+	switch info.Access {
+	case ir.Loads:
+		in := &inst{op: mLoad, size: size, dst: dst}
+		if x := s.sexts[v.ID]; x != nil {
+			in.sext, in.dst = true, s.vregs[x.ID]
 		}
+		in.a, in.off = s.address(v.Args[0], v.Imm)
+		s.emit(in)
+	case ir.Stores:
+		in := &inst{op: mStore, size: size}
+		in.a, in.off = s.address(v.Args[0], v.Imm)
+		x := v.Args[1]
+		if n := x.Imm; x.Op == ir.OpConst && v.Args[0].Type != ir.PtrCtx && (fitsS32(n) || size != asm.DWord) {
+			in.b = imm(int64(int32(n)))
+		} else {
+			in.b = s.value(x)
+		}
+		s.emit(in)
+	case ir.Updates:
 		s.update(v, dst)
+	default:
+		panic(fmt.Sprintf("bpf: no instruction for %s", v))
 	}
 }
 
@@ -217,8 +225,7 @@ func (s *selector) signExtend(v *ir.Value, dst vreg) {
 	x := v.Args[0]
 	n := map[ir.Op]int64{ir.OpSext8: 8, ir.OpSext16: 16, ir.OpSext32: 32}[v.Op]
 	if s.opts.V4 {
-		load := loadOps[map[int64]int{8: 0, 16: 1, 32: 2}[n]]
-		if x.Op == load && s.uses[x.ID] == 1 && (x.Args[0].Type == ir.PtrSlot || x.Args[0].Type == ir.PtrMap || x.Args[0].Type == ir.PtrRec) {
+		if x.Loads(int(n/8)) && s.uses[x.ID] == 1 && (x.Args[0].Type == ir.PtrSlot || x.Args[0].Type == ir.PtrMap || x.Args[0].Type == ir.PtrRec) {
 			s.sexts[x.ID] = v
 			return
 		}

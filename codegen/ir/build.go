@@ -171,14 +171,11 @@ func (b *Builder) AddImm(p *Value, off int64) *Value {
 	return b.Op(OpAdd, p, b.Const(off))
 }
 
-var loads = map[int]Op{1: OpLoad8, 2: OpLoad16, 4: OpLoad32, 8: OpLoad64}
-var stores = map[int]Op{1: OpStore8, 2: OpStore16, 4: OpStore32, 8: OpStore64}
-
 // Load returns the size (1, 2, 4 or 8) bytes at p+off, sign-extended if signed.
 //
 //go:noinline
 func (b *Builder) Load(p *Value, off int64, size int, signed bool) *Value {
-	v := b.add(loads[size], p)
+	v := b.add(LoadOp(size), p)
 	v.Imm = off
 	if signed {
 		return b.Extend(v, size, true)
@@ -190,7 +187,7 @@ func (b *Builder) Load(p *Value, off int64, size int, signed bool) *Value {
 //
 //go:noinline
 func (b *Builder) Store(p *Value, off int64, size int, x *Value) {
-	v := b.add(stores[size], p, x)
+	v := b.add(StoreOp(size), p, x)
 	v.Imm = off
 }
 

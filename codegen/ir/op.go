@@ -1,5 +1,7 @@
 package ir
 
+import "fmt"
+
 // Op is an operation. Its row in ops holds the properties that the printer, parser,
 // verifier, interpreter and passes use.
 type Op uint8
@@ -116,8 +118,9 @@ type OpInfo struct {
 	FromArg  bool // the result has arg 0's type
 	Commutes bool
 	Access   Access
-	Size     int // bytes accessed, unless Imm2 is that number
-	With     Op  // Updates: the operation on the memory and the operand; OpInvalid: the operand replaces it
+	Size     int  // bytes accessed, unless Imm2 is that number
+	Calls    bool // a function, whose arguments are in registers and whose result is in r0
+	With     Op   // Updates: the operation on the memory and the operand; OpInvalid: the operand replaces it
 	Form     Form
 }
 
@@ -181,14 +184,44 @@ var ops = [numOps]OpInfo{
 	OpZero:        {Name: "zero", Args: 1, Effect: Writes, Access: Fills},
 	OpCopy:        {Name: "copy", Args: 2, Effect: Reads | Writes, Access: Moves},
 
-	OpCall:    {Name: "call", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormHelper}, // each helper has its own effect
-	OpCallFn:  {Name: "callfn", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormFunc},
-	OpKfunc:   {Name: "kfunc", Args: -1, Effect: Reads | Writes, Result: Int, Form: FormKfunc},
+	OpCall:    {Name: "call", Args: -1, Calls: true, Effect: Reads | Writes, Result: Int, Form: FormHelper}, // each helper has its own effect
+	OpCallFn:  {Name: "callfn", Args: -1, Calls: true, Effect: Reads | Writes, Result: Int, Form: FormFunc},
+	OpKfunc:   {Name: "kfunc", Args: -1, Calls: true, Effect: Reads | Writes, Result: Int, Form: FormKfunc},
 	OpBarrier: {Name: "barrier", Args: 1, Effect: Writes, FromArg: true},
 }
 
 // Info returns the op's row of the table.
 func (o Op) Info() *OpInfo { return &ops[o] }
+
+// LoadOp returns the op that loads size (1, 2, 4 or 8) bytes, StoreOp the one that stores
+// them.
+func LoadOp(size int) Op  { return sized(OpLoad8, size) }
+func StoreOp(size int) Op { return sized(OpStore8, size) }
+
+// sized returns the one of four ops, of which first is the first, that accesses size bytes.
+//
+//go:noinline
+func sized(first Op, size int) Op {
+	for o := first; o < first+4; o++ {
+		if ops[o].Size == size {
+			return o
+		}
+	}
+	panic(fmt.Sprintf("ir: no operation accesses %d bytes", size))
+}
+
+// Loads reports whether v is a load of size bytes.
+//
+//go:noinline
+func (v *Value) Loads(size int) bool {
+	info := v.Op.Info()
+	return info.Access == Loads && info.Size == size
+}
+
+// Calls reports whether v calls a helper, a function of the program or of the kernel.
+//
+//go:noinline
+func (v *Value) Calls() bool { return v.Op.Info().Calls }
 
 // Ops returns all operations.
 func Ops() []Op {

@@ -96,7 +96,7 @@ func (f *fn) notNull(v *ir.Value) {
 	switch {
 	case current(v):
 		return
-	case v.Type == ir.PtrBTF && v.Op == ir.OpLoad64 && v.Args[0].Type == ir.PtrCtx && !f.prog.Ctx.Ctx.Nullable && f.prog.Ctx.Ctx.Word == 0:
+	case v.Type == ir.PtrBTF && v.Loads(8) && v.Args[0].Type == ir.PtrCtx && !f.prog.Ctx.Ctx.Nullable && f.prog.Ctx.Ctx.Word == 0:
 		return
 	}
 	if f.nilExit.null == nil {

@@ -294,7 +294,7 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 		}
 		return f.b.AsInt(x)
 	}
-	if a.Kind == types.Pointer && (f.maybePointer(x) || x.Op == ir.OpLoad64 && x.Args[0].Type == ir.PtrSlot) {
+	if a.Kind == types.Pointer && (f.maybePointer(x) || x.Loads(8) && x.Args[0].Type == ir.PtrSlot) {
 		x = f.number(x)
 	}
 	return f.convert(x, a, t)

@@ -73,7 +73,7 @@ func throughMemory(f *ir.Func, x *ir.Value, users []*ir.Value) {
 	for _, v := range users {
 		word := loaded[v.Block]
 		if word == nil {
-			word = f.NewValue(v.Block, ir.OpLoad64, ir.Int, slot)
+			word = f.NewValue(v.Block, ir.LoadOp(8), ir.Int, slot)
 			word.Pos = v.Pos
 			v.Block.Values = slices.Insert(v.Block.Values, slices.Index(v.Block.Values, v), word)
 			loaded[v.Block] = word
@@ -100,7 +100,7 @@ func knownValues(f *ir.Func) []bool {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			switch {
-			case v.Op == ir.OpCall, v.Op == ir.OpCallFn, v.Op == ir.OpKfunc, v.Op == ir.OpBarrier, v.Type.IsPtr():
+			case v.Calls(), v.Op == ir.OpBarrier, v.Type.IsPtr():
 				for _, x := range v.Args {
 					need(x)
 				}
@@ -110,7 +110,7 @@ func knownValues(f *ir.Func) []bool {
 	for len(work) > 0 {
 		v := work[len(work)-1]
 		work = work[:len(work)-1]
-		if v.Op.Info().Access != ir.NoAccess || v.Op == ir.OpCall || v.Op == ir.OpKfunc || v.Op == ir.OpCallFn {
+		if v.Op.Info().Access != ir.NoAccess || v.Calls() {
 			continue // the result does not depend on the facts about the operands
 		}
 		for _, x := range v.Args {

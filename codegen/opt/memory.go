@@ -219,7 +219,7 @@ func (m *memPass) load(b *ir.Block, v *ir.Value, p location, size int64) bool {
 			}
 		}
 		x, shift := f.val, 8*(p.off-f.at.off)
-		isLoad := x.Op >= ir.OpLoad8 && x.Op <= ir.OpLoad64 && int64(x.Op.Info().Size) == f.size
+		isLoad := x.Loads(int(f.size))
 		if shift == 0 && (size == 8 || isLoad && size == f.size) {
 			m.replace(v, x)
 			return true

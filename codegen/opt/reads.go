@@ -114,10 +114,10 @@ func maybeOwn(base *ir.Value, leaks bool) bool {
 	if !leaks || r.Type != ir.Int {
 		return false
 	}
-	switch r.Op {
-	case ir.OpCall: // of a helper that cannot return its address
+	switch {
+	case r.Op == ir.OpCall: // of a helper that cannot return its address
 		return false
-	case ir.OpLoad64:
+	case r.Loads(8):
 		t := root(r.Args[0]).Type
 		return t != ir.PtrCtx && t != ir.PtrBTF
 	}
@@ -143,7 +143,7 @@ func funcLeaks(f *ir.Func) bool {
 	holds := map[*ir.Value]bool{}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			if v.Op != ir.OpStore64 || !ownMemory(v.Args[1].Type) {
+			if v.Op != ir.StoreOp(8) || !ownMemory(v.Args[1].Type) {
 				continue
 			}
 			at := locate(v.Args[0], v.Imm)
@@ -161,13 +161,13 @@ func funcLeaks(f *ir.Func) bool {
 			switch {
 			case v.Op == ir.OpAdd, v.Op == ir.OpSub, v.Op == ir.OpBarrier, isCompare(v):
 				continue // number looks through these
-			case v.Op == ir.OpLoad64 && v.Type == ir.Int:
+			case v.Loads(8) && v.Type == ir.Int:
 				if held[locate(v.Args[0], v.Imm)] {
 					return true
 				}
 			case v.Op == ir.OpCall && v.Help.Context() >= 0:
 				continue // the callback receives pointers as pointers
-			case v.Op == ir.OpCall, v.Op == ir.OpCallFn, v.Op == ir.OpKfunc, v.Op == ir.OpCopy:
+			case v.Calls(), v.Op.Info().Access == ir.Moves:
 				if slices.ContainsFunc(v.Args, func(x *ir.Value) bool { return holds[root(x)] }) {
 					return true
 				}
@@ -292,26 +292,12 @@ func (a *adder) read(h *ir.Helper, dst *ir.Value, to int64, base *ir.Value, from
 
 // copyTo copies size bytes at src+off to dst.
 func (a *adder) copyTo(dst, src *ir.Value, off, size int64) {
-	load, store := wordOps(size)
 	if size&(size-1) != 0 || size > 8 {
 		v := a.add(ir.OpCopy, ir.Void, dst, a.offset(src, off))
 		v.Imm2 = size
 		return
 	}
-	x := a.add(load, ir.Int, src)
+	x := a.add(ir.LoadOp(int(size)), ir.Int, src)
 	x.Imm = off
-	a.add(store, ir.Void, dst, x)
-}
-
-// wordOps returns the load and the store of size bytes.
-func wordOps(size int64) (load, store ir.Op) {
-	switch size {
-	case 1:
-		return ir.OpLoad8, ir.OpStore8
-	case 2:
-		return ir.OpLoad16, ir.OpStore16
-	case 4:
-		return ir.OpLoad32, ir.OpStore32
-	}
-	return ir.OpLoad64, ir.OpStore64
+	a.add(ir.StoreOp(int(size)), ir.Void, dst, x)
 }

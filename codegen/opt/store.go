@@ -161,8 +161,7 @@ func (d *storePass) step(v *ir.Value, live []uint64) bool {
 	case ir.Loads, ir.Updates:
 		read(v.Args[0], v.Imm, size)
 	}
-	switch v.Op {
-	case ir.OpCall, ir.OpCallFn, ir.OpKfunc:
+	if v.Calls() {
 		for _, x := range v.Args {
 			if x.Type.IsPtr() {
 				if bit, ok := d.first[root(x)]; ok {
