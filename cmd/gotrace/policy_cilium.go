@@ -100,11 +100,11 @@ func (s *ciliumScript) Sink(format string) makeSink {
 	switch format {
 	case "text":
 		return func(out *output.Writer, err io.Writer, opt output.Style) output.Sink {
-			return &cilium.Text{TextSink: output.NewText(out, err, opt), Script: s.script, Out: out, Reset: cilium.Resetter{Err: err}}
+			return cilium.NewText(s.script, out, err, opt)
 		}
 	case "json":
 		return func(out *output.Writer, err io.Writer, opt output.Style) output.Sink {
-			return &cilium.JSON{JSONSink: output.NewJSON(out, opt), Script: s.script, Out: out, Reset: cilium.Resetter{Err: err}}
+			return cilium.NewJSON(s.script, out, err, opt)
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"sort"
 	"time"
 
-	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -13,7 +12,7 @@ import (
 // of an entry is computed since the map was last shown, or since Attached was called.
 // Entries that did not change are left out. All other maps are shown as they are.
 type Rates struct {
-	Sink
+	Through
 	ended bool
 	seen  map[string]*counts // by map
 	start time.Time
@@ -28,19 +27,13 @@ type counts struct {
 
 // NewRates returns a sink that passes rates to s.
 func NewRates(s Sink) *Rates {
-	return &Rates{Sink: s, seen: map[string]*counts{}, start: time.Now(), now: time.Now}
+	return &Rates{Through: Through{s}, seen: map[string]*counts{}, start: time.Now(), now: time.Now}
 }
 
 // Attached implements Sink.
 func (r *Rates) Attached(n int) {
 	r.start = r.now()
 	r.Sink.Attached(n)
-}
-
-// LostAt implements LostSink.
-func (r *Rates) LostAt(at source.Span, n uint64) bool {
-	sink, ok := r.Sink.(LostSink)
-	return ok && sink.LostAt(at, n)
 }
 
 // End implements Sink.

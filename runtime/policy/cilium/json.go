@@ -1,42 +1,12 @@
 package cilium
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/gotrace/gotrace/lang/policy/cilium"
-	"github.com/gotrace/gotrace/runtime/output"
-	"github.com/gotrace/gotrace/runtime/value"
 )
-
-// JSON is a sink that prints a line for each flow, in the JSON of hubble observe: a
-// GetFlowsResponse with a flow.
-type JSON struct {
-	*output.JSONSink
-	Script *cilium.Script
-	Out    *output.Writer
-	Reset  Resetter
-}
-
-// Map implements output.Sink. It prints nothing, since the script's maps are not results.
-func (s *JSON) Map(output.Map) {}
-
-// Value implements output.Sink.
-func (s *JSON) Value(v value.Value) {
-	f, err := Decode(s.Script, v)
-	if err != nil {
-		s.JSONSink.Value(v)
-		return
-	}
-	s.Reset.Flow(f)
-	node, _ := os.Hostname()
-	enc := json.NewEncoder(s.Out)
-	enc.SetEscapeHTML(false)
-	enc.Encode(f.Response(node))
-}
 
 // Response returns the flow as Hubble's message of the type GetFlowsResponse.
 func (f *Flow) Response(node string) map[string]any {

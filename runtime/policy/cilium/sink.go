@@ -2,8 +2,11 @@ package cilium
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -101,29 +104,48 @@ func wall(ns uint64) time.Time {
 	return time.Now().Add(time.Duration(int64(ns) - boot.Nano()))
 }
 
-// Text is a sink that prints a line for each flow, in the compact form of hubble observe.
-type Text struct {
-	*output.TextSink
-	Script *cilium.Script
-	Out    *output.Writer
-	Reset  Resetter
+// Sink prints the flows that a script reports, and passes all else on.
+type Sink struct {
+	output.Through
+	script *cilium.Script
+	flow   func(f *Flow)
+	reset  Resetter
+}
+
+// NewText returns a sink that prints a line for each flow, in the compact form of hubble
+// observe.
+func NewText(s *cilium.Script, out *output.Writer, err io.Writer, style output.Style) *Sink {
+	return &Sink{output.Through{Sink: output.NewText(out, err, style)}, s, func(f *Flow) {
+		var b bytes.Buffer
+		fmt.Fprintf(&b, "%s: %s -> %s %s %s (%s) %s\n", f.Time.Format(time.StampMilli), f.side(f.Src, cilium.Egress), f.side(f.Dst, cilium.Ingress),
+			f.what(), f.Verdict(), f.Summary(), f.Rule())
+		out.Write(b.Bytes())
+	}, Resetter{Err: err}}
+}
+
+// NewJSON returns a sink that prints a line for each flow, in the JSON of hubble observe:
+// a GetFlowsResponse with a flow.
+func NewJSON(s *cilium.Script, out *output.Writer, err io.Writer, style output.Style) *Sink {
+	return &Sink{output.Through{Sink: output.NewJSON(out, style)}, s, func(f *Flow) {
+		node, _ := os.Hostname()
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		enc.Encode(f.Response(node))
+	}, Resetter{Err: err}}
 }
 
 // Map implements output.Sink. The maps of the script are its own.
-func (s *Text) Map(output.Map) {}
+func (s *Sink) Map(output.Map) {}
 
 // Value implements output.Sink.
-func (s *Text) Value(v value.Value) {
-	f, err := Decode(s.Script, v)
+func (s *Sink) Value(v value.Value) {
+	f, err := Decode(s.script, v)
 	if err != nil {
-		s.TextSink.Value(v)
+		s.Through.Value(v)
 		return
 	}
-	s.Reset.Flow(f)
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s: %s -> %s %s %s (%s) %s\n", f.Time.Format(time.StampMilli), f.side(f.Src, cilium.Egress), f.side(f.Dst, cilium.Ingress),
-		f.what(), f.Verdict(), f.Summary(), f.Rule())
-	s.Out.Write(b.Bytes())
+	s.reset.Flow(f)
+	s.flow(f)
 }
 
 // side returns one side of the flow with the endpoint whose side it is in a direction.
