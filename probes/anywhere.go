@@ -63,22 +63,10 @@ func goName(name string) bool {
 
 // anywhereContext describes a program at a function of files that are not known yet.
 func anywhereContext(e *Env, p *Point, ret bool) (*Context, error) {
-	a, err := binary.ArchOf(e.Kernel.Arch())
+	c, a, err := userContext(e, p, p.Kind.Name+" anywhere")
 	if err != nil {
 		return nil, err
 	}
-	c := &Context{
-		Kind:        p.Kind,
-		Load:        Load{Type: ebpf.Kprobe, Shape: p.Kind.Name + " anywhere", Sleeps: func() bool { return e.Kernel.Has(FeatSleepUprobe) }},
-		Ctx:         RawContext{Reg: a.Reg, SetReg: a.SetReg, Type: regsType(e, a)},
-		Args:        Args{Space: userSpace},
-		InTask:      true,
-		Preemptible: true,
-		Stacks:      true,
-		Func:        TracedFunc{Name: p.Func, User: true},
-	}
-	c.Load.multi(p)
-	c.Only.PID = p.PID
 	if ret {
 		c.Ret.Type = types.TWord
 		c.Ret.Read = a.Result
