@@ -152,6 +152,19 @@ func TestToolElsewhere(t *testing.T) {
 	}
 }
 
+// TestToolReadsNoScript checks that a tool with an object for this kernel starts without
+// its script: it neither parses nor compiles it, so its text may be anything.
+func TestToolReadsNoScript(t *testing.T) {
+	bin := buildTool(t, "-q", "-e", summing, "100", "x")
+	changeTool(t, bin, func(p *tool) { p.Text = "begin {" })
+	if out, errs, status := runs(t, bin); status != 3 || !strings.Contains(out, "@s: 4950") {
+		t.Errorf("status %d, %q %q", status, out, errs)
+	}
+	if out, errs, status := runs(t, bin, "10", "y"); status == 3 || !strings.Contains(errs, "ERROR: syntax") {
+		t.Errorf("with other parameters it must read the script: status %d, %q %q", status, out, errs)
+	}
+}
+
 // TestToolIncludes checks that a tool contains the files that its script includes.
 func TestToolIncludes(t *testing.T) {
 	dir := t.TempDir()
