@@ -61,6 +61,30 @@ func goName(name string) bool {
 	return true
 }
 
+// userContext describes a program at a function of a file: all that does not depend on
+// which file it is. shape is the Shape of its Load.
+func userContext(e *Env, p *Point, shape string) (*Context, *binary.Arch, error) {
+	a, err := binary.ArchOf(e.Kernel.Arch())
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &Context{
+		Kind:        p.Kind,
+		Load:        Load{Type: ebpf.Kprobe, Shape: shape, Sleeps: func() bool { return e.Kernel.Has(FeatSleepUprobe) }},
+		Ctx:         RawContext{Reg: a.Reg, SetReg: a.SetReg, Type: regsType(e, a)},
+		Args:        Args{Space: userSpace},
+		InTask:      true,
+		Preemptible: true,
+		Stacks:      true,
+		Func:        TracedFunc{Name: p.Func, User: true},
+	}
+	c.Load.multi(p)
+	// The kernel compares address spaces, and after vfork a child shares that of its
+	// parent. Some kernels also run programs for returns in forked processes.
+	c.Only.PID = p.PID
+	return c, a, nil
+}
+
 // anywhereContext describes a program at a function of files that are not known yet.
 func anywhereContext(e *Env, p *Point, ret bool) (*Context, error) {
 	c, a, err := userContext(e, p, p.Kind.Name+" anywhere")
