@@ -44,9 +44,9 @@ func TestStackForms(t *testing.T) {
 			}
 			kind, _, _ := strings.Cut(probe, " ")
 			t.Run(by+"/"+kind, func(t *testing.T) {
-				need := map[string]string{"kprobe": "kprobe", "kretprobe": "kprobe", "fentry": "fentry", "fexit": "fentry"}
-				if why := missing(need[strings.Split(kind, ":")[0]]); why != "" {
-					t.Skip(why)
+				needs := map[string]string{"kprobe": "kprobe", "kretprobe": "kprobe", "fentry": "fentry", "fexit": "fentry"}
+				if need, ok := needs[strings.Split(kind, ":")[0]]; ok && missing(need) != "" {
+					t.Skip(missing(need))
 				}
 				bin := placesProgram(t, program)
 				target := runs(t, exec.Command(bin, "none"))
