@@ -55,7 +55,7 @@ func TestStackForms(t *testing.T) {
 					fmt.Fprintf(&script, "config = { user_stack = %s } ", how)
 				}
 				comm := strconv.Quote(filepath.Base(bin))
-				script.WriteString(strings.NewReplacer("BIN", bin, "COMM", comm).Replace(probe) + ` { if (len(ustack) > 3) {`)
+				script.WriteString(strings.NewReplacer("BIN", bin, "COMM", comm).Replace(probe) + ` { if (!@taken && len(ustack) > 3) { @taken = 1;`)
 				for _, form := range stackForms {
 					if by == "fp places-fp" || !strings.HasPrefix(form, "build_id") {
 						fmt.Fprintf(&script, ` printf("\n#ustack %s\n%%s", ustack(%[1]s));`, form)
