@@ -135,6 +135,11 @@ func (t *tracker) piece(p *piece) {
 // turn handles the requests that were received before the answer that starts with p.
 func (t *tracker) turn(p *piece) {
 	c := t.conns[p.conn]
+	if c != nil && !p.tls && c.asker.who != nil && (c.asker.who.peer != p.peer || c.asker.who.local != p.local) {
+		// The kernel forgot the connection before it ended, and another one has its socket.
+		t.finish(c, c.last)
+		c = nil
+	}
 	if c == nil {
 		if len(t.conns) >= maxConns {
 			last := t.order.Back().Value.(*conn)
