@@ -78,8 +78,10 @@ func (t *addrTable) at(addr uint64) (Symbol, bool) {
 		return Symbol{Name: string(name), Addr: s.addr, Size: uint64(s.size)}, len(name) > 0
 	}
 	if s := t.syms[i]; s.size == 0 {
-		f, ok := symbol(s)
-		return f, ok && t.sameSection(s.addr, addr)
+		if !t.sameSection(s.addr, addr) {
+			return Symbol{}, false
+		}
+		return symbol(s)
 	}
 	for last := max(i-nesting, 0); i >= last; i-- {
 		if s := t.syms[i]; addr-s.addr < uint64(s.size) {
@@ -134,18 +136,29 @@ func (t *addrTable) sort() {
 	t.syms = slices.Clip(kept)
 }
 
+// stubSize is the size of the code by which a program calls a function of a library. If the
+// program uses the function's address, it uses that of this code, and the symbol of the
+// function has it as its value though it is undefined.
+const stubSize = 16
+
 // add adds the functions of a symbol table, with the given flags in their names.
 func (t *addrTable) add(from *symbolTable, flags uint32) {
 	each := func(visit func(s addrSymbol)) {
 		for e := from.entries; len(e) >= symSize; e = e[symSize:] {
 			typ, bind := elf.SymType(e[4]&0xf), elf.SymBind(e[4]>>4)
-			if typ != elf.STT_FUNC && typ != elf.STT_GNU_IFUNC || elf.SectionIndex(from.order.Uint16(e[6:])) == elf.SHN_UNDEF {
+			if typ != elf.STT_FUNC && typ != elf.STT_GNU_IFUNC {
 				continue
 			}
 			s := addrSymbol{
 				addr: from.order.Uint64(e[8:]),
 				size: uint32(min(from.order.Uint64(e[16:]), math.MaxUint32)),
 				name: from.order.Uint32(e)&nameMask | flags,
+			}
+			if elf.SectionIndex(from.order.Uint16(e[6:])) == elf.SHN_UNDEF {
+				if s.addr == 0 {
+					continue
+				}
+				s.size = stubSize
 			}
 			if bind == elf.STB_LOCAL {
 				s.name |= localName

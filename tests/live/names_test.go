@@ -131,3 +131,27 @@ func (c *namedFunction) list(t *testing.T, bin string) {
 		t.Errorf("%q list %q", lines, again)
 	}
 }
+
+// TestAddressNames names addresses in functions, between them, in the code by which a
+// program calls a library, and in memory without functions.
+func TestAddressNames(t *testing.T) {
+	want := [17]string{
+		1: "target", 2: "target", 3: "sized", 4: "sized", 7: "unsized", 8: "unsized", 9: "lonely", 10: "getenv", 11: "getenv",
+	} // the others are numbers
+	for _, name := range []string{"addresses", "addresses-pie", "addresses-st"} {
+		t.Run(name, func(t *testing.T) {
+			bin := fixture(t, name)
+			r := trace(t, "-q", "-c", bin, "-e", "uprobe:"+bin+`:named { printf("%d %s\n", arg1, usym(arg0)); }`)
+			lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
+			if len(lines) != len(want)-1 || r.status != 0 {
+				t.Fatalf("status %d, stdout %q\n%s", r.status, r.stdout, r.stderr)
+			}
+			for i, line := range lines {
+				_, got, _ := strings.Cut(line, " ")
+				if want := want[i+1]; want != "" && got != want || want == "" && got != "0" && !strings.HasPrefix(got, "0x") {
+					t.Errorf("address %d is %q, want %q", i+1, got, want)
+				}
+			}
+		})
+	}
+}
