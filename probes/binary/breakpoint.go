@@ -31,27 +31,49 @@ var vectorOps = amd64.SetOf(
 // misread are the opcodes of VEX and EVEX instructions that the kernel accepts, but
 // executes as the jump, call or nop with that opcode: the instruction has no effect, or a
 // wrong one. On processors with AVX-512, memset of the C library starts with such an
-// instruction.
-var misread = amd64.SetOf([2]byte{0x70, 0x7f}, [2]byte{0x90, 0x90}, [2]byte{0xe8, 0xe9}, [2]byte{0xeb, 0xeb})
+// instruction. After 0x9d, taken for popf, the program is ended by a trap.
+var misread = amd64.SetOf([2]byte{0x70, 0x7f}, [2]byte{0x90, 0x90}, [2]byte{0x9d, 0x9d}, [2]byte{0xe8, 0xe9}, [2]byte{0xeb, 0xeb})
+
+// misplaced are the opcodes of VEX and EVEX instructions that the kernel takes for returns.
+// It executes them elsewhere without adjusting an address relative to the instruction.
+var misplaced = amd64.SetOf([2]byte{0xc2, 0xc3}, [2]byte{0xca, 0xcb})
 
 // Refused reports whether there can be no breakpoint on the instruction at an address: the
-// kernel refuses it, or would not execute the instruction.
+// kernel refuses or does not know it, or would not execute the instruction.
 func (x *File) Refused(addr uint64) bool {
 	if x.elf == nil {
 		return false
 	}
 	code := x.codeAt(addr, amd64.MaxInsn)
-	return Refused(x.Arch(), code) || x.Arch() == "amd64" && misreadAMD64(code)
+	return Refused(x.Arch(), code) || x.Arch() == "amd64" && (misreadAMD64(code) || unknownAMD64(code))
+}
+
+// Unknown reports whether the kernel does not know the instruction at an address: one of FMA4
+// or XOP, which only processors of AMD from 2011 to 2017 have. It puts no breakpoint there.
+func (x *File) Unknown(addr uint64) bool {
+	return x.elf != nil && x.Arch() == "amd64" && unknownAMD64(x.codeAt(addr, amd64.MaxInsn))
+}
+
+// fma4 are the opcodes of FMA4, in VEX's third map.
+var fma4 = amd64.SetOf([2]byte{0x5c, 0x5f}, [2]byte{0x68, 0x6f}, [2]byte{0x78, 0x7f})
+
+func unknownAMD64(code []byte) bool {
+	if len(code) > 1 && code[0] == 0x8f {
+		return code[1]&0x38 != 0 // XOP, not pop
+	}
+	op, _, ok := vexOpcode(code)
+	return ok && code[0] == 0xc4 && code[1]&0x1f == 3 && fma4[op]
 }
 
 // misreadAMD64 reports whether the kernel executes the first instruction of code as another
-// one if there is a breakpoint on it.
+// one, or with another address, if there is a breakpoint on it.
 func misreadAMD64(code []byte) bool {
 	for len(code) > 0 && code[0] >= 0x64 && code[0] <= 0x67 { // prefixes
 		code = code[1:]
 	}
-	op, _, ok := vexOpcode(code)
-	return ok && misread[op]
+	op, at, ok := vexOpcode(code)
+	relative := ok && len(code) > at+1 && code[at+1]&0xc7 == 5
+	return ok && (misread[op] || misplaced[op] && relative)
 }
 
 // Refused reports whether the kernel refuses a breakpoint on the first instruction of
@@ -74,7 +96,8 @@ func (x *File) SecondNop(addr uint64) (uint64, bool) {
 // Entry returns the address at which a breakpoint is hit once by every call of s. It is
 // that of the first instruction or, if the kernel refuses a breakpoint there, of the
 // first one that the kernel accepts after instructions that change only vector
-// registers. In a Go function it is after the check of the stack's size, so that a call
+// registers, or copy a part of one to a register: an argument in that register is not used
+// by the function. In a Go function it is after the check of the stack's size, so that a call
 // that grows the stack counts once.
 func (x *File) Entry(s Symbol) uint64 {
 	addr := s.Addr
@@ -149,7 +172,7 @@ func vexOpcode(code []byte) (op byte, at int, ok bool) {
 }
 
 // vectorLen returns the length of the first instruction of code if it changes only
-// vector registers and flags, and otherwise 0.
+// vector registers and flags or copies a part of a vector register, and otherwise 0.
 func vectorLen(code []byte) int {
 	op, at, ok := vexOpcode(code)
 	if !ok || len(code) < at+2 || code[at+1]>>6 != 3 {
@@ -157,7 +180,8 @@ func vectorLen(code []byte) int {
 	}
 	firstMap := code[0] == 0xc5 || code[0] == 0xc4 && code[1]&0x1f == 1
 	secondMap := code[0] == 0xc4 && code[1]&0x1f == 2 || code[0] == 0x62 && code[1]&7 == 2
-	if firstMap && vectorOps[op] || secondMap && broadcasts[op] {
+	const storeMove = 0x7e // with the prefix 0x66: vmovd, vmovq
+	if firstMap && (vectorOps[op] || op == storeMove && code[at-1]&3 == 1) || secondMap && broadcasts[op] {
 		return at + 2
 	}
 	return 0

@@ -18,7 +18,8 @@ import (
 // Targets returns the functions that calls of s may execute: s or, if s is indirect,
 // its implementations under the name of s. elsewhere reports whether there may be
 // others: outside of the file, such as in the vDSO, or after an instruction of the
-// resolver that cannot be decoded.
+// resolver that cannot be decoded. Implementations that start with instructions which
+// the kernel does not know are left out if there are others.
 func (x *File) Targets(s Symbol) (list []Symbol, elsewhere bool) {
 	if !s.Indirect {
 		return []Symbol{s}, false
@@ -32,6 +33,9 @@ func (x *File) Targets(s Symbol) (list []Symbol, elsewhere bool) {
 			impl.Size = c.Size
 		}
 		list = append(list, impl)
+	}
+	if known := slices.DeleteFunc(slices.Clone(list), func(t Symbol) bool { return x.Unknown(t.Addr) }); len(known) > 0 {
+		list = known
 	}
 	return list, r.elsewhere
 }

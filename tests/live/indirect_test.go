@@ -1,7 +1,9 @@
 package live
 
 import (
+	"debug/elf"
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -49,5 +51,66 @@ func TestIndirectFunctions(t *testing.T) {
 	}
 	if r := trace(t, "-l", "uprobe:"+*work+":gt_chosen"); strings.Count(r.stdout, "gt_chosen\n") != 1 {
 		t.Errorf("listed: %q", r.stdout)
+	}
+}
+
+// TestEveryIndirectFunction checks that there can be probes on every indirect function of
+// the C library's files. Those of which some code is the kernel's have a warning.
+func TestEveryIndirectFunction(t *testing.T) {
+	native(t)
+	needRoot(t)
+	if *peer {
+		t.Skip("it probes what chooses them")
+	}
+	for _, name := range []string{"libc.so.6", "libm.so.6"} {
+		path := "/lib/x86_64-linux-gnu/" + name
+		f, err := elf.Open(path)
+		if err != nil {
+			t.Skip(err)
+		}
+		defer f.Close()
+		syms, err := f.DynamicSymbols()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var script strings.Builder
+		n := 0
+		for _, s := range syms {
+			if elf.ST_TYPE(s.Info) == elf.STT_GNU_IFUNC && s.Section != elf.SHN_UNDEF {
+				fmt.Fprintf(&script, ",uprobe:%[1]s:%[2]s,uretprobe:%[1]s:%[2]s", path, s.Name)
+				n++
+			}
+		}
+		r := trace(t, "--emit-elf", t.TempDir()+"/object", "-e", script.String()[1:]+" { @ = count(); }")
+		for line := range strings.Lines(r.stderr) {
+			if strings.Contains(line, "ERROR") || strings.Contains(line, "WARNING") && !strings.Contains(line, "the kernel's own in the vDSO") {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+		if n < 50 || r.status != 0 {
+			t.Errorf("%s: %d functions, status %d", name, n, r.status)
+		}
+	}
+}
+
+// TestProbedInstructions compares the results of vector instructions with and without
+// probes on them. Those that the kernel would execute wrongly are left out.
+func TestProbedInstructions(t *testing.T) {
+	native(t)
+	bin := fixture(t, "vectors")
+	bare, err := exec.Command(bin).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(bare), "signal") {
+		t.Skip("this processor has not all of the instructions")
+	}
+	r := trace(t, "-q", "-c", bin, "-e", "uprobe:"+bin+":v_* { @ = count(); }")
+	got, _, _ := strings.Cut(r.stdout, "\n\n")
+	if got != strings.TrimSpace(string(bare)) {
+		t.Errorf("with probes:\n%s\nwithout:\n%s\n%s", got, bare, r.stderr)
+	}
+	if left := strings.Count(r.stderr, "is left out"); left == 0 || left > strings.Count(string(bare), "\n")/2 {
+		t.Errorf("%d functions are left out:\n%s", left, r.stderr)
 	}
 }
