@@ -160,6 +160,7 @@ type Env struct {
 	Kernel      Kernel
 	Unsafe      bool
 	PID         int                         // -p, 0 if not given
+	MainEnded   bool                        // the main thread of PID has ended, but others run
 	Scope       Scope                       // --follow, --comm, --uid, --cgroup
 	ChildPID    int                         // -c, 0 if not given or not started yet
 	ChildFiles  func() []string             // returns the files that the program of -c maps when it starts; nil without -c
@@ -207,11 +208,12 @@ func (e *Env) LoadProgram(spec *ebpf.ProgramSpec, opt ebpf.ProgramOptions) (*ebp
 }
 
 // traced returns the process of -p or -c to which the kernel must confine a probe, if
-// it can; 0: none. With --follow, programs must run in other processes too.
+// it can; 0: none. With --follow, programs must run in other processes too. If the main
+// thread of the process has ended, the kernel does not find the others by it.
 //
 //go:noinline
 func (e *Env) traced() int {
-	if e.Scope.Follow {
+	if e.Scope.Follow || e.MainEnded {
 		return 0
 	}
 	return cmp.Or(e.PID, e.ChildPID)

@@ -47,7 +47,7 @@ const btfMagic = 0xeb9f
 func (a *app) target() (*probes.Env, *builtins.Invocation, error) {
 	o := a.opt
 	env := &probes.Env{
-		Kernel: a.kernel, Unsafe: o.unsafe, PID: o.pid,
+		Kernel: a.kernel, Unsafe: o.unsafe, PID: o.pid, MainEnded: mainEnded(o.pid),
 		NoFeature: o.noFeature, DebugInfo: o.debugInfo, FetchDebug: a.fetchDebug(),
 	}
 	sess := &builtins.Invocation{

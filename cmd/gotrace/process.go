@@ -28,6 +28,12 @@ func (a *app) checkProcess() error {
 	return nil
 }
 
+// mainEnded reports whether the main thread of a process has ended, but others run.
+func mainEnded(pid int) bool {
+	state, threads := statusField(pid, "State"), statusField(pid, "Threads")
+	return pid != 0 && len(state) > 0 && state[0] == "Z" && len(threads) == 1 && threads[0] != "1"
+}
+
 // statusField returns the words of the line with the given name in /proc/PID/status.
 func statusField(pid int, name string) []string {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))

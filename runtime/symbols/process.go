@@ -170,10 +170,25 @@ func monotonic() uint64 {
 func readMaps(proc string, pid int) (maps []mapping, start string) {
 	dir := filepath.Join(proc, strconv.Itoa(pid))
 	text, err := os.ReadFile(dir + "/maps")
-	if err != nil || len(text) == 0 {
+	if err == nil && len(text) == 0 {
+		text = othersMaps(dir)
+	}
+	if len(text) == 0 {
 		return nil, ""
 	}
 	return parseMaps(text), startTime(dir)
+}
+
+// othersMaps returns the mappings of a process according to one of its threads. The main
+// thread has none after it has ended, though other threads run.
+func othersMaps(dir string) []byte {
+	tasks, _ := filepath.Glob(dir + "/task/*/maps")
+	for _, name := range tasks {
+		if text, err := os.ReadFile(name); err == nil && len(text) > 0 {
+			return text
+		}
+	}
+	return nil
 }
 
 // startTime returns field 22 of stat. The second field, the command, may contain any

@@ -27,8 +27,15 @@ const (
 
 func startCrowd(t *testing.T) crowd {
 	t.Helper()
+	return startCrowdOf(t, "crowd", crowdThreads+1)
+}
+
+// startCrowdOf starts a crowd by the given subcommand of the workload, and waits until it
+// has its threads.
+func startCrowdOf(t *testing.T, subcommand string, threads int) crowd {
+	t.Helper()
 	needRoot(t)
-	cmd := exec.Command(*work, "crowd", fmt.Sprint(crowdThreads), fmt.Sprint(crowdCalls))
+	cmd := exec.Command(*work, subcommand, fmt.Sprint(crowdThreads), fmt.Sprint(crowdCalls))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +44,7 @@ func startCrowd(t *testing.T) crowd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	waitThreads(t, cmd.Process.Pid, crowdThreads+1)
+	waitThreads(t, cmd.Process.Pid, threads)
 	return crowd{pid: cmd.Process.Pid, end: func() {
 		stdin.Close()
 		if err := cmd.Wait(); err != nil {
@@ -214,6 +221,48 @@ func (c confinement) check(t *testing.T, r result, pid int) {
 		}
 	}
 	r.quietButMissed(t)
+}
+
+// TestConfinedWithoutMain checks -p with a process whose main thread has ended: probes
+// run for its other threads, which have their names.
+func TestConfinedWithoutMain(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it misses the other threads")
+	}
+	table := confinements(t)
+	for _, kind := range []string{"kprobe", "fentry", "tracepoint", "rawtracepoint", "uprobe", "uretprobe", "usdt", "software", "profile", "watchpoint"} {
+		t.Run(kind, func(t *testing.T) {
+			c := table[kind]
+			if c.needs != "" {
+				if why := missing(c.needs); why != "" {
+					t.Skip(why)
+				}
+			}
+			ours, other := startCrowdOf(t, "headless", crowdThreads+2), startCrowd(t)
+			eventually(t, "the main thread has ended", func() bool {
+				text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", ours.pid))
+				return err == nil && strings.Contains(string(text), "State:\tZ")
+			})
+			script := c.probe + " { @[pid] = count(); }"
+			if kind == "uprobe" {
+				script = c.probe + " { @[pid] = count(); @name[func] = count(); }"
+			}
+			s := start(t, "-p", fmt.Sprint(ours.pid), "-e", script)
+			s.attachedOr(c.also)
+			other.end()
+			ours.end()
+			r := s.wait()
+			if kind == "uprobe" {
+				text, found := strings.CutSuffix(strings.TrimSpace(r.stdout), fmt.Sprintf("@name[gt_relative]: %d", c.runs))
+				if !found {
+					t.Errorf("stdout %q: want the name of gt_relative", r.stdout)
+				}
+				r.stdout = text
+			}
+			c.check(t, r, ours.pid)
+		})
+	}
 }
 
 // TestFollowedCommand checks --follow with -c: probes of every kind run for all threads of

@@ -553,6 +553,23 @@ static void *crowd_main(void *arg) {
 	return 0;
 }
 
+static void *crowd_start(void *arg) {
+	char c;
+	read(0, &c, 1);
+	pthread_barrier_wait(&crowd);
+	return 0;
+}
+
+/* A crowd whose main thread ends first. */
+static void do_headless(long threads, long n) {
+	pthread_t t;
+	check(pthread_barrier_init(&crowd, 0, threads + 1) == 0, "barrier");
+	for (int i = 0; i < threads; i++)
+		check(pthread_create(&t, 0, crowd_main, (void *)n) == 0, "pthread_create");
+	check(pthread_create(&t, 0, crowd_start, 0) == 0, "pthread_create");
+	pthread_exit(0);
+}
+
 static void do_crowd(long threads, long n) {
 	pthread_t t[64];
 	char c;
@@ -964,6 +981,8 @@ int main(int argc, char **argv) {
 		do_chosen(argv[0], number(argv, 1, 1));
 	else if (!strcmp(cmd, "crowd"))
 		do_crowd(number(argv, 0, 2), number(argv, 1, 100));
+	else if (!strcmp(cmd, "headless"))
+		do_headless(number(argv, 0, 2), number(argv, 1, 100));
 	else if (!strcmp(cmd, "forks")) {
 		char c;
 		if (argc > 3) // waits to be told
