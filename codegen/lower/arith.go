@@ -43,15 +43,12 @@ func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Valu
 	var v *ir.Value
 	switch op {
 	case "/", "%":
-		div := map[string]ir.Op{"/": ir.OpUDiv, "%": ir.OpUMod}[op]
-		if t.Signed {
-			div = map[string]ir.Op{"/": ir.OpSDiv, "%": ir.OpSMod}[op]
-		}
+		div := func() *ir.Value { return f.divide(op, operand{a, x.t}, operand{b, y.t}, t) }
 		if b.Op == ir.OpConst && b.Imm != 0 {
-			v = f.b.Op(div, a, b)
+			v = div()
 			break
 		}
-		v = f.b.IfElse(b, func() *ir.Value { return f.b.Op(div, a, b) }, func() *ir.Value {
+		v = f.b.IfElse(b, div, func() *ir.Value {
 			f.Count(object.DivZero, at.Span(), "")
 			return f.b.Const(1)
 		})
@@ -65,6 +62,30 @@ func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Valu
 		v = f.b.Op(plainOps[op], a, b)
 	}
 	return f.b.Extend(v, t.Size, t.Signed)
+}
+
+// divide computes x / y or x % y in type t; y is not 0. If only one of them is an unsigned
+// number of 64 bits, it may be too large for t, so that only the other one can be negative.
+func (f *fn) divide(op string, x, y operand, t *types.Type) *ir.Value {
+	unsigned := map[string]ir.Op{"/": ir.OpUDiv, "%": ir.OpUMod}[op]
+	if !t.Signed {
+		return f.b.Op(unsigned, x.x, y.x)
+	}
+	large := func(o operand) bool { return o.t.Size == 8 && !o.t.Signed }
+	if large(x) == large(y) {
+		return f.b.Op(map[string]ir.Op{"/": ir.OpSDiv, "%": ir.OpSMod}[op], x.x, y.x)
+	}
+	abs := func(v, sign *ir.Value) *ir.Value { return f.b.Op(ir.OpSub, f.b.Op(ir.OpXor, v, sign), sign) }
+	if large(y) {
+		sign := f.b.Op(ir.OpSar, x.x, f.b.Const(63))
+		return abs(f.b.Op(unsigned, abs(x.x, sign), y.x), sign)
+	}
+	sign := f.b.Op(ir.OpSar, y.x, f.b.Const(63))
+	v := f.b.Op(unsigned, x.x, abs(y.x, sign))
+	if op == "/" {
+		v = abs(v, sign)
+	}
+	return v
 }
 
 // movePointer adds to a pointer or subtracts from it, in units of elements as in C.

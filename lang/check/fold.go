@@ -105,8 +105,12 @@ func (c *checker) foldTyped(e *ast.Binary, x, y *types.Type, a, b *builtins.Lit)
 		return result, true
 	}
 	c.info.Operands[e] = operand
-	n, nu := truncate(operand, a.Int)
-	m, mu := truncate(operand, b.Int)
+	left, right := operand, operand
+	if (e.Op == "/" || e.Op == "%") && operand.Signed {
+		left, right = x, y // an unsigned number may be too large for operand
+	}
+	n, nu := truncate(left, a.Int)
+	m, mu := truncate(right, b.Int)
 	p, q := value(&builtins.Lit{Int: n, Unsigned: nu}), value(&builtins.Lit{Int: m, Unsigned: mu})
 	switch e.Op {
 	case "==", "!=", "<", "<=", ">", ">=":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
@@ -43,11 +44,39 @@ func (w width) number(n int64) string {
 	return fmt.Sprintf("(%s)%d", w, uint64(n))
 }
 
-// mixed returns the output of "a op b". The operands are extended to 64 bits, and the
-// operation is unsigned only if both are. ok is false for a division by 0.
-func mixed(op string, x, y int64, unsigned bool) (shown any, ok bool) {
-	if (op == "/" || op == "%") && y == 0 {
-		return nil, false
+// exact returns n as it is, though it has the bits of an int64.
+func (w width) exact(n int64) *big.Int {
+	if w.signed {
+		return big.NewInt(n)
+	}
+	return new(big.Int).SetUint64(uint64(n))
+}
+
+// low returns the lowest 64 bits of n.
+func low(n *big.Int) int64 {
+	mask := new(big.Int).SetUint64(math.MaxUint64)
+	return int64(new(big.Int).And(n, mask).Uint64())
+}
+
+// mixed returns what "a op b" prints. The operands have 64 bits by then, and the
+// operation is unsigned only if both are, but division takes each as it is. ok is false
+// for a division by 0.
+func mixed(op string, a, b width, x, y int64) (shown any, ok bool) {
+	unsigned := !a.signed && !b.signed
+	if op == "/" || op == "%" {
+		if y == 0 {
+			return nil, false
+		}
+		div, mod := new(big.Int).QuoRem(a.exact(x), b.exact(y), new(big.Int))
+		switch {
+		case unsigned && op == "/":
+			return div.Uint64(), true
+		case unsigned:
+			return mod.Uint64(), true
+		case op == "/":
+			return low(div), true
+		}
+		return low(mod), true
 	}
 	switch op {
 	case "==":
@@ -64,10 +93,6 @@ func mixed(op string, x, y int64, unsigned bool) (shown any, ok bool) {
 			return int64(a - b), true
 		case "*":
 			return a * b, true
-		case "/":
-			return a / b, true
-		case "%":
-			return a % b, true
 		case "&":
 			return a & b, true
 		case "|":
@@ -90,10 +115,6 @@ func mixed(op string, x, y int64, unsigned bool) (shown any, ok bool) {
 		return x - y, true
 	case "*":
 		return x * y, true
-	case "/":
-		return x / y, true
-	case "%":
-		return x % y, true
 	case "&":
 		return x & y, true
 	case "|":
@@ -136,7 +157,7 @@ func TestMixes(t *testing.T) {
 					fmt.Fprintf(&text, "let $a%[1]d_%[2]d : %[3]s = %[4]s; let $b%[1]d_%[2]d : %[5]s = %[6]s; if ($z) { $a%[1]d_%[2]d = (%[3]s)1; $b%[1]d_%[2]d = (%[5]s)1; }\n",
 						i, j, a, a.number(x[i]), b, b.number(y[j]))
 					for _, op := range []string{"+", "-", "*", "/", "%", "&", "|", "^", "==", "!=", "<", "<=", ">", ">="} {
-						shown, ok := mixed(op, x[i], y[j], !a.signed && !b.signed)
+						shown, ok := mixed(op, a, b, x[i], y[j])
 						if !ok {
 							continue
 						}
