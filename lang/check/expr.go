@@ -112,7 +112,7 @@ func (c *checker) literal(e ast.Expr, l *builtins.Lit) *types.Type {
 // limited reports an error if a literal is a longer string than max_strlen allows. It
 // returns the literal.
 func (c *checker) limited(e ast.Expr, l *builtins.Lit) *builtins.Lit {
-	if l.IsStr && len(l.Str) >= c.cfg.MaxStrlen && e != c.long {
+	if l.IsStr && len(l.Str) >= c.cfg.MaxStrlen && e != c.long && !c.folded {
 		c.errorHint(e.Span(), "max_strlen in config is the largest size of a string, including its NUL", "String is too long (over %d bytes): %s", c.cfg.MaxStrlen, l.Str)
 	}
 	return l

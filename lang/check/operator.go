@@ -139,7 +139,10 @@ func (c *checker) address(e *ast.Unary) *types.Type {
 }
 
 func (c *checker) binary(e *ast.Binary) *types.Type {
+	long := c.folded
+	c.folded = long || isText(e.X) && isText(e.Y)
 	x, y := c.value(e.X), c.value(e.Y)
+	c.folded = long
 	if bad := spoiled(x, y); bad != nil {
 		return bad
 	}
@@ -159,6 +162,17 @@ func (c *checker) binary(e *ast.Binary) *types.Type {
 		c.info.Operands[e] = operand
 	}
 	return t
+}
+
+// isText reports whether e is a string literal, or a sum of some.
+func isText(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.StrLit:
+		return true
+	case *ast.Binary:
+		return e.Op == "+" && isText(e.X) && isText(e.Y)
+	}
+	return false
 }
 
 // operator returns the type to which both operands of x op y are converted, or
