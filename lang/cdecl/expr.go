@@ -325,6 +325,13 @@ func (p *exprParser) sizeof() (number, error) {
 	if !p.accept(")") {
 		return number{}, errors.New("expected ')'")
 	}
+	e := t
+	for e.Kind == types.Array {
+		e = e.Elem
+	}
+	if e.Kind == types.Struct && e.Comp == nil || e.Kind == types.Void {
+		return number{}, errors.New("unknown size in sizeof")
+	}
 	return number{v: int64(t.Size), long: true, unsigned: true}, nil
 }
 

@@ -26,6 +26,8 @@ func TestKnown(t *testing.T) {
 			"FIONREAD": 0x541b, "TIOCGWINSZ": 0x5413, "FUTEX_WAIT": 0, "SEEK_END": 2, "AT_FDCWD": -100, "RLIMIT_NOFILE": 7,
 			"BLKGETSIZE64": 0x80081272, "FS_IOC_GETFLAGS": 0x80086601,
 
+			"CLOCKS_PER_SEC": 1e6, "ADJ_OFFSET_SINGLESHOT": 0x8001, "FAN_EVENT_METADATA_LEN": 24, "TPACKET2_HDRLEN": 52,
+
 			// Headers define these only if the C library has not.
 			"IFNAMSIZ": 16, "IFF_UP": 1, "IFF_RUNNING": 0x40, "IFF_LOWER_UP": 1 << 16, "IPPROTO_TCP": 6, "IPPROTO_MPTCP": 262,
 			"INADDR_LOOPBACK": 0x7f000001, "IPV6_ADD_MEMBERSHIP": 20, "IPPROTO_ICMPV6": 58, "XATTR_CREATE": 1,
@@ -170,6 +172,24 @@ func BenchmarkTable(b *testing.B) {
 	for b.Loop() {
 		if r := newTableReader(inflate(constants)); r.kernels[0][0] != 5 {
 			b.Fatal(r.kernels[0])
+		}
+	}
+}
+
+// TestUnknownSize checks that a constant with the size of a type that is not defined is
+// not known. It was computed with the size 0.
+func TestUnknownSize(t *testing.T) {
+	u := NewUnit(Includes{Alone: true}, &source.Diags{})
+	f := source.NewFile("test", "struct s { int a[3]; };\n#define N (8 + sizeof(struct nosuch))\n#define A sizeof(struct nosuch[2])\n#define V sizeof(void)\n#define S (8 + sizeof(struct s))\n#define P sizeof(struct nosuch *)\n")
+	u.Add(source.Span{File: f, End: len(f.Text)})
+	for _, name := range []string{"N", "A", "V"} {
+		if c, ok := u.Const(name); ok {
+			t.Errorf("%s is %d", name, c.Int)
+		}
+	}
+	for name, want := range map[string]int64{"S": 20, "P": 8} {
+		if c, ok := u.Const(name); !ok || c.Int != want {
+			t.Errorf("%s is %d (%v), want %d", name, c.Int, ok, want)
 		}
 	}
 }
