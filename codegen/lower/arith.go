@@ -67,13 +67,16 @@ func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Valu
 // divide computes x / y or x % y in type t; y is not 0. If only one of them is an unsigned
 // number of 64 bits, it may be too large for t, so that only the other one can be negative.
 func (f *fn) divide(op string, x, y operand, t *types.Type) *ir.Value {
-	unsigned := map[string]ir.Op{"/": ir.OpUDiv, "%": ir.OpUMod}[op]
+	signed, unsigned := ir.OpSDiv, ir.OpUDiv
+	if op == "%" {
+		signed, unsigned = ir.OpSMod, ir.OpUMod
+	}
 	if !t.Signed {
 		return f.b.Op(unsigned, x.x, y.x)
 	}
 	large := func(o operand) bool { return o.t.Size == 8 && !o.t.Signed }
 	if large(x) == large(y) {
-		return f.b.Op(map[string]ir.Op{"/": ir.OpSDiv, "%": ir.OpSMod}[op], x.x, y.x)
+		return f.b.Op(signed, x.x, y.x)
 	}
 	abs := func(v, sign *ir.Value) *ir.Value { return f.b.Op(ir.OpSub, f.b.Op(ir.OpXor, v, sign), sign) }
 	if large(y) {

@@ -270,8 +270,9 @@ func (u *Decls) Known(name string) (Const, bool) {
 	if strings.ToLower(name) == name {
 		return Const{}, false // the table contains no such names, so it need not be read
 	}
-	if n, ok := corrected[name]; ok {
-		return Const{Int: n}, true
+	if _, text, ok := strings.Cut(corrected, " "+name+"="); ok {
+		text, _, _ = strings.Cut(text, " ")
+		return decodeConst(text), true
 	}
 	t := table.Get()
 	return t.value(name, t.kernel(u.opts.Release))
@@ -279,11 +280,9 @@ func (u *Decls) Known(name string) (Const, bool) {
 
 // corrected holds the constants that have another value in programs than in the table:
 // the kernel's own headers define them otherwise, or they contain the size of a struct that
-// is in none of the headers.
-var corrected = map[string]int64{
-	"CLOCKS_PER_SEC": 1e6, "ADJ_OFFSET_SINGLESHOT": 0x8001,
-	"FAN_EVENT_METADATA_LEN": 24, "TPACKET_HDRLEN": 52, "TPACKET2_HDRLEN": 52, "TPACKET3_HDRLEN": 68,
-}
+// is in none of the headers. The values are hexadecimal.
+const corrected = " CLOCKS_PER_SEC=f4240 ADJ_OFFSET_SINGLESHOT=8001 FAN_EVENT_METADATA_LEN=18" +
+	" TPACKET_HDRLEN=34 TPACKET2_HDRLEN=34 TPACKET3_HDRLEN=44 "
 
 // libcHeaders lists the headers of libc that the table and BTF can replace. They
 // contain only constants of the kernel, functions, and types that are in BTF.
