@@ -21,6 +21,7 @@ func storeText(g Gen, text string, dst Dest) {
 	padTail(g, dst, len(data))
 }
 
+//go:noinline
 func boolLit(yes bool) *Lit {
 	l := &Lit{IsBool: true}
 	if yes {

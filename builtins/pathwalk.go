@@ -357,6 +357,8 @@ func (w *pathWalk) turn() {
 }
 
 // at returns the address of a character of the path.
+//
+//go:noinline
 func (w *pathWalk) at(off *ir.Value) *ir.Value {
 	b := w.g.B()
 	return b.Op(ir.OpAdd, b.AddImm(w.p, w.atPath()), b.Op(ir.OpAnd, off, w.num(w.room()-1)))

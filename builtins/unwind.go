@@ -26,6 +26,7 @@ import (
 // map MoreStacks, which receives the frames. The state follows.
 type walkLayout struct{ depth int }
 
+//go:noinline
 func (l walkLayout) at(field int) int64 {
 	return int64(object.StackFrames + 8*l.depth + 8*field)
 }

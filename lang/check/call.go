@@ -318,6 +318,8 @@ func keepsChars(param *builtins.Param, t *types.Type, after []ast.Expr) bool {
 }
 
 // ExprOf returns an argument's expression, or nil if the script does not contain it.
+//
+//go:noinline
 func ExprOf(n builtins.Node) ast.Expr {
 	e, _ := n.(ast.Expr)
 	return e

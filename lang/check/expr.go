@@ -118,6 +118,7 @@ func (c *checker) limited(e ast.Expr, l *builtins.Lit) *builtins.Lit {
 	return l
 }
 
+//go:noinline
 func boolLit(b bool) *builtins.Lit {
 	l := &builtins.Lit{IsBool: true}
 	if b {

@@ -210,6 +210,7 @@ func (c *checker) condition(e ast.Expr, span source.Span) {
 	c.errorf(span, "Invalid condition: %s", kindName(t))
 }
 
+//go:noinline
 func orInvalid(t *types.Type) *types.Type {
 	if t == nil {
 		return types.TInvalid

@@ -236,6 +236,8 @@ func NewInt(size int, signed bool) *Type {
 }
 
 // NewString returns the type of a string of at most size-1 bytes and a NUL.
+//
+//go:noinline
 func NewString(size int) *Type { return &Type{Kind: String, Size: size} }
 
 // NewChars returns the type of a string that is a C array of n characters.

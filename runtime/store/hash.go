@@ -168,6 +168,8 @@ func padded(text string, most, size int) []byte {
 }
 
 // keyOff returns the offset of the script's key in the kernel's key.
+//
+//go:noinline
 func (s *hash) keyOff() int64 {
 	if s.number > 0 {
 		return numberSize

@@ -88,6 +88,8 @@ const MaxPerCPU = 32 << 10
 
 // KeySize returns the size of an encoded key in bytes. Longer keys are padded with
 // zeros to whole words, as the kernel hashes these in half the time.
+//
+//go:noinline
 func KeySize(t *types.Type) int {
 	if t.Size <= 4 {
 		return max(t.Size, 1)
