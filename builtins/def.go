@@ -278,7 +278,7 @@ type Node interface{ Span() source.Span }
 type Arg struct {
 	Span source.Span
 	Expr Node        // nil: the builtin has added the argument
-	Made bool        // the argument is itself a call, not a value that was stored
+	Made bool        // the argument is itself a call with at most one number, not a value that was stored
 	Type *types.Type // of the value; MapArg: the map's value type
 	Lit  *Lit        // its value if it is known at compile time
 	Cast bool        // the script casts it

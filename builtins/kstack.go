@@ -27,6 +27,7 @@ const (
 	userStackFlag = 1 << 8 // BPF_F_USER_STACK
 	defaultDepth  = 127
 	maxDepth      = 1024
+	maxSkip       = 255 // BPF_F_SKIP_FIELD_MASK
 	kstackName    = "kstack_t"
 )
 
@@ -36,10 +37,11 @@ var stackModes = []string{"bpftrace", "perf", "raw", buildIDMode}
 type stackCall struct {
 	lens bool   // the program stores stacks with their lengths
 	by   string // how a user stack is unwound: one of config.UserStacks
+	skip int64  // number of the innermost frames that are left out
 	task *otherTask
 }
 
-var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "task", Optional: true}, {Name: "limit", Optional: true}}
+var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "task", Optional: true}, {Name: "limit", Optional: true}, {Name: "skip", Optional: true}}
 
 func kstack() *Def {
 	return &Def{
@@ -55,8 +57,8 @@ func kstack() *Def {
 		Params: stackParams,
 		Traits: Traits{KernelStack: true},
 		Doc: Doc{
-			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(mode, n) prints them in a mode: bpftrace, perf or raw. kstack(task) is the stack of the task that a pointer points to (needs Linux 6.2).",
-			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`},
+			Summary:  "The kernel stack. kstack(n) keeps at most n frames, kstack(n, skip) leaves out the innermost ones, kstack(mode, n) prints them in a mode: bpftrace, perf or raw. kstack(task) is the stack of the task that a pointer points to (needs Linux 6.2).",
+			Examples: []string{`profile:hz:99 { @[kstack] = count(); }`, `kprobe:vfs_read { @[kstack(perf, 5)] = count(); }`, `tracepoint:syscalls:sys_enter_read { @[kstack(5, 2)] = count(); }`},
 		},
 		Check: checkStack,
 		Emit: func(g Gen, call *Call) *ir.Value {
@@ -110,20 +112,8 @@ func checkStack(c Checker, call *Call) *types.Type {
 		}
 		args = args[1:]
 	}
-	depth := int64(defaultDepth)
-	if len(args) > 1 || len(args) == 1 && (args[0].Lit == nil || args[0].Lit.IsStr || args[0].Lit.Int < 0) {
-		if len(args) > 1 {
-			c.Errorf(args[0].Span, "Expected stack mode as first argument")
-		} else {
-			c.Errorf(call.Span, "%s: invalid limit value", name)
-		}
-		return types.TInvalid
-	}
-	if len(args) == 1 {
-		depth = args[0].Lit.Int
-	}
-	if depth > maxDepth {
-		c.Errorf(call.Span, "%s([int limit]): limit shouldn't exceed %d, %d given", name, maxDepth, depth)
+	depth, ok := stackDepth(c, call, args, &data)
+	if !ok {
 		return types.TInvalid
 	}
 	m := max(slices.Index(stackModes, mode), 0)
@@ -147,6 +137,36 @@ func checkStack(c Checker, call *Call) *types.Type {
 		typeName = ustackName
 	}
 	return &types.Type{Kind: types.Opaque, Name: typeName, Size: size, Params: []int64{int64(m), depth}}
+}
+
+// stackDepth returns the maximum number of frames that the arguments of a stack specify, and
+// sets the number that they leave out.
+func stackDepth(c Checker, call *Call, args []Arg, data *stackCall) (depth int64, ok bool) {
+	name := call.Def.Name
+	depth = defaultDepth
+	for i := range args {
+		lit := args[i].Lit
+		switch {
+		case i > 1 || len(args) == 2 && (lit == nil || lit.IsStr):
+			c.Errorf(args[0].Span, "Expected stack mode as first argument")
+			return 0, false
+		case lit == nil || lit.IsStr || lit.Int < 0:
+			c.Errorf(call.Span, "%s: invalid limit value", name)
+			return 0, false
+		case i == 0:
+			depth = lit.Int
+		case lit.Int > maxSkip:
+			c.Errorf(args[i].Span, "%s: at most %d frames can be left out", name, maxSkip)
+			return 0, false
+		default:
+			data.skip = lit.Int
+		}
+	}
+	if depth > maxDepth {
+		c.Errorf(call.Span, "%s([int limit]): limit shouldn't exceed %d, %d given", name, maxDepth, depth)
+		return 0, false
+	}
+	return depth, true
 }
 
 // acceptStack is the Def.AcceptType of both kinds of stacks. The type has no parameters

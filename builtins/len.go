@@ -29,7 +29,7 @@ func length() *Def {
 				return countBuildIDs(g, a.Type, g.Addr(a))
 			}
 			if counted(a) {
-				return stackLen(g, a.Type)
+				return stackLen(g, a.Type, 0)
 			}
 			return storedStackLen(g, g.Value(a))
 		},
@@ -70,18 +70,15 @@ func checkLen(c Checker, call *Call) *types.Type {
 }
 
 // counted reports whether len takes a stack only to count its frames: the argument is a
-// call for the current kernel stack. User stacks may be unwound in other ways.
+// call for the current kernel stack, from its innermost frame on. User stacks may be unwound
+// in other ways.
 func counted(a *Arg) bool {
 	return a.Made && a.Type.Name == kstackName
 }
 
 // stackLen counts the frames of the current stack. It lets the kernel write them to
 // scratch memory, because programs cannot read what get_stackid stores.
-func stackLen(g Gen, t *types.Type) *ir.Value {
-	flags := int64(0)
-	if t.Name == ustackName {
-		flags = userStackFlag
-	}
+func stackLen(g Gen, t *types.Type, flags int64) *ir.Value {
 	size := 8 * int(t.Params[1])
 	b := g.B()
 	if size == 0 {

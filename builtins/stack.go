@@ -14,7 +14,7 @@ import (
 // maxTries is the number of entries that are tried for a stack.
 const maxTries = 8
 
-// takeStack stores the current stack and returns its number, with the number of frames
+// takeStack stores the current stack as the kernel's flags specify and returns its number, with the number of frames
 // in the bits above. If that fails, it counts the reason and returns noStack.
 func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	b := g.B()
@@ -22,12 +22,13 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 	if depth == 0 {
 		return b.Const(noStack)
 	}
+	flags |= call.Data.(stackCall).skip
 	num := &ir.Var{Name: "stack", Type: ir.Int}
 	if g.Context().OtherTasks {
 		// The kernel lets no program that may sleep use a map of stacks.
 		b.Write(num, b.Const(noStack))
 		keepStack(g, call, flags, num)
-		return stackWord(g, call, num)
+		return stackWord(g, call, flags, num)
 	}
 	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(depth)), b.Const(flags))
 	// If there is no stack (no kernel stack in user mode, no user stack in a kernel
@@ -40,16 +41,16 @@ func takeStack(g Gen, call *Call, flags int64) *ir.Value {
 		b.Write(num, b.Const(noStack))
 		g.B().If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { keepStack(g, call, flags, num) })
 	})
-	return stackWord(g, call, num)
+	return stackWord(g, call, flags, num)
 }
 
 // stackWord returns the number of the current stack with the number of frames, if the
 // program needs it.
-func stackWord(g Gen, call *Call, num *ir.Var) *ir.Value {
+func stackWord(g Gen, call *Call, flags int64, num *ir.Var) *ir.Value {
 	b := g.B()
 	id := b.Extend(b.Read(num), 4, false)
 	if call.Data.(stackCall).lens {
-		n := b.Op(ir.OpSub, stackLen(g, call.Type), b.Const(1))
+		n := b.Op(ir.OpSub, stackLen(g, call.Type, flags), b.Const(1))
 		b = g.B()
 		id = b.Op(ir.OpOr, id, b.Op(ir.OpShl, n, b.Const(stackLenShift)))
 	}

@@ -99,7 +99,7 @@ func TestRegistry(t *testing.T) {
 func TestSynopsis(t *testing.T) {
 	for name, want := range map[string]string{
 		"pid": "pid([namespace])", "uid": "uid", "count": "count()", "printf": "printf(format[, args…])",
-		"lhist": "lhist(n, min, max, step)", "kstack": "kstack([mode[, task[, limit]]])", "find": "find(@map, key, $var)", "arg0": "arg0, arg1, …",
+		"lhist": "lhist(n, min, max, step)", "kstack": "kstack([mode[, task[, limit[, skip]]]])", "find": "find(@map, key, $var)", "arg0": "arg0, arg1, …",
 	} {
 		if got := NewRegistry(All()).Lookup(name).Synopsis(); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
@@ -159,6 +159,9 @@ func TestChecks(t *testing.T) {
 		{kstack(), []Arg{s8}, "kstack: invalid limit value"},
 		{kstack(), []Arg{intLit(3), word("perf")}, "Expected stack mode as first argument"},
 		{kstack(), []Arg{word("perf"), intLit(3)}, ""},
+		{kstack(), []Arg{word("perf"), intLit(3), intLit(255)}, ""},
+		{kstack(), []Arg{intLit(3), intLit(256)}, "kstack: at most 255 frames can be left out"},
+		{kstack(), []Arg{intLit(3), intLit(1), intLit(2)}, "Expected stack mode as first argument"},
 		{exit(), []Arg{intLit(1), intLit(2)}, "exit() takes up to one argument (2 provided)"},
 		{exit(), []Arg{s8}, "exit() only supports int arguments (string provided)"},
 		{clearMap(), []Arg{i64}, "clear() expects a map argument"},

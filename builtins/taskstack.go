@@ -114,7 +114,7 @@ func takeTaskStack(g Gen, call *Call, o *otherTask) *ir.Value {
 	b.Write(num, b.Const(noStack))
 	o.with(g, o.read(g, call, o.id), func(task *ir.Value) {
 		b := g.B()
-		b.Write(size, b.Call(ir.GetTaskStack, task, frames, b.Const(int64(8*depth)), b.Const(0)))
+		b.Write(size, b.Call(ir.GetTaskStack, task, frames, b.Const(int64(8*depth)), b.Const(call.Data.(stackCall).skip)))
 	})
 	b = g.B()
 	n := b.Read(size)

@@ -47,6 +47,7 @@ const (
 	wSeg    // the segment's offset in its chunk, the chunk, and the kind of entry
 	wCount  // number of frames
 	wHash   // hash of the frames
+	wSkip   // number of frames that are still left out
 	wWhy    // an unwind.Why
 	wRegs   // the address of the kernel's struct pt_regs
 	wBuf    // two words that were read from the process
@@ -82,6 +83,7 @@ type walker struct {
 	arch  *unwind.Arch
 	lay   walkLayout
 	auto  bool
+	skip  int64 // number of the innermost frames that are left out
 	leave Leave
 	other *otherTask // nil: the current task is unwound
 	call  *Call
@@ -140,10 +142,14 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 		return g.B().Const(noStack)
 	}
 	name := fmt.Sprintf("unwind%d", depth)
+	data := call.Data.(stackCall)
 	if auto {
 		name += "auto"
 	}
-	w := &walker{arch: unwind.ByName(g.Kernel().Arch()), lay: walkLayout{depth}, auto: auto, other: call.Data.(stackCall).task, call: call}
+	if data.skip > 0 {
+		name += fmt.Sprintf("skip%d", data.skip)
+	}
+	w := &walker{arch: unwind.ByName(g.Kernel().Arch()), lay: walkLayout{depth}, auto: auto, skip: data.skip, other: data.task, call: call}
 	build := func(g Gen) *ir.Value {
 		w.g = g
 		return w.function(name)
@@ -187,7 +193,7 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 // returns 1 at the end of the walk.
 func (w *walker) turn(name string) *ir.Func {
 	return w.g.Function(name+"turn", func(g Gen) *ir.Value {
-		in := &walker{g: g, arch: w.arch, lay: w.lay, auto: w.auto}
+		in := &walker{g: g, arch: w.arch, lay: w.lay, auto: w.auto, skip: w.skip}
 		in.leave = func(cond *ir.Value, last func()) {
 			b := g.B()
 			b.If(cond, func() {
@@ -231,18 +237,22 @@ func (w *walker) function(name string) *ir.Value {
 	} else {
 		w.start()
 	}
+	if w.skip > 0 {
+		w.set(wSkip, w.num(w.skip))
+	}
 	// One additional iteration distinguishes a stack of exactly depth frames from a
 	// deeper one.
+	turns := depth + 1 + int(w.skip)
 	g.B().If(w.not(w.get(wWhy)), func() {
 		if loops {
-			g.Repeat(depth+1, w.p, func(g Gen, p *ir.Value, leave Leave) {
-				in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto, leave: leave, other: w.other}
+			g.Repeat(turns, w.p, func(g Gen, p *ir.Value, leave Leave) {
+				in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto, skip: w.skip, leave: leave, other: w.other}
 				in.frame()
 			})
 			return
 		}
 		turn := w.turn(name)
-		g.B().Count(depth+1, func(_ *ir.Value, out *ir.Block) { g.B().Leave(g.B().CallFn(turn), out) })
+		g.B().Count(turns, func(_ *ir.Value, out *ir.Block) { g.B().Leave(g.B().CallFn(turn), out) })
 	})
 	why, n := w.get(wWhy), w.get(wCount)
 	num := &ir.Var{Name: "number", Type: ir.Int}
@@ -377,6 +387,23 @@ func (w *walker) search(turns int, lo, hi *ir.Var, before func(i *ir.Value) *ir.
 	})
 }
 
+// count counts the frame of ip, which is number n of the stack, unless it is left out: then
+// the next frame takes its place. It has no branch, as the verifier would follow both ways in
+// each frame.
+func (w *walker) count(n, ip *ir.Value) {
+	hash := mixWord(w.g, w.get(wHash), ip)
+	if w.skip == 0 {
+		w.set(wCount, w.op(ir.OpAdd, n, w.num(1)))
+		w.set(wHash, hash)
+		return
+	}
+	left := w.get(wSkip)
+	counts := w.not(left)
+	w.set(wCount, w.op(ir.OpAdd, n, counts))
+	w.set(wHash, w.op(ir.OpMul, hash, counts)) // 0 until the first frame that counts
+	w.set(wSkip, w.op(ir.OpSub, left, w.not(counts)))
+}
+
 // frame emits one iteration of the loop: it adds the function at wIP to the stack and
 // continues with the caller.
 func (w *walker) frame() {
@@ -400,8 +427,7 @@ func (w *walker) frame() {
 		b.Store(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, n, b.Const(3))), object.StackFrames, 8, b.Const(0))
 		w.set(wWhy, w.num(int64(unwind.Broken)))
 	})
-	w.set(wCount, w.op(ir.OpAdd, n, w.num(1)))
-	w.set(wHash, mixWord(g, w.get(wHash), ip))
+	w.count(n, ip)
 	w.stop(nowhere, unwind.Unmapped)
 	by := &ir.Var{Name: "rule", Type: ir.Int}
 	w.b().Write(by, w.num(0)) // the number of cfi.NoTable

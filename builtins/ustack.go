@@ -30,7 +30,7 @@ const (
 	ustackName = "ustack_t"
 )
 
-var ustackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "by", Optional: true, Kind: NameArg}, {Name: "task", Optional: true}, {Name: "limit", Optional: true}}
+var ustackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "by", Optional: true, Kind: NameArg}, {Name: "task", Optional: true}, {Name: "limit", Optional: true}, {Name: "skip", Optional: true}}
 
 // storesFrames reports whether values of a stack's type are the frames themselves
 // rather than the number of a stack that the kernel stores.
@@ -45,7 +45,7 @@ func storeBuildIDs(g Gen, call *Call, dst Dest) {
 		return
 	}
 	// The helper clears what it does not fill.
-	b.Call(ir.GetStack, g.Ctx(), b.AddImm(dst.Ptr, dst.Off), b.Const(int64(call.Type.Size)), b.Const(userStackFlag|buildIDFlag))
+	b.Call(ir.GetStack, g.Ctx(), b.AddImm(dst.Ptr, dst.Off), b.Const(int64(call.Type.Size)), b.Const(userStackFlag|buildIDFlag|call.Data.(stackCall).skip))
 	padTail(g, dst, call.Type.Size)
 }
 
@@ -145,7 +145,7 @@ func ustack() *Def {
 		},
 		Params: ustackParams,
 		Doc: Doc{
-			Summary: "The user stack of the current process. ustack(n) keeps at most n frames, ustack(mode, n) prints them in a mode: bpftrace, perf, raw or build_id (the file's build ID and the offset in it). " +
+			Summary: "The user stack of the current process. ustack(n) keeps at most n frames, ustack(n, skip) leaves out the innermost ones, ustack(mode, n) prints them in a mode: bpftrace, perf, raw or build_id (the file's build ID and the offset in it). " +
 				"ustack(dwarf) unwinds with the tables that compilers write for exceptions, in all processes. ustack(fp) follows frame pointers. ustack(auto) uses tables, and frame pointers for code without tables. Otherwise the setting user_stack applies. In iterators, ustack(task) is the stack of the task that a pointer points to, by tables or frame pointers (needs Linux 6.2).",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[ustack(3)] = count(); }`, `profile:hz:99 { @[ustack(build_id, 10)] = count(); }`, `profile:hz:99 { @[ustack(dwarf)] = count(); }`},
 		},

@@ -291,11 +291,16 @@ func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
 	}
 	a.Type = c.expr(e)
 	a.Lit = c.info.Lits[e]
-	switch e.(type) {
+	switch e := e.(type) {
 	case *ast.Cast:
 		a.Cast = true
-	case *ast.Ident, *ast.Call:
+	case *ast.Ident:
 		a.Made = true
+	case *ast.Call:
+		a.Made = len(e.Args) == 0
+		if len(e.Args) == 1 {
+			_, a.Made = e.Args[0].(*ast.IntLit)
+		}
 	}
 	return a
 }

@@ -183,3 +183,36 @@ func TestOtherPrograms(t *testing.T) {
 		}
 	}
 }
+
+// TestPartOfStack leaves out the innermost frames of stacks, and limits the number of the
+// others.
+func TestPartOfStack(t *testing.T) {
+	if *peer {
+		t.Skip("the peer leaves out no frames")
+	}
+	for i, by := range []string{"fp", "dwarf", "auto"} {
+		if elsewhere(i) {
+			continue
+		}
+		t.Run(by, func(t *testing.T) {
+			bin := fixture(t, "places-fp")
+			r := trace(t, "-q", "-p", runs(t, exec.Command(bin, "none")), "-e", fmt.Sprintf(`config = { user_stack = %s } %s {
+				if (len(ustack) > 3) {
+					printf("part %%s", ustack(2, 1)); printf("part %%s", ustack(perf, 127, 2));
+					printf("none %%s", ustack(3, 200)); printf("kernel %%d ", len(kstack) - len(kstack(127, 2)));
+					print(len(ustack(127)) - len(ustack(127, 3))); exit();
+				}
+			}`, by, placeProbe))
+			var got []string
+			for _, word := range strings.Fields(r.stdout) {
+				if name, _, frame := strings.Cut(word, "+"); frame || word == "part" || word == "none" || word == "kernel" || len(word) == 1 {
+					got = append(got, name)
+				}
+			}
+			text := strings.Join(got, " ")
+			if !strings.HasPrefix(text, "part outer run part run main ") || !strings.HasSuffix(text, " none kernel 2 3") {
+				t.Errorf("%s\n%s%s", text, r.stdout, r.stderr)
+			}
+		})
+	}
+}
