@@ -246,6 +246,7 @@ func TestStacksAtEnd(t *testing.T) {
 	if *peer {
 		t.Skip("the peer has few of the names")
 	}
+	native(t) // gotrace waits for the files for a second at most
 	for _, place := range []string{"memfd", "shared", "tmpfile", "deleted"} {
 		bin := fixture(t, "places-fp")
 		for range 3 {
