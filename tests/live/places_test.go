@@ -12,16 +12,21 @@ import (
 	"testing"
 )
 
-// stackForms lists the modes and depths of a stack. In the raw form addresses are numbers.
-var stackForms = func() (forms []string) {
+// stackForms returns the modes and depths of a stack. In the raw form addresses are numbers.
+// The programs are half as large in emulated guests, whose verifiers need minutes.
+func stackForms() (forms []string) {
+	depths := []string{"1", "2", "3", "4", "127"}
+	if testing.Short() {
+		depths = []string{"3", "127"}
+	}
 	for _, mode := range []string{"bpftrace", "perf", "raw", "build_id"} {
 		forms = append(forms, mode)
-		for _, depth := range []string{"1", "2", "3", "4", "127"} {
+		for _, depth := range depths {
 			forms = append(forms, mode+", "+depth)
 		}
 	}
 	return forms
-}()
+}
 
 // TestStackForms takes stacks in all modes and depths, by frame pointers, by tables and by
 // mapping, at probes of several kinds. The functions must be those of the source. Stacks of
@@ -32,6 +37,9 @@ func TestStackForms(t *testing.T) {
 		how, program, _ := strings.Cut(by, " ")
 		if *peer && how != "fp" {
 			continue // unwinding has another name there and no modes
+		}
+		if testing.Short() && how != "fp" && program == "places-fp" {
+			continue // a native kernel unwinds this program in these ways too
 		}
 		for _, probe := range []string{
 			"tracepoint:syscalls:sys_enter_getpgid /args.pid == 424242/", "tracepoint:syscalls:sys_exit_getpgid /comm == COMM/",
@@ -48,6 +56,9 @@ func TestStackForms(t *testing.T) {
 				if need, ok := needs[strings.Split(kind, ":")[0]]; ok && missing(need) != "" {
 					t.Skip(missing(need))
 				}
+				if strings.HasPrefix(kind, "rawtracepoint") {
+					native(t) // while the program runs, slow guests miss calls of other processes
+				}
 				bin := placesProgram(t, program)
 				target := runs(t, exec.Command(bin, "none"))
 				var script strings.Builder
@@ -56,7 +67,7 @@ func TestStackForms(t *testing.T) {
 				}
 				comm := strconv.Quote(filepath.Base(bin))
 				script.WriteString(strings.NewReplacer("BIN", bin, "COMM", comm).Replace(probe) + ` { if (!@taken && len(ustack) > 3) { @taken = 1;`)
-				for _, form := range stackForms {
+				for _, form := range stackForms() {
 					if by == "fp places-fp" || !strings.HasPrefix(form, "build_id") {
 						fmt.Fprintf(&script, ` printf("\n#ustack %s\n%%s", ustack(%[1]s));`, form)
 					}
@@ -183,7 +194,7 @@ func checkForms(t *testing.T, bin string, r result, atUser bool) {
 			t.Errorf("%s: %q, all %q", title, got, all)
 		}
 	}
-	if want := len(stackForms) * 2; n < want-12 {
+	if want := len(stackForms()) * 2 * 3 / 4; n < want { // without those with build IDs
 		t.Fatalf("%d stacks, want %d\n%s%s", n, want, r.stdout, r.stderr)
 	}
 	if !slices.Equal(kernel["bpftrace"], kernel["names"]) || !slices.Equal(kernel["perf"], kernel["raw"]) || len(kernel["raw"]) < 2 && !atUser {
