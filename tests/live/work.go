@@ -81,7 +81,7 @@ var fixtures = map[string][2]string{
 	"chains-go-s":    {"go build -ldflags=-s ./chains", ""},
 	"chains-go-pie":  {"go build -buildmode=pie -ldflags=-s ./chains", ""}, // needs the loader
 	"chains-cgo":     {"go build ./chainscgo", "static"},
-	"chains-cgo-s":   {"go build -ldflags=-s ./chainscgo", "static"},
+	"chains-cgo-s":   {"go build -ldflags=-s ./chainscgo", hostOnly}, // a static one has no name for its functions in C
 	"names-cpp":      {"g++ -g -O2 -static names.cpp", hostOnly},
 	"names-rust":     {"rustc -O -C target-feature=+crt-static names.rs", hostOnly},
 	"names-rust-v0":  {"rustc -O -C target-feature=+crt-static -C symbol-mangling-version=v0 names.rs", hostOnly},
