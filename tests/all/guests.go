@@ -97,9 +97,7 @@ func (r *run) liveGuests() {
 		part, half := "", ""
 		if !r.nightly {
 			part = fmt.Sprint("-part ", i%4)
-			if i > 0 && i < len(r.kernels)-1 {
-				half = "-test.run '^(" + strings.Join(everyOther(tests, i%2), "|") + ")$'"
-			}
+			half = "-test.run '^(" + strings.Join(everyOther(tests, i%2), "|") + ")$'"
 		}
 		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "PART", part, "HALF", half, "LIMIT", limit).Replace(guestScript)}
 		slots <- true

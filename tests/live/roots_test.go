@@ -72,6 +72,7 @@ func TestOwnRoot(t *testing.T) {
 	if *peer {
 		t.Skip("the peer has few of the names")
 	}
+	native(t)
 	turn := 0
 	for _, libc := range []string{"root-glibc", "root-musl"} {
 		for _, by := range []string{"dwarf", "auto"} {
@@ -92,6 +93,7 @@ func TestUnloaded(t *testing.T) {
 	if *peer {
 		t.Skip("the peer has few of the names")
 	}
+	native(t)
 	for i, libc := range []string{"root-glibc", "root-musl"} {
 		if elsewhere(i) {
 			continue
@@ -190,6 +192,7 @@ func TestPartOfStack(t *testing.T) {
 	if *peer {
 		t.Skip("the peer leaves out no frames")
 	}
+	native(t)
 	for i, by := range []string{"fp", "dwarf", "auto"} {
 		if elsewhere(i) {
 			continue

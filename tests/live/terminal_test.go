@@ -127,6 +127,10 @@ func TestLiveEnds(t *testing.T) {
 		{"suspended", forever, nil, func(s *terminal) {
 			s.keys("\x1a")
 			eventually(s.t, "the terminal is left", func() bool { return strings.Contains(s.stdout.String(), left) && s.restored() })
+			eventually(s.t, "it has stopped", func() bool {
+				text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+				return err == nil && strings.Contains(string(text), "State:\tT")
+			})
 			s.signal(syscall.SIGCONT)
 			eventually(s.t, "it is taken again", func() bool { return strings.Count(s.stdout.String(), taken) == 2 && !s.restored() })
 			s.keys("q")
