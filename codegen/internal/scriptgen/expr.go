@@ -2,6 +2,7 @@ package scriptgen
 
 import (
 	"fmt"
+	"math/big"
 )
 
 func (g *gen) constant(n int) expr {
@@ -137,13 +138,39 @@ func (g *gen) unary(x expr) expr {
 }
 
 // arith returns x op y, computed in 64 bits. It is signed if one of them is signed, or
-// if it is a difference. The result of a division by zero is 1.
+// if it is a difference. A division takes a large unsigned operand as it is. The result of a
+// division by zero is 1.
 func arith(op string, x, y expr) expr {
 	t := typ{size: 8, signed: join(x.t, y.t).signed}
 	if op == "-" {
 		t = i64
 	}
-	return expr{fmt.Sprintf("(%s %s %s)", x.text, op, y.text), t, func(s *state) uint64 { return compute(op, x.eval(s), y.eval(s), t.signed) }}
+	large := func(t typ) bool { return t.size == 8 && !t.signed }
+	exact := (op == "/" || op == "%") && t.signed && large(x.t) != large(y.t)
+	return expr{fmt.Sprintf("(%s %s %s)", x.text, op, y.text), t, func(s *state) uint64 {
+		a, b := x.eval(s), y.eval(s)
+		if exact && b != 0 {
+			return divide(op, exactly(a, !large(x.t)), exactly(b, !large(y.t)))
+		}
+		return compute(op, a, b, t.signed)
+	}}
+}
+
+// exactly returns the value of an operand of 64 bits.
+func exactly(n uint64, signed bool) *big.Int {
+	if signed {
+		return big.NewInt(int64(n))
+	}
+	return new(big.Int).SetUint64(n)
+}
+
+// divide returns the low 64 bits of x / y or x % y, rounded to zero.
+func divide(op string, x, y *big.Int) uint64 {
+	div, mod := new(big.Int).QuoRem(x, y, new(big.Int))
+	if op == "%" {
+		div = mod
+	}
+	return new(big.Int).And(div, new(big.Int).SetUint64(1<<64-1)).Uint64()
 }
 
 func compute(op string, a, b uint64, signed bool) uint64 {
