@@ -110,9 +110,9 @@ func TestStorm(t *testing.T) {
 	all.Wait()
 	s.signal(syscall.SIGINT)
 	r := s.wait()
-	r.quiet(t)
+	r.quietButMissed(t) // Linux 7 preempts programs
 	keys, names := strings.Count(r.stdout, "@["), strings.Count(r.stdout, "stack_")
-	if keys != n || names != 2*n || strings.Contains(r.stdout, "0x") {
-		t.Errorf("%d stacks with %d names, want %d with %d\n%.2000s", keys, names, n, 2*n, r.stdout)
+	if keys > n || keys < n-r.missed() || names != 2*keys || strings.Contains(r.stdout, "0x") {
+		t.Errorf("%d stacks with %d names, want %d with %d, but for %d missed\n%.2000s", keys, names, n, 2*n, r.missed(), r.stdout)
 	}
 }
