@@ -356,7 +356,9 @@ func TestConversations(t *testing.T) {
 	}
 }
 
-func converse(t *testing.T, proto, network string, seed int64) {
+// listenOn returns a listener at an address of 127.0.0.1 that is free, or at a local socket.
+func listenOn(t *testing.T, network string) net.Listener {
+	t.Helper()
 	address := "127.0.0.1:0"
 	if network == "unix" {
 		address = filepath.Join(t.TempDir(), "s")
@@ -365,6 +367,11 @@ func converse(t *testing.T, proto, network string, seed int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ln
+}
+
+func converse(t *testing.T, proto, network string, seed int64) {
+	ln := listenOn(t, network)
 	defer ln.Close()
 	args := []string{"requests", proto, "-f", "json", "-p", strconv.Itoa(os.Getpid())}
 	if a, ok := ln.Addr().(*net.TCPAddr); ok {

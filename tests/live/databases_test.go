@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,14 +45,7 @@ func TestDatabaseRequests(t *testing.T) {
 }
 
 func exchangeAll(t *testing.T, proto, network string) {
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		address = filepath.Join(t.TempDir(), "s")
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := listenOn(t, network)
 	defer ln.Close()
 	args := []string{"requests", proto, "-f", "json", "-p", strconv.Itoa(os.Getpid())}
 	if a, ok := ln.Addr().(*net.TCPAddr); ok {

@@ -3,9 +3,7 @@ package live
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -138,14 +136,7 @@ func TestWays(t *testing.T) {
 	want := map[string]string{}
 	n := 0
 	for _, network := range []string{"tcp4", "unix"} {
-		address := "127.0.0.1:0"
-		if network == "unix" {
-			address = filepath.Join(t.TempDir(), "s")
-		}
-		ln, err := net.Listen(network, address)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ln := listenOn(t, network)
 		defer ln.Close()
 		talk := func(out, in way) {
 			client, server := connect(t, ln)
