@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/object"
 )
 
 func TestMatch(t *testing.T) {
@@ -174,6 +175,37 @@ func TestNeverReturns(t *testing.T) {
 	} {
 		if err := neverReturns(r); err.Error() != want {
 			t.Errorf("%+v: %v, want %q", r, err, want)
+		}
+	}
+}
+
+// TestLibraryOfProgram checks that a library's name denotes the one that the program of -c
+// or -p finds, if the program has its own.
+func TestLibraryOfProgram(t *testing.T) {
+	child := []string{"/app/prog", "/app/lib/ld-linux.so.2", "/app/lib/libmine.so.2", "/app/lib/libc.so.6"}
+	for _, c := range []struct {
+		env    Env
+		target string
+		want   string
+	}{
+		{Env{ChildFiles: func() []string { return child }}, "libmine", "/app/lib/libmine.so.2"},
+		{Env{ChildFiles: func() []string { return child }}, "libmine.so", "/app/lib/libmine.so.2"},
+		{Env{ChildFiles: func() []string { return child }}, "libmine.so.2", "/app/lib/libmine.so.2"},
+		{Env{ChildFiles: func() []string { return child }}, "libc", "/app/lib/libc.so.6"},
+		{Env{ChildFiles: func() []string { return child }}, "prog", "/app/prog"},
+		{Env{ChildFiles: func() []string { return child }}, "libmin", ""},
+		{Env{ChildFiles: func() []string { return child }}, "libmine.so.1", ""},
+		{Env{ChildFiles: func() []string { return child }}, "sh", FindTarget("sh")},
+		{Env{}, "libmine", ""},
+		{Env{}, "sh", FindTarget("sh")},
+	} {
+		c.env.Needs = new(object.Needs)
+		got, err := resolveBinaries(&c.env, "uprobe", c.target)
+		if c.want == "" && err == nil || c.want != "" && (err != nil || len(got) != 1 || got[0] != c.want) {
+			t.Errorf("%s: %v, %v, want %q", c.target, got, err, c.want)
+		}
+		if there := strings.HasPrefix(c.want, "/app/"); there != (c.env.Needs.OnlyNow != "") {
+			t.Errorf("%s: depends on %q", c.target, c.env.Needs.OnlyNow)
 		}
 	}
 }

@@ -59,9 +59,22 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 	if path := libraryOf(pid, target); path != "" {
 		return []string{path}, nil
 	}
-	if path := FindTarget(target); path != "" {
-		e.Needs.AddTarget(target, path)
-		return []string{path}, nil
+	ours := FindTarget(target)
+	theirs := ""
+	switch root := fmt.Sprintf("/proc/%d/root", pid); {
+	case inPATH(target) != "":
+	case pid != 0: // it may load the library later
+		theirs = strings.TrimPrefix(binary.FindLibrary(root, target), root)
+	case e.ChildFiles != nil:
+		theirs = libraryAmong(e.ChildFiles(), target)
+	}
+	if theirs != "" && theirs != ours {
+		e.Needs.SetOnlyNow("where a program finds " + target)
+		return []string{theirs}, nil
+	}
+	if ours != "" {
+		e.Needs.AddTarget(target, ours)
+		return []string{ours}, nil
 	}
 	if path := mappedLibrary(target); path != "" && pid == 0 {
 		e.Needs.SetOnlyNow("a library that only processes have")
@@ -77,6 +90,12 @@ func libraryOf(pid int, name string) string {
 		return ""
 	}
 	paths, _ := mappedFiles(pid)
+	return libraryAmong(paths, name)
+}
+
+// libraryAmong returns the first of some paths that may be the library with a name, or
+// "".
+func libraryAmong(paths []string, name string) string {
 	if i := slices.IndexFunc(paths, func(path string) bool { return binary.IsLibrary(name, path) }); i >= 0 {
 		return paths[i]
 	}
@@ -109,7 +128,7 @@ func FindTarget(name string) string {
 	if path := inPATH(name); path != "" {
 		return path
 	}
-	return binary.FindLibrary(name)
+	return binary.FindLibrary("/", name)
 }
 
 // everywhere lists the files whose names match a pattern, among the given files, the

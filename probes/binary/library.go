@@ -12,16 +12,13 @@ import (
 	"strings"
 )
 
-// FindLibrary returns the path at which the dynamic linker finds a library, or "" if
-// there is none. The name is the library's file name, with or without ".so" and the
-// version.
-func FindLibrary(name string) string { return findLibrary("/", name) }
-
-// findLibrary is FindLibrary with root as the root directory.
-func findLibrary(root, name string) string {
+// FindLibrary returns the path at which the dynamic linker of programs with a root
+// directory finds a library, or "" if there is none. The name is the library's file
+// name, with or without ".so" and the version.
+func FindLibrary(root, name string) string {
 	cache, err := os.ReadFile(filepath.Join(root, "etc/ld.so.cache"))
 	if err == nil {
-		if path := findInCache(cache, name); path != "" {
+		if path := findInCache(root, cache, name); path != "" {
 			return path
 		}
 	}
@@ -48,13 +45,20 @@ var libraryDirs = []string{
 	"lib/" + multiarch, "usr/lib/" + multiarch, "lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib",
 }
 
-// LibraryDirs returns these directories below root.
+// LibraryDirs returns these directories below root, and those that musl's configuration
+// lists there.
 func LibraryDirs(root string) []string {
-	var dirs []string
-	for _, dir := range libraryDirs {
-		dirs = append(dirs, filepath.Join(root, dir))
+	dirs := libraryDirs
+	lists, _ := filepath.Glob(filepath.Join(root, "etc/ld-musl-*.path"))
+	for _, list := range lists {
+		text, _ := os.ReadFile(list)
+		dirs = append(dirs[:len(dirs):len(dirs)], strings.FieldsFunc(string(text), func(r rune) bool { return r == ':' || r == '\n' })...)
 	}
-	return dirs
+	paths := make([]string, len(dirs))
+	for i, dir := range dirs {
+		paths[i] = filepath.Join(root, dir)
+	}
+	return paths
 }
 
 // multiarch is Debian's name for the architecture.
@@ -127,11 +131,11 @@ func libraryVersion(path string) (version []int) {
 }
 
 // findInCache looks up a library in the content of ld.so.cache, in the format of glibc
-// 2.2 and later. The format has a header of 48 bytes with the number of entries at
+// 2.2 and later, of programs with a root directory. The format has a header of 48 bytes with the number of entries at
 // offset 20, followed by entries of 24 bytes (flags, offset of the name, offset of the
 // path and others). Offsets are relative to the header. A cache in an older format may
 // precede it.
-func findInCache(cache []byte, name string) string {
+func findInCache(root string, cache []byte, name string) string {
 	magic := []byte("glibc-ld.so.cache1.1")
 	i := bytes.Index(cache, magic)
 	if i < 0 {
@@ -159,10 +163,10 @@ func findInCache(cache []byte, name string) string {
 		if lib != name && base != name && !strings.HasPrefix(lib, name+".") {
 			continue
 		}
-		path := text(order.Uint32(e[8:]))
+		path := filepath.Join(root, text(order.Uint32(e[8:])))
 		if x, err := Open(path); err == nil { // fails for libraries of 32-bit programs
 			x.Close()
-			if real, err := filepath.EvalSymlinks(path); err == nil {
+			if real, err := filepath.EvalSymlinks(path); err == nil && root == "/" {
 				path = real
 			}
 			return path

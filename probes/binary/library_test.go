@@ -29,14 +29,14 @@ func TestLinkerCache(t *testing.T) {
 	}
 	cache := append(append(header, entries...), text...)
 	for name, want := range map[string]string{"libfoo": self, "libfoo.so.1": self, "libfoo.so": self, "libfoob": "", "foo": "", "libfoobar": self} {
-		if got := findInCache(cache, name); got != want {
+		if got := findInCache("/", cache, name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
-		if got := findInCache(append([]byte("ld.so-1.7.0\x00 old"), cache...), name); got != want {
+		if got := findInCache("/", append([]byte("ld.so-1.7.0\x00 old"), cache...), name); got != want {
 			t.Errorf("after an old cache: %s: %q, want %q", name, got, want)
 		}
 		for n := range cache {
-			findInCache(cache[:n], name) // must not panic
+			findInCache("/", cache[:n], name) // must not panic
 		}
 	}
 }
@@ -68,7 +68,13 @@ func TestLibraryDirs(t *testing.T) {
 	}
 	glibc := tree("usr/lib/"+multiarch+"/libc.so", "lib/"+multiarch+"/libc.so.6", "lib/"+multiarch+"/libpthread.so.0",
 		"usr/lib/libssl.so.1.1", "usr/lib/libssl.so.3", "usr/lib/libz.so.1.9.9", "usr/lib/libz.so.1.10.1", "usr/local/lib/libreadline.so.8", "usr/lib64/libreadline.so.7")
-	musl := tree("lib/ld-musl-x86_64.so.1", "usr/lib/libssl.so.3", "usr/lib/libreadline.so.8.2")
+	musl := tree("lib/ld-musl-x86_64.so.1", "usr/lib/libssl.so.3", "usr/lib/libreadline.so.8.2", "opt/lib/libmine.so.2", "srv/libyours.so")
+	if err := os.MkdirAll(filepath.Join(musl, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(musl, "etc/ld-musl-x86_64.path"), []byte("/lib\n/opt/lib:/srv"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ root, name, want string }{
 		{glibc, "libc", "lib/" + multiarch + "/libc.so.6"},
 		{glibc, "libc.so.6", "lib/" + multiarch + "/libc.so.6"},
@@ -85,13 +91,15 @@ func TestLibraryDirs(t *testing.T) {
 		{musl, "libm.so.6", "lib/ld-musl-x86_64.so.1"},
 		{musl, "libssl", "usr/lib/libssl.so.3"},
 		{musl, "libreadline", "usr/lib/libreadline.so.8.2"},
+		{musl, "libmine", "opt/lib/libmine.so.2"},
+		{musl, "libyours.so", "srv/libyours.so"},
 		{musl, "libnone", ""},
 	} {
 		want := c.want
 		if want != "" {
 			want = filepath.Join(c.root, want)
 		}
-		if got := findLibrary(c.root, c.name); got != want {
+		if got := FindLibrary(c.root, c.name); got != want {
 			t.Errorf("%s: %q, want %q", c.name, got, want)
 		}
 	}
