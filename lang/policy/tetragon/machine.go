@@ -1,7 +1,9 @@
 package tetragon
 
 import (
+	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +27,11 @@ type Machine struct {
 	Containers func() []*Container
 	// First is the path of the program of process 1.
 	First string
+	// Way has the IDs of the processes above gotrace, such as the shell.
+	Way []string
+	// Doors are the paths of programs that let the user in: those of process 1 and
+	// of the processes in Way, and the servers of SSH.
+	Doors []string
 	// Programs returns the paths of the programs that the processes run, by their IDs. It
 	// is nil if they are not known.
 	Programs func() map[int]string
@@ -38,6 +45,17 @@ const Measurements = "/sys/kernel/security/ima/ascii_runtime_measurements"
 func ThisMachine() *Machine {
 	m := &Machine{Self: os.Getpid(), Namespaces: InitialNamespaces(), Failable: map[string]bool{}, Containers: containers, Programs: programs}
 	m.First, _ = os.Readlink("/proc/1/exe")
+	m.Doors = []string{m.First, "/usr/sbin/sshd", "/usr/lib/openssh/sshd-session"}
+	for pid := strconv.Itoa(os.Getppid()); pid > "1"; {
+		m.Way = append(m.Way, pid)
+		path, _ := os.Readlink("/proc/" + pid + "/exe")
+		m.Doors = append(m.Doors, path)
+		stat, _ := os.ReadFile("/proc/" + pid + "/stat")
+		pid = ""
+		if f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(f) > 1 {
+			pid = f[1]
+		}
+	}
 	if _, err := os.Stat(Measurements); err == nil {
 		m.Measures = true
 	}
@@ -54,6 +72,14 @@ func ThisMachine() *Machine {
 		}
 	}
 	return m
+}
+
+// isDoor reports whether one of the programs that let the user in has a path, or a path
+// with this prefix or postfix.
+func (m *Machine) isDoor(op, path string) bool {
+	return slices.ContainsFunc(m.Doors, func(door string) bool {
+		return door == path || op == "Prefix" && strings.HasPrefix(door, path) || op == "Postfix" && strings.HasSuffix(door, path)
+	})
 }
 
 // InitialNamespaces returns the numbers of the initial namespaces.

@@ -63,7 +63,9 @@ func (h *hook) matchPIDs(n *yaml.Node, s *selector) {
 		return fmt.Sprintf("curtask.tgid == %d", pid)
 	})
 	s.cheap = append(s.cheap, negate(cond, not))
-	if first := func(w word) bool { return w.text == "1" }; not || follow && !own && slices.ContainsFunc(o.values, first) {
+	// A process starts those that let the user in, or is one of them.
+	door := func(w word) bool { return !own && (w.text == "1" || slices.Contains(h.p.machine.Way, w.text)) }
+	if not || slices.ContainsFunc(o.values, door) {
 		s.broad++
 	}
 }
@@ -95,6 +97,8 @@ func (h *hook) matchBinaries(n *yaml.Node, s *selector, parent bool) {
 		s.negated++
 	case all(op, o.texts()) || follow && slices.Contains(o.texts(), h.p.machine.First):
 		s.broad++
+	case slices.ContainsFunc(o.texts(), func(path string) bool { return h.p.machine.isDoor(op, path) }):
+		s.doors++
 	}
 	task := "curtask"
 	if parent {

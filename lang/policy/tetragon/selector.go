@@ -22,6 +22,7 @@ type selector struct {
 	later   []*action // statements at the return of the function, if the result matches
 	broad   int       // number of conditions that hold for nearly all processes of the machine
 	negated int       // number of conditions that hold for many, such as all programs but some
+	doors   int       // number of conditions that hold for programs that let the user in
 	numeric int       // number of other conditions on numbers, such as descriptors and flags
 }
 
@@ -30,17 +31,26 @@ func (s *selector) silent() bool {
 	return slices.ContainsFunc(s.actions, func(a *action) bool { return a.name == "NoPost" })
 }
 
-// essential are system calls, and security hooks, without which no program works.
+// essential are system calls, security hooks, kernel functions and events that occur in
+// every program.
 var essential = strings.Fields("open openat openat2 read write close mmap munmap mprotect brk execve execveat clone clone3 fork vfork wait4 futex newfstat newfstatat " +
 	"exit exit_group rt_sigaction rt_sigprocmask rt_sigreturn arch_prctl set_robust_list fcntl poll ppoll epoll_wait epoll_pwait clock_nanosleep " +
-	"file_open file_permission inode_permission inode_getattr mmap_file task_alloc bprm_creds_for_exec bprm_check bprm_check_security bprm_creds_from_file")
+	"file_open file_permission inode_permission inode_getattr mmap_file mmap_addr file_mprotect task_alloc cred_prepare bprm_creds_for_exec bprm_check bprm_check_security bprm_creds_from_file " +
+	"vfs_read vfs_write vfs_open fd_install do_filp_open do_sys_openat2 ksys_read ksys_write filp_close do_exit do_group_exit handle_mm_fault do_mmap wake_up_new_task commit_creds " +
+	"sched_process_exec sched_process_exit sched_process_fork sched_switch sched_wakeup task_newtask task_rename")
 
-// isEssential reports whether no program works without a system call or security hook.
-func isEssential(call string) bool {
+// useful are further system calls, security hooks and functions, without which no one can log in or
+// end gotrace.
+var useful = strings.Fields("accept accept4 socket recvfrom recvmsg sendto sendmsg select pselect6 ioctl dup dup2 dup3 pipe pipe2 setuid setgid setresuid setresgid " +
+	"setgroups setsid kill getdents64 readlink getrandom chdir socketpair task_kill capable socket_accept socket_recvmsg socket_sendmsg socket_create task_fix_setuid task_fix_setgid task_fix_setgroups " +
+	"inet_csk_accept tcp_v4_rcv tcp_v6_rcv tcp_sendmsg tcp_recvmsg")
+
+// isAmong reports whether a system call, a function or an event is in a list.
+func isAmong(list []string, call string) bool {
 	for _, prefix := range []string{"security_", "sys_enter_", "sys_exit_"} {
 		call = strings.TrimPrefix(call, prefix)
 	}
-	return slices.Contains(essential, call)
+	return slices.Contains(list, call)
 }
 
 // all reports whether an operator on texts is true for all paths.
@@ -49,28 +59,34 @@ func all(op string, values []string) bool {
 		(op == "Prefix" || op == "SubString") && slices.Contains(values, "/")
 }
 
-// checkLockout refuses a selector that may kill any process of the machine, or make calls
-// fail that all processes need, since the machine could become unusable. At calls that
-// all processes make, conditions that hold for many processes do not count.
+// checkLockout refuses a selector that may kill any process of the machine, or those that
+// let the user in, or make calls fail that all processes need, since the machine could
+// become unusable. At calls that many processes make, conditions that hold for many
+// processes do not count.
 func (h *hook) checkLockout(s *selector) {
 	p := h.p
-	everywhere := isEssential(h.event.Function) || slices.ContainsFunc(h.calls, isEssential) || isEssential(h.event.Event) || h.event.Subsys == "raw_syscalls"
+	at := func(list []string) bool {
+		in := func(call string) bool { return isAmong(list, call) }
+		return in(h.event.Function) || slices.ContainsFunc(h.calls, in) || in(h.event.Event)
+	}
+	everywhere := h.event.Subsys == "raw_syscalls" || at(essential)
+	often := everywhere || at(useful)
 	weak := s.broad
-	if everywhere {
-		weak += s.negated
+	if often {
+		weak += s.negated + s.doors
 	}
 	if everywhere && h.event.Subsys != "raw_syscalls" { // its arguments include the number of the call
 		weak += s.numeric
 	}
-	ofProgram := (h.kind == uprobeHook || h.kind == usdtHook) && !strings.Contains(h.event.Path, ".so")
+	ofProgram := (h.kind == uprobeHook || h.kind == usdtHook) && !strings.Contains(h.event.Path, ".so") && !p.machine.isDoor("Equal", h.event.Path)
 	if !p.unsafe() || p.within() != "" && !p.hostToo || ofProgram || len(s.cheap)+len(s.dear)+len(s.result) > weak || slices.Contains(p.terms.MayLockOut, p.name) {
 		return
 	}
 	for _, a := range slices.Concat(s.actions, s.later) {
 		switch {
 		case a.name == "Sigkill" || a.signal != 0:
-		case a.name == "Override" && (everywhere || h.kind == uprobeHook):
-		case a.name == "NotifyEnforcer" && slices.ContainsFunc(p.calls, func(c string) bool { return isEssential(syscallName(c)) }):
+		case a.name == "Override" && (often || h.kind == uprobeHook):
+		case a.name == "NotifyEnforcer" && slices.ContainsFunc(p.calls, func(c string) bool { return isAmong(essential, syscallName(c)) || isAmong(useful, syscallName(c)) }):
 		default:
 			continue
 		}

@@ -26,7 +26,7 @@ func CheckLockout(list []*cilium.Decision, names []string, diags *source.Diags) 
 			what = "the first process of the machine"
 		case holds(e.Dir, "self"):
 			what = "the processes that gotrace runs with"
-		case slices.Contains(e.Labels["gotrace:comm"], "sshd"):
+		case slices.ContainsFunc(e.Labels["gotrace:comm"], func(comm string) bool { return strings.HasPrefix(comm, "sshd") }): // also sshd-session
 			what = "sshd"
 		default:
 			continue

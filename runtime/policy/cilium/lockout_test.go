@@ -24,6 +24,7 @@ func TestCheckLockout(t *testing.T) {
 	}{
 		{"host", cilium.Endpoint{Host: true}, true, "the whole machine"},
 		{"sshd", cilium.Endpoint{Dir: "/no/such/a", Labels: labels("sshd")}, true, "traffic to sshd"},
+		{"a session of sshd", cilium.Endpoint{Dir: "/no/such/a", Labels: labels("sshd-session")}, true, "traffic to sshd"},
 		{"sshd, nothing denied", cilium.Endpoint{Dir: "/no/such/a", Labels: labels("sshd")}, false, ""},
 		{"another", cilium.Endpoint{Dir: "/no/such/b", Labels: labels("nginx")}, true, ""},
 	} {
