@@ -57,12 +57,16 @@ type hookNode struct {
 	retAction                                                               *yaml.Node
 }
 
+// keep returns a function that stores a node.
+//
+//go:noinline
+func keep(to **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *to = n } }
+
 // hook reads a hook and writes its probes.
 func (p *policyReader) hook(n *yaml.Node, kind hookKind) {
 	h := &hook{p: p, at: n.At, kind: kind}
 	h.event.Policy = p.name
 	hn := &hookNode{syscall: true}
-	keep := func(to **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *to = n } }
 	fs := fields{
 		{"message", func(n *yaml.Node) { h.event.Message = n.Value }},
 		{"tags", func(n *yaml.Node) {

@@ -114,48 +114,52 @@ func (h *hook) readSelectors(n *yaml.Node) {
 	}
 }
 
+// each returns a function that reads the items of a list.
+//
+//go:noinline
+func (p *policyReader) each(read func(*yaml.Node)) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		for _, item := range p.items(n) {
+			read(item)
+		}
+	}
+}
+
 // selector reads a selector, or a macro that a selector includes.
 func (h *hook) selector(n *yaml.Node, s *selector, macro bool) {
 	p := h.p
-	each := func(read func(*yaml.Node)) func(*yaml.Node) {
-		return func(n *yaml.Node) {
-			for _, item := range p.items(n) {
-				read(item)
-			}
-		}
-	}
 	fs := fields{
-		{"matchArgs", each(func(n *yaml.Node) { h.matchArg(n, s, h.args) })},
-		{"matchData", each(func(n *yaml.Node) { h.matchArg(n, s, h.data) })},
-		{"matchReturnArgs", each(func(n *yaml.Node) {
+		{"matchArgs", p.each(func(n *yaml.Node) { h.matchArg(n, s, h.args) })},
+		{"matchData", p.each(func(n *yaml.Node) { h.matchArg(n, s, h.data) })},
+		{"matchReturnArgs", p.each(func(n *yaml.Node) {
 			if h.ret == nil {
 				p.diags.Errorf(n.At, "the hook has no 'returnArg' to match")
 				return
 			}
 			h.matchArg(n, s, nil)
 		})},
-		{"matchPIDs", each(func(n *yaml.Node) { h.matchPIDs(n, s) })},
-		{"matchBinaries", each(func(n *yaml.Node) { h.matchBinaries(n, s, false) })},
-		{"matchParentBinaries", each(func(n *yaml.Node) { h.matchBinaries(n, s, true) })},
-		{"matchNamespaces", each(func(n *yaml.Node) { h.matchNamespaces(n, s) })},
-		{"matchNamespaceChanges", each(func(n *yaml.Node) { h.matchNamespaceChanges(n, s) })},
-		{"matchCapabilities", each(func(n *yaml.Node) { h.matchCapabilities(n, s, false) })},
-		{"matchCapabilityChanges", each(func(n *yaml.Node) { h.matchCapabilities(n, s, true) })},
+		{"matchPIDs", p.each(func(n *yaml.Node) { h.matchPIDs(n, s) })},
+		{"matchBinaries", p.each(func(n *yaml.Node) { h.matchBinaries(n, s, false) })},
+		{"matchParentBinaries", p.each(func(n *yaml.Node) { h.matchBinaries(n, s, true) })},
+		{"matchNamespaces", p.each(func(n *yaml.Node) { h.matchNamespaces(n, s) })},
+		{"matchNamespaceChanges", p.each(func(n *yaml.Node) { h.matchNamespaceChanges(n, s) })},
+		{"matchCapabilities", p.each(func(n *yaml.Node) { h.matchCapabilities(n, s, false) })},
+		{"matchCapabilityChanges", p.each(func(n *yaml.Node) { h.matchCapabilities(n, s, true) })},
 		{"matchWorkloads", p.refuse("selectors of workloads")},
 	}
 	if !macro {
-		fs = append(fs, field{"label", nil}, field{"macros", each(func(n *yaml.Node) {
+		fs = append(fs, field{"label", nil}, field{"macros", p.each(func(n *yaml.Node) {
 			m := p.macros[n.Value]
 			if m == nil {
 				p.unknown(n.At, "there is no selector macro", n.Value, keys(p.macros))
 				return
 			}
 			h.selector(m, s, true)
-		})}, field{"matchActions", each(func(n *yaml.Node) {
+		})}, field{"matchActions", p.each(func(n *yaml.Node) {
 			if a := h.action(n); a != nil {
 				s.actions = append(s.actions, a)
 			}
-		})}, field{"matchReturnActions", each(func(n *yaml.Node) {
+		})}, field{"matchReturnActions", p.each(func(n *yaml.Node) {
 			a := h.action(n)
 			if a == nil {
 				return
