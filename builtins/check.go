@@ -258,7 +258,11 @@ func wantStr(c Checker, call *Call, i int) bool {
 		return true
 	}
 	if c.Final() {
-		c.Errorf(call.Span, "%s() only supports string arguments (%s provided)", call.Def.Name, className(t))
+		name := call.operator()
+		if call.Def.Operator == "" {
+			name += "()"
+		}
+		c.Errorf(call.Span, "%s only supports string arguments (%s provided)", name, className(t))
 	}
 	return false
 }

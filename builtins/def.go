@@ -300,6 +300,8 @@ type Lit struct {
 	Str      string
 	IsStr    bool
 	IsBool   bool
+	// IsAddress is set if Str is an internet address or a prefix that is not quoted.
+	IsAddress bool
 }
 
 // MapInfo is a map as the checker knows it. All uses share it.

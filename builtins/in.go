@@ -25,6 +25,12 @@ func isIn() *Def {
 		},
 		Check: func(c Checker, call *Call) *types.Type {
 			t := call.typeOf(0)
+			for _, a := range call.Args[1:] {
+				if a.Lit != nil && a.Lit.IsAddress && t.Kind != types.Invalid && !mayBeAddress(t) {
+					c.ErrorHint(call.Args[0].Span, "ntop() makes an address of the bytes of one", "%s can only be compared with an internet address (%s provided)", a.Lit.Str, className(t))
+					return types.TInvalid
+				}
+			}
 			switch {
 			case t.Kind == types.Invalid:
 				return types.TInvalid

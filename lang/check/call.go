@@ -167,11 +167,18 @@ func (c *checker) arguments(d *builtins.Def, call *builtins.Call, args []ast.Exp
 
 // argOrRange checks argument i, which may be a range if the builtin takes one.
 func (c *checker) argOrRange(d *builtins.Def, i int, kind builtins.ParamKind, e ast.Expr) builtins.Arg {
-	r, ok := e.(*ast.Range)
-	if !ok || len(d.Params) == 0 || !d.Param(i).Ranges {
+	ranges := len(d.Params) > 0 && d.Param(i).Ranges
+	arg := func(e ast.Expr) builtins.Arg {
+		if c.listed = nil; ranges {
+			c.listed = e
+		}
 		return c.arg(kind, e)
 	}
-	a, to := c.arg(kind, r.From), c.arg(kind, r.To)
+	r, ok := e.(*ast.Range)
+	if !ok || !ranges {
+		return arg(e)
+	}
+	a, to := arg(r.From), arg(r.To)
 	a.Span, a.To = r.Span(), &to
 	if invalid(to.Type) {
 		a.Type = to.Type

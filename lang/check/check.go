@@ -134,6 +134,7 @@ type checker struct {
 	asked    bool                   // the current check requested a context, but there is none
 	asText   *ast.Positional        // a parameter whose text is used, even if it is a number
 	long     ast.Expr               // an argument that may be a literal longer than max_strlen
+	listed   ast.Expr               // an argument that may be an address without quotes
 	folded   bool                   // literals are operands of an operator that is computed now: they may be longer
 	inPred   bool                   // inside a predicate
 	constant int                    // >0: inside comptime

@@ -40,7 +40,11 @@ func (c *checker) exprType(e ast.Expr) *types.Type {
 	case *ast.IntLit:
 		return c.literal(e, &builtins.Lit{Int: int64(e.Value), Unsigned: int64(e.Value) < 0})
 	case *ast.StrLit:
-		return c.literal(e, c.limited(e, &builtins.Lit{Str: e.Value, IsStr: true}))
+		if e.Bare && e != c.listed {
+			c.errorHint(e.Span(), "to use its text, quote it", "Only in compares an internet address, as x in %s", e.Value)
+			return types.TInvalid
+		}
+		return c.literal(e, c.limited(e, &builtins.Lit{Str: e.Value, IsStr: true, IsAddress: e.Bare}))
 	case *ast.BoolLit:
 		return c.literal(e, boolLit(e.Value))
 	case *ast.Positional:

@@ -161,7 +161,8 @@ func (s *scanner) addressLen() int {
 	for n < len(rest) && (isHex(rest[n]) || rest[n] == '.' || rest[n] == ':') {
 		n++
 	}
-	text := rest[:n]
+	text, _, _ := strings.Cut(rest[:n], "..") // a range
+	n = len(text)
 	colons := strings.Count(text, ":")
 	if colons == 0 && strings.Count(text, ".") != 3 || colons > 0 && colons != 7 && !strings.Contains(text, "::") {
 		return 0
