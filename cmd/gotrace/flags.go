@@ -228,7 +228,7 @@ func newFlags(o *options) *flagSet {
 		fs.BoolVar(&o.fmt, "fmt", false, "print the program formatted")
 		fs.BoolVar(&o.check, "check", false, "with --fmt: only report whether the program is formatted")
 	})
-	for _, name := range []string{"eval", "format", "buffer", "include-dir"} {
+	for _, name := range strings.Fields("eval format buffer include-dir") {
 		_ = fs.SetAnnotation(name, shortOnly, []string{}) // the flag exists, so there is no error
 	}
 	// These flags do nothing. They keep existing command lines working.

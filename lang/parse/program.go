@@ -135,7 +135,7 @@ func notDirective(text string) string {
 	switch {
 	case !hash:
 		return ""
-	case slices.Contains([]string{"define", "undef", "include", "include_next", "if", "ifdef", "ifndef", "elif", "else", "endif", "error", "warning", "pragma", "line", "ident"}, word):
+	case slices.Contains(strings.Fields("define undef include include_next if ifdef ifndef elif else endif error warning pragma line ident"), word):
 		return ""
 	}
 	return "comments start with //"

@@ -8,11 +8,10 @@ import (
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 )
 
-// entities are the names of entities.
-var entities = []string{"all", "world", "world-ipv4", "world-ipv6", "cluster", "host", "init", "ingress", "unmanaged", "remote-node", "health", "none", "kube-apiserver"}
-
 // Entities returns the names of entities.
-func Entities() []string { return entities }
+func Entities() []string {
+	return strings.Fields("all world world-ipv4 world-ipv6 cluster host init ingress unmanaged remote-node health none kube-apiserver")
+}
 
 // rule reads an item of a section.
 func (r *reader) rule(n *yaml.Node, rule *Rule) {
@@ -35,8 +34,8 @@ func (r *reader) rule(n *yaml.Node, rule *Rule) {
 		member("CIDR", func(_ int, n *yaml.Node) { p.CIDRs = append(p.CIDRs, CIDR{Prefix: r.prefix(n)}) }),
 		member("CIDRSet", func(_ int, n *yaml.Node) { r.cidrSet(n, p) }),
 		member("Entities", func(_ int, n *yaml.Node) {
-			if i := r.one(n, "an entity", entities); i >= 0 {
-				p.Entities = append(p.Entities, entities[i])
+			if i := r.one(n, "an entity", Entities()); i >= 0 {
+				p.Entities = append(p.Entities, Entities()[i])
 			}
 		}),
 		member("Nodes", func(_ int, n *yaml.Node) { p.Nodes = append(p.Nodes, r.selector(n)) }),

@@ -441,7 +441,7 @@ func (w *Watched) needFD(field string) {
 		return
 	}
 	w.need("a0")
-	w.need(fileValues...)
+	w.need(strings.Fields(fileValues)...)
 	if strings.HasSuffix(field, "_layer") {
 		w.need("upper", "overlay")
 	}

@@ -106,7 +106,7 @@ var values = lazy.Value[map[string]string]{New: func() map[string]string {
 }}
 
 // fileValues are the values that tell what kind of file a descriptor refers to.
-var fileValues = []string{"mode", "ino", "dev", "fdpath", "family", "sktype", "skproto", "skstate", "laddr4", "raddr4", "lport", "rport", "laddr6a", "laddr6b", "raddr6a", "raddr6b", "sk", "backlog", "bound", "unixpath", "unixpeer"}
+const fileValues = "mode ino dev fdpath family sktype skproto skstate laddr4 raddr4 lport rport laddr6a laddr6b raddr6a raddr6b sk backlog bound unixpath unixpeer"
 
 // expression returns the expression of a value.
 func expression(e *Event, name string) string {

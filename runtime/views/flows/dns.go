@@ -23,7 +23,7 @@ type DNS struct {
 }
 
 // dnsCodes are the texts of the results, as Hubble prints them.
-var dnsCodes = map[uint16]string{
+var dnsCodes = [...]string{
 	1: "Format Error", 2: "Server Failure", 3: "Non-Existent Domain", 4: "Not Implemented", 5: "Query Refused",
 }
 
@@ -55,9 +55,9 @@ func (m *DNS) summary() string {
 	case !m.Response:
 		return "DNS " + question
 	case m.RCode != 0:
-		code, ok := dnsCodes[m.RCode]
-		if !ok {
-			code = fmt.Sprintf("RCode %d", m.RCode)
+		code := fmt.Sprintf("RCode %d", m.RCode)
+		if int(m.RCode) < len(dnsCodes) {
+			code = dnsCodes[m.RCode]
 		}
 		return fmt.Sprintf("DNS Answer RCode: %s (%s)", code, question)
 	}

@@ -1,5 +1,7 @@
 package flows
 
+import "strings"
+
 // Refused is a flag of hubble observe that has no meaning here, and why.
 type Refused struct {
 	Name, Why string
@@ -21,26 +23,26 @@ func RefusedFlags() []Refused {
 	for _, group := range []struct {
 		why   string
 		bools bool
-		names []string
+		names string
 	}{
-		{noCluster, false, []string{"cluster", "from-cluster", "to-cluster", "node-name", "node-label"}},
-		{noPods, false, []string{"pod", "from-pod", "to-pod", "namespace", "from-namespace", "to-namespace"}},
-		{noPods, true, []string{"all-namespaces", "from-all-namespaces", "to-all-namespaces"}},
-		{noIdentity, false, []string{"identity", "from-identity", "to-identity", "label", "from-label", "to-label", "service", "from-service", "to-service", "workload", "from-workload", "to-workload"}},
-		{noPast, false, []string{"since", "until"}},
-		{noPast, true, []string{"all"}},
-		{noServer, false, []string{"server", "port-forward-port", "input-file", "timeout", "request-timeout", "basic-auth-username", "basic-auth-password", "tls-ca-cert-files", "tls-client-cert-file", "tls-client-key-file", "tls-server-name", "config"}},
-		{noServer, true, []string{"tls", "tls-allow-insecure", "port-forward", "print-raw-filters"}},
-		{"filters are flags, which become a script: --print shows it", false, []string{"allowlist", "denylist", "cel-expression"}},
-		{"the script decides which fields there are", false, []string{"field-mask", "experimental-field-mask"}},
-		{"one machine has one name, which is in node_name of -o json", true, []string{"print-node-name", "print-policy-names"}},
-		{"addresses are shown as they are in the packet: no load balancer of Cilium translates them", false, []string{"snat-ip"}},
-		{noWire, false, []string{"trace-id", "ip-trace-id", "uuid"}},
-		{noWire, true, []string{"encrypted", "unencrypted"}},
-		{"only the first bytes of a request are read: gotrace requests has headers", false, []string{"http-header"}},
-		{"colours are not used", false, []string{"color"}},
+		{noCluster, false, "cluster from-cluster to-cluster node-name node-label"},
+		{noPods, false, "pod from-pod to-pod namespace from-namespace to-namespace"},
+		{noPods, true, "all-namespaces from-all-namespaces to-all-namespaces"},
+		{noIdentity, false, "identity from-identity to-identity label from-label to-label service from-service to-service workload from-workload to-workload"},
+		{noPast, false, "since until"},
+		{noPast, true, "all"},
+		{noServer, false, "server port-forward-port input-file timeout request-timeout basic-auth-username basic-auth-password tls-ca-cert-files tls-client-cert-file tls-client-key-file tls-server-name config"},
+		{noServer, true, "tls tls-allow-insecure port-forward print-raw-filters"},
+		{"filters are flags, which become a script: --print shows it", false, "allowlist denylist cel-expression"},
+		{"the script decides which fields there are", false, "field-mask experimental-field-mask"},
+		{"one machine has one name, which is in node_name of -o json", true, "print-node-name print-policy-names"},
+		{"addresses are shown as they are in the packet: no load balancer of Cilium translates them", false, "snat-ip"},
+		{noWire, false, "trace-id ip-trace-id uuid"},
+		{noWire, true, "encrypted unencrypted"},
+		{"only the first bytes of a request are read: gotrace requests has headers", false, "http-header"},
+		{"colours are not used", false, "color"},
 	} {
-		for _, name := range group.names {
+		for _, name := range strings.Fields(group.names) {
 			list = append(list, Refused{name, group.why, group.bools})
 		}
 	}
