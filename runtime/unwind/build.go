@@ -23,6 +23,9 @@ type builder struct {
 // files.
 const smallFile = 1 << 20
 
+// maxFirst is the maximum number of segments of the first round of a file.
+const maxFirst = 1000
+
 // build runs a builder until the tables are closed.
 func (t *Tables) build(w builder) {
 	defer t.stopped.Done()
@@ -92,7 +95,7 @@ func (t *Tables) buildFile(f *file, calls *answers) {
 	kind, gap := NoTable, uint64(maxGap)
 	// Following code without tables takes long. Until that is done, programs use the
 	// tables that the file has.
-	frames, err := cfi.ReadFile(r, func(own *cfi.File) { t.finishFirst(f, own, drafts(own, gap)) }, t.golang)
+	frames, err := cfi.ReadFile(r, func(own *cfi.File) { t.finishFirst(f, own) }, t.golang)
 	switch {
 	case errors.Is(err, cfi.ErrArch):
 		kind = NoTable
@@ -116,15 +119,20 @@ func (t *Tables) buildFile(f *file, calls *answers) {
 }
 
 // finishFirst makes the tables that the file contains available to programs. Other tables
-// of the file follow later.
-func (t *Tables) finishFirst(f *file, frames *cfi.File, list []draft) {
+// of the file follow later. Until then, code without rows is pending, so segments end where
+// it begins, unless there would be too many of them.
+func (t *Tables) finishFirst(f *file, frames *cfi.File) {
+	list := drafts(frames, padding)
+	if len(list) > maxFirst {
+		list = drafts(frames, maxGap)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed() {
 		return
 	}
 	f.following = true
-	t.store(f, NoTable, frames, list)
+	t.store(f, Pending, frames, list)
 }
 
 // finish stores the segments of a file and makes them available to programs.

@@ -26,8 +26,8 @@ type draft struct {
 const (
 	maxRows = 60_000    // a row's number has 16 bits
 	maxGap  = 64 * 1024 // more bytes without rows than this end a segment
-	// padding replaces maxGap in files whose code without rows keeps frame pointers,
-	// because such code must not be in a segment.
+	// padding replaces maxGap in files whose code without rows keeps frame pointers or has
+	// no table yet, because such code must not be in a segment.
 	padding = 64
 )
 

@@ -146,6 +146,37 @@ func TestFilesInMemory(t *testing.T) {
 	t.Logf("%d files: %+v", files, tables.Stats())
 }
 
+// TestFirstRound looks up addresses of a file before its code without rows has been followed,
+// and after: until then, nothing says that this code has no table.
+func TestFirstRound(t *testing.T) {
+	m := newModel()
+	tables := New(AMD64, m.memory(), "/nonexistent", nil)
+	defer tables.Close()
+	frames := &cfi.File{Code: []cfi.Span{{Off: 0x1000, Addr: 0x1000, Size: 0x5000}}}
+	frames.Rules = []cfi.Rule{{}, {Kind: cfi.Register, CFA: 8, RA: -8}}
+	frames.List = []cfi.Row{{PC: 0x2000, Rule: 1}, {PC: 0x2100, Rule: 0}, {PC: 0x2200, Rule: 1}, {PC: 0x2300, Rule: 0}}
+	f := &file{key: fileKey{inode: 1}, users: map[*process]bool{}}
+	tables.files[f.key] = f
+	tables.Mapped(1, Mapping{Start: 0x1000, End: 0x6000, Offset: 0x1000, Inode: 1, Path: "/a"})
+	look := func(round string, want map[uint64]int) {
+		t.Helper()
+		tables.Flush()
+		for pc, kind := range want {
+			got, rule := m.find(1, pc)
+			if got == HasTable && rule[RuleKind] == byte(cfi.NoTable) {
+				got = NoTable
+			}
+			if got != kind {
+				t.Errorf("%s round: kind %d at %#x, want %d", round, got, pc, kind)
+			}
+		}
+	}
+	tables.finishFirst(f, frames)
+	look("first", map[uint64]int{0x1000: Pending, 0x2000: HasTable, 0x20ff: HasTable, 0x2100: Pending, 0x21ff: Pending, 0x2200: HasTable, 0x2300: Pending, 0x5fff: Pending})
+	tables.finish(f, NoTable, frames, drafts(frames, maxGap), nil)
+	look("second", map[uint64]int{0x1000: NoTable, 0x2000: HasTable, 0x2100: NoTable, 0x2200: HasTable, 0x2300: NoTable, 0x5fff: NoTable})
+}
+
 // TestMappings follows a process through mappings, a fork, an executed program and
 // its end.
 func TestMappings(t *testing.T) {
