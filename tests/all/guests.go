@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,13 +44,14 @@ func (r *run) guests() {
 // tests that take minutes all the same: the ends of sessions and the failure of each
 // system call, which test this process more than the kernel, and the largest tables. With
 // -nightly they are not left out, and MORE makes the generator draw a larger sample. PART
-// leaves out three quarters of the rows of the long tables, and HALF every other test. A
-// program that does not end within LIMIT prints the test that it hangs in.
+// leaves out three quarters of the rows of the long tables, and SHARE the tests that
+// other guests run. A program that does not end within LIMIT prints the test that it
+// hangs in.
 const guestScript = `
 cd /t
 t="-test.v=test2json -test.short -test.timeout=LIMIT"
 status=0
-./live.test $t LATER PART HALF -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
+./live.test $t LATER PART SHARE -gotrace /t/gotrace -work /t/gtwork -fixtures /t/fixtures || status=1
 PROBES_GO_TARGET=/t/gotarget PROBES_C_TARGET=/t/ctarget ./probes.test $t -test.run '^TestLive' || status=1
 ./generate.test $t MORE PART -test.run '^TestLoadsAndEnds$|^TestValues$' || status=1
 GOTRACE_SEEDS=0-40 ./bpf.test $t -test.run '^TestDifferential$|^TestForms' || status=1
@@ -94,12 +96,12 @@ func (r *run) liveGuests() {
 		if !r.wants(k.Name) {
 			continue
 		}
-		part, half := "", ""
+		part, mine := "", ""
 		if !r.nightly {
 			part = fmt.Sprint("-part ", i%4)
-			half = "-test.run '^(" + strings.Join(everyOther(tests, i%2), "|") + ")$'"
+			mine = "-test.run '^(" + strings.Join(share(tests, i), "|") + ")$'"
 		}
-		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "PART", part, "HALF", half, "LIMIT", limit).Replace(guestScript)}
+		guest := []string{"sh", "-c", strings.NewReplacer("LATER", later, "MORE", more, "PART", part, "SHARE", mine, "LIMIT", limit).Replace(guestScript)}
 		slots <- true
 		wg.Go(func() {
 			defer func() { <-slots }()
@@ -122,10 +124,23 @@ func (r *run) liveGuests() {
 	wg.Wait()
 }
 
-// everyOther returns the elements of a list with even or odd indexes.
-func everyOther(list []string, odd int) (chosen []string) {
-	for i := odd; i < len(list); i += 2 {
-		chosen = append(chosen, list[i])
+// heavy are the live tests that take longest in emulation.
+var heavy = []string{
+	"TestEvents", "TestStackForms", "TestChosen", "TestPaths", "TestFields", "TestSockets",
+	"TestConfined", "TestPrograms", "TestDistinctStacks", "TestSkbPackets", "TestPointerMatrix", "TestSharedAutomata",
+	"TestTLSHello", "TestUnwindForked", "TestHomonyms", "TestFunctionsNotAttached", "TestUnwind", "TestClosedArguments",
+	"TestShortLives", "TestOwnMemory", "TestStackPlaces", "TestServe", "TestTracingPolicies", "TestDeny",
+	"TestFlows", "TestConfinedWithoutMain", "TestBytes", "TestTablesBeforeAttach", "TestInlinedCopies", "TestExecutedProgram",
+}
+
+// share returns the tests that guest i runs: every second one, and every fourth of the
+// heavy ones.
+func share(tests []string, i int) (chosen []string) {
+	for j, test := range tests {
+		h := slices.Index(heavy, test)
+		if h < 0 && j%2 == i%2 || h >= 0 && h%4 == i%4 {
+			chosen = append(chosen, test)
+		}
 	}
 	return chosen
 }

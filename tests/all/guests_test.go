@@ -1,0 +1,51 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+// TestShare checks that each live test runs in two guests, or in one if it is heavy, and
+// that heavy names only tests that exist.
+func TestShare(t *testing.T) {
+	files, err := filepath.Glob("../live/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t `).FindAllSubmatch(text, -1) {
+			tests = append(tests, string(m[1]))
+		}
+	}
+	if len(tests) < 100 {
+		t.Fatalf("found only %d live tests", len(tests))
+	}
+	guests := map[string]int{}
+	for i := range 4 {
+		for _, test := range share(tests, i) {
+			guests[test]++
+		}
+	}
+	for _, test := range tests {
+		want := 2
+		if slices.Contains(heavy, test) {
+			want = 1
+		}
+		if guests[test] != want {
+			t.Errorf("%s runs in %d guests, want %d", test, guests[test], want)
+		}
+	}
+	for _, test := range heavy {
+		if !slices.Contains(tests, test) {
+			t.Errorf("%s is not a live test", test)
+		}
+	}
+}
