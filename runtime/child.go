@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -80,7 +81,7 @@ func StartChild(cmdline string, std Streams) (*Child, error) {
 	c := &Child{sock: pair[0], done: make(chan struct{})}
 	c.cmd = &exec.Cmd{
 		Path:       fmt.Sprintf("/proc/self/fd/%d", stub.Fd()),
-		Args:       append([]string{"stub", path}, args...),
+		Args:       append([]string{filepath.Base(os.Args[0]), path}, args...),
 		Stdin:      std.In,
 		Stdout:     std.Out,
 		Stderr:     std.Err,

@@ -12,10 +12,11 @@ import (
 )
 
 // The stub is the program that a child runs before it executes the traced one. It
-// is a one-page ELF file with the machine code in stub_*.s. The stub reads a byte
-// from descriptor 3, marks that descriptor close-on-exec and executes the program
-// named by its second argument with the third and later arguments. At end of file
-// it exits. If execve fails, it sends errno back as a u64.
+// is a one-page ELF file with the machine code in stub_*.s. The stub takes its first
+// argument as the name of the process, reads a byte from descriptor 3, marks that
+// descriptor close-on-exec and executes the program named by its second argument with
+// the third and later arguments. At end of file it exits. If execve fails, it sends
+// errno back as a u64.
 
 // stubSize bounds the size of the stub's code. Bytes copied from after its end
 // never run.

@@ -10,6 +10,10 @@ TEXT ·stubCode(SB), NOSPLIT, $0-8
 // the environment. It refers only to its stack, so it runs at any address.
 TEXT stub<>(SB), NOSPLIT|NOFRAME, $0
 	MOVQ SP, BX
+	MOVL $157, AX        // prctl(PR_SET_NAME, argv[0])
+	MOVL $15, DI
+	MOVQ 8(BX), SI
+	SYSCALL
 wait:
 	XORL AX, AX          // read(3, sp-64, 1)
 	MOVL $3, DI

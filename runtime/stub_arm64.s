@@ -9,6 +9,10 @@ TEXT ·stubCode(SB), NOSPLIT, $0-8
 // See stub_amd64.s.
 TEXT stub<>(SB), NOSPLIT|NOFRAME, $0
 	MOVD RSP, R19
+	MOVD $15, R0         // prctl(PR_SET_NAME, argv[0])
+	MOVD 8(R19), R1
+	MOVD $167, R8
+	SVC
 wait:
 	MOVD $3, R0          // read(3, sp-64, 1)
 	SUB  $64, R19, R1
