@@ -3,6 +3,7 @@
 package codegen
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 
@@ -52,9 +53,11 @@ func (c *compilation) assemble() error {
 		rest = rest[:n]
 	}
 	for i, p := range rest {
-		m := &o.Maps[c.lowered.Resets[i]]
-		p.Span, p.License, p.Type = m.Span, c.checked.Config.License, ebpf.RawTracepoint
-		m.Reset = p
+		of := c.lowered.OfMaps[i]
+		m := &o.Maps[of.Map]
+		p.Span, p.Type, p.AttachType, p.AttachTo = m.Span, of.Load.Type, of.Load.AttachType, of.Load.AttachTo
+		p.License = cmp.Or(of.Load.License, c.checked.Config.License)
+		m.Programs = append(m.Programs, p)
 	}
 	c.join(o)
 	c.dispatch(o)

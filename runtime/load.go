@@ -210,9 +210,7 @@ func (s *Instance) limitStacks(spec *ebpf.MapSpec) {
 
 // openMaps opens the script's maps for reading.
 func (s *Instance) openMaps() error {
-	s.kernel = &store.Kernel{Maps: s.maps, Programs: s.progs, CPUs: s.ncpu, Load: func(p *ebpf.ProgramSpec) (*ebpf.Program, error) {
-		return s.at.LoadProgram(p, ebpf.ProgramOptions{})
-	}, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
+	s.kernel = &store.Kernel{Maps: s.maps, Programs: s.progs, CPUs: s.ncpu, Merge: func(t *types.Type) func(t *types.Type, dst, src []byte) {
 		if d := s.defs.ForType(t.Name); d != nil {
 			return d.Merge
 		}
@@ -255,9 +253,7 @@ func (s *Instance) mapError(kernel string, spec *ebpf.MapSpec, err error) error 
 func (s *Instance) loadPrograms() error {
 	progs := slices.Clone(s.obj.Programs)
 	for i := range s.obj.Maps {
-		if p := s.obj.Maps[i].Reset; p != nil {
-			progs = append(progs, p)
-		}
+		progs = append(progs, s.obj.Maps[i].Programs...)
 	}
 	for _, d := range s.obj.Dispatchers {
 		progs = append(progs, d.Program)

@@ -249,7 +249,7 @@ func counters(t *testing.T) testObject {
 	o.Maps = []object.Map{
 		{Name: "@slot", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 0, Set: 8},
 		{Name: "@cpu", Value: sumT, Store: "per-CPU slot", PerCPU: true, Kernel: object.CPUSlotMap, Off: 0, Set: 8,
-			Reset: &object.Program{Name: "reset_cpu", Type: ebpf.RawTracepoint, License: "GPL", Insns: resetSlot(0, 8)}},
+			Programs: []*object.Program{{Name: "reset_cpu", Type: ebpf.RawTracepoint, License: "GPL", Insns: resetSlot(0, 8)}}},
 		{Name: "@never", Value: types.TInt64, Store: "slot", Kernel: object.SlotMap, Off: 16, Set: 24},
 	}
 	o.prog(tp, "syscalls", "sys_enter_getpriority", code(onlyFor(os.Getpid()),

@@ -13,7 +13,7 @@
 // Expressions are in value.go, arith.go, compare.go and cond.go (absent members in
 // absent.go), memory accesses in place.go, read.go and store.go. Statements are in
 // stmt.go, loops that the kernel calls back in callback.go, script functions in
-// call.go, variables in vars.go and calm.go, and maps in maps.go, adder.go and reset.go
+// call.go, variables in vars.go and calm.go, and maps in maps.go, adder.go and ofmaps.go
 // (package store implements their layouts). tables.go has the data that all programs
 // share, scope.go and follow.go the tests for the flags that select processes, and
 // gen.go, event.go and packed.go the interface of builtins.
@@ -29,13 +29,14 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/store"
 )
 
 // Result is the result of lowering: the module, and the tables that the runtime needs
 // to decode records.
 type Result struct {
 	Module *ir.Module
-	Resets []int // indices in the plan's Order of the maps that the module's last programs reset
+	OfMaps []OfMap // what the module's last programs are for
 	Events []object.Event
 	Sites  []object.Site
 	// Follows is set if the very last two programs are those of --follow, for forks and
@@ -43,6 +44,12 @@ type Result struct {
 	Follows bool
 	// Recorder is the recorder of --recorder, or nil.
 	Recorder *object.Recorder
+}
+
+// OfMap is a program that user space runs to work on a map.
+type OfMap struct {
+	Map int // index in the plan's Order
+	store.Program
 }
 
 // Lower translates p. The error is a source.DiagError about constructs that the kernel
@@ -57,7 +64,7 @@ func Lower(p *plan.Program) (*Result, error) {
 	for _, prog := range p.Progs {
 		u.program(prog)
 	}
-	u.resets()
+	u.ofMaps()
 	u.followers()
 	u.finishRecorder()
 	if err := u.diags.Err(); err != nil {

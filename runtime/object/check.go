@@ -245,8 +245,13 @@ func (m *Map) check() error {
 	if m.Value == nil {
 		return fmt.Errorf("it has no type")
 	}
-	if m.Reset != nil {
-		return m.Reset.check()
+	for _, p := range m.Programs {
+		if p == nil {
+			return fmt.Errorf("a program is missing")
+		}
+		if err := p.check(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -36,8 +36,8 @@ func (o *Object) String() string {
 	}
 	b.WriteString(Disassembly(o.Kernel, o.Programs))
 	for i := range o.Maps {
-		if p := o.Maps[i].Reset; p != nil {
-			b.WriteString("\nto reset " + o.Maps[i].Name + "\n")
+		for _, p := range o.Maps[i].Programs {
+			b.WriteString("\nfor map " + o.Maps[i].Name + "\n")
 			b.WriteString(Disassembly(nil, []*Program{p}))
 		}
 	}

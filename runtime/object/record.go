@@ -225,10 +225,9 @@ type Map struct {
 	Short  string // name of the kernel map for entries with short keys; "": Kernel holds all entries
 	Part   int    // size in bytes of the parts of a value, each an entry with the part's number as a u64 after the key; 0: entries are whole
 	Table  *Table // table that holds some of the entries, or nil
-	// Reset is a program that zeroes the value of the CPU that it runs on. If its
-	// first argument is not 0, it also zeroes the byte at Set. It is nil if the map
-	// is never cleared or zeroed, or if user space can do so without a program.
-	Reset *Program
+	// Programs are what user space runs to read, clear or zero the map where system calls
+	// cannot do so.
+	Programs []*Program
 }
 
 // Inner reports whether an event of a provider keeps values in the map, so that the map

@@ -17,11 +17,9 @@ import (
 type Kernel struct {
 	Maps map[string]*ebpf.Map // by name
 	CPUs int                  // possible CPUs
-	// Programs are the loaded programs by name, including those that reset maps. Only
-	// Clear and Zero use them, so they may be loaded after Open.
+	// Programs are the loaded programs by name, including those of maps. Open does not
+	// use them, so they may be loaded after it.
 	Programs map[string]*ebpf.Program
-	// Load loads a program that reads a map.
-	Load func(*ebpf.ProgramSpec) (*ebpf.Program, error)
 	// Merge returns the function that merges values of an aggregation's type: it adds
 	// src to dst. It returns nil if the type has none.
 	Merge func(t *types.Type) func(t *types.Type, dst, src []byte)
@@ -75,6 +73,15 @@ func (k *Kernel) find(name string) (*ebpf.Map, error) {
 		return m, nil
 	}
 	return nil, fmt.Errorf("bug: no map %s", name)
+}
+
+// program returns one of the programs of a map, which its store lists in its traits.
+func (k *Kernel) program(name string, m *object.Map) (*ebpf.Program, error) {
+	name = programName(name, m)
+	if p := k.Programs[name]; p != nil {
+		return p, nil
+	}
+	return nil, fmt.Errorf("bug: no program %s", name)
 }
 
 // mapped returns the memory of an array map.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -87,11 +86,17 @@ func (s *perCPUSlot) Remove(g Gen, _ Key) *ir.Value {
 	return deleted(g, b.Read(was))
 }
 
-func (s *perCPUSlot) Traits() Traits { return Traits{Reset: s.reset} }
+func (s *perCPUSlot) Traits() Traits {
+	return Traits{Programs: []Program{{Name: reset, For: Reset, Load: object.Program{Type: ebpf.RawTracepoint}, Emit: s.reset}}}
+}
 
-// reset zeroes the value of this CPU.
-func (s *perCPUSlot) reset(g Gen, unset *ir.Value) {
+// reset is the program that zeroes the value of the CPU on which it runs. If its first
+// argument is not 0, the map then counts as never assigned.
+const reset = "reset"
+
+func (s *perCPUSlot) reset(g Gen, ctx *ir.Value) {
 	b := g.B()
+	unset := b.Load(ctx, 0, 8, false)
 	b.IfNonNil(s.element(g), func(p *ir.Value) {
 		b.Zero(p, s.off, s.size)
 		b.If(unset, func() { b.Store(p, s.set, 1, b.Const(0)) })
@@ -148,12 +153,9 @@ const onCPU = 1
 // zero runs the map's reset program on each CPU. User space could only write a whole
 // element, and would undo additions that programs make to other slots meanwhile.
 func (r *perCPUSlotReader) zero(unset uint64) error {
-	if r.m.Reset == nil {
-		return fmt.Errorf("bug: %s has no program that zeroes it", r.m.Name)
-	}
-	prog := r.k.Programs[r.m.Reset.Name]
-	if prog == nil {
-		return fmt.Errorf("bug: no program %s", r.m.Reset.Name)
+	prog, err := r.k.program(reset, r.m)
+	if err != nil {
+		return err
 	}
 	for cpu := range r.k.CPUs {
 		_, err := prog.Run(&ebpf.RunOptions{Context: unset, Flags: onCPU, CPU: uint32(cpu)})

@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -78,7 +77,7 @@ func newSockets(l *layout, s *Spec, m *object.Map) Store {
 	return &sockets{m: km, name: s.Name, span: s.Span, size: s.valueSize()}
 }
 
-func (s *sockets) Traits() Traits           { return Traits{} }
+func (s *sockets) Traits() Traits           { return Traits{Programs: s.programs()} }
 func (s *sockets) Parts() []Part            { return []Part{{Map: s.m}} }
 func (s *sockets) Address(Gen) *ir.Value    { panic("store: the entries of sockets are not in a table") }
 func (s *sockets) Key(_ Gen, e KeyExpr) Key { return Key{socket: e} }
@@ -134,44 +133,69 @@ func (s *sockets) Remove(g Gen, k Key) *ir.Value {
 
 func (s *sockets) OnCPU(g Gen, k Key, _ *ir.Value) *ir.Value { return s.Find(g, k) }
 
-// socketsReader runs programs of the kernel's iterator over the entries of a map.
+// The names of the programs of the kernel's iterator over the entries of a map, the
+// offsets of the members of their context, and the size of a key in bytes.
+const (
+	visitRead, visitClear = "read", "empty"
+
+	iterMeta, iterSock, iterValue = 0, 16, 24
+
+	socketSize = 8
+)
+
+// programs returns the programs of the iterator, which the kernel runs for each entry.
+func (s *sockets) programs() []Program {
+	visit := func(name string, uses Use, entry func(b *ir.Builder, g Gen, file, sk, value *ir.Value)) Program {
+		return Program{Name: name, For: uses, Load: object.Program{
+			Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: "bpf_sk_storage_map", License: "GPL",
+		}, Emit: func(g Gen, ctx *ir.Value) {
+			b := g.B()
+			pointer := func(p *ir.Value, off int64, t ir.Type) *ir.Value {
+				v := b.Load(p, off, 8, false)
+				v.Type = t
+				return v
+			}
+			file := pointer(pointer(ctx, iterMeta, ir.PtrBTF), 0, ir.PtrBTF)
+			sk := pointer(ctx, iterSock, ir.PtrBTF) // null in the call after the last entry
+			value := pointer(ctx, iterValue, ir.PtrMapNil)
+			b.If(sk, func() {
+				b.IfNonNil(value, func(value *ir.Value) { entry(b, g, file, sk, value) })
+			})
+		}}
+	}
+	return []Program{
+		visit(visitRead, Whole, func(b *ir.Builder, g Gen, file, sk, value *ir.Value) {
+			key := g.Temp(socketSize)
+			b.Store(key, 0, socketSize, sk)
+			b.Call(ir.SeqWrite, file, key, b.Const(socketSize))
+			b.Call(ir.SeqWrite, file, value, b.Const(int64(s.size)))
+		}),
+		visit(visitClear, Reset, func(b *ir.Builder, _ Gen, _, sk, _ *ir.Value) {
+			b.Call(ir.SkStorageDelete, b.MapPtr(s.m), sk)
+		}),
+		visit(reset, Reset, func(b *ir.Builder, _ Gen, _, _, value *ir.Value) { b.Zero(value, 0, s.size) }),
+	}
+}
+
+// socketsReader runs the programs of the iterator.
 type socketsReader struct {
 	k    *Kernel
+	m    *object.Map
 	e    *ebpf.Map
-	size int
+	size int // of a value in bytes
 }
 
 func openSockets(k *Kernel, m *object.Map) (Reader, error) {
 	e, err := k.find(m.Kernel)
-	return &socketsReader{k, e, max(m.Value.Size, 1)}, err
+	return &socketsReader{k, m, e, max(m.Value.Size, 1)}, err
 }
 
-// The registers of the iterator's programs, and the members of their context.
-const (
-	regSeq, regSock, regValue = asm.R6, asm.R7, asm.R8
-
-	iterMeta, iterSock, iterValue = 0, 16, 24
-)
-
-// each runs a program, which visits every entry, and returns the program's output.
-func (r *socketsReader) each(visit ...asm.Instruction) ([]byte, error) {
-	insns := asm.Instructions{
-		asm.LoadMem(regSock, asm.R1, iterSock, asm.DWord),
-		asm.LoadMem(regValue, asm.R1, iterValue, asm.DWord),
-		asm.LoadMem(regSeq, asm.R1, iterMeta, asm.DWord),
-		asm.LoadMem(regSeq, regSeq, 0, asm.DWord),
-		asm.JEq.Imm(regSock, 0, "next"), // after the last entry
-		asm.JEq.Imm(regValue, 0, "next"),
-	}
-	insns = append(append(insns, visit...), asm.Mov.Imm(asm.R0, 0).WithSymbol("next"), asm.Return())
-	prog, err := r.k.Load(&ebpf.ProgramSpec{
-		Name: "sockets", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: "bpf_sk_storage_map",
-		License: "GPL", Instructions: insns,
-	})
+// run runs a program for every entry, and returns what it writes.
+func (r *socketsReader) run(name string) ([]byte, error) {
+	prog, err := r.k.program(name, r.m)
 	if err != nil {
 		return nil, err
 	}
-	defer prog.Close()
 	it, err := link.AttachIter(link.IterOptions{Program: prog, Map: r.e})
 	if err != nil {
 		return nil, err
@@ -185,38 +209,22 @@ func (r *socketsReader) each(visit ...asm.Instruction) ([]byte, error) {
 	return io.ReadAll(in)
 }
 
-// write writes size bytes at an address to the reader of the iterator.
-func write(from asm.Register, size int) []asm.Instruction {
-	return []asm.Instruction{
-		asm.Mov.Reg(asm.R1, regSeq), asm.Mov.Reg(asm.R2, from), asm.Mov.Imm(asm.R3, int32(size)), asm.FnSeqWrite.Call(),
-	}
-}
-
 // Read does not stop early: it reads thousands of entries in a millisecond.
 func (r *socketsReader) Read(func(entries int) bool) ([]Entry, error) {
-	const key = 8
-	visit := []asm.Instruction{asm.StoreMem(asm.RFP, -key, regSock, asm.DWord), asm.Mov.Reg(asm.R9, asm.RFP), asm.Add.Imm(asm.R9, -key)}
-	data, err := r.each(append(append(visit, write(asm.R9, key)...), write(regValue, r.size)...)...)
+	data, err := r.run(visitRead)
 	var entries []Entry
-	for ; len(data) >= key+r.size; data = data[key+r.size:] {
-		entries = append(entries, Entry{Key: data[:key:key], Value: data[key:][:r.size:r.size]})
+	for ; len(data) >= socketSize+r.size; data = data[socketSize+r.size:] {
+		entries = append(entries, Entry{Key: data[:socketSize:socketSize], Value: data[socketSize:][:r.size:r.size]})
 	}
 	return entries, err
 }
 
 func (r *socketsReader) Clear() error {
-	_, err := r.each(asm.LoadMapPtr(asm.R1, r.e.FD()), asm.Mov.Reg(asm.R2, regSock), asm.FnSkStorageDelete.Call())
+	_, err := r.run(visitClear)
 	return err
 }
 
 func (r *socketsReader) Zero() error {
-	var visit []asm.Instruction
-	off := 0
-	for _, size := range []asm.Size{asm.DWord, asm.Byte} {
-		for ; r.size-off >= size.Sizeof(); off += size.Sizeof() {
-			visit = append(visit, asm.StoreImm(regValue, int16(off), 0, size))
-		}
-	}
-	_, err := r.each(visit...)
+	_, err := r.run(reset)
 	return err
 }

@@ -5,6 +5,7 @@
 //
 //	slot.go     bytes of a shared array map: maps without keys
 //	percpu.go   bytes of a shared per-CPU array map: aggregations without keys
+//	spread.go   a hash map whose entries hold the values of all CPUs
 //	hash.go     a hash map, or a per-CPU hash map for aggregations
 //	split.go    two hash maps, one for short strings and one for long ones
 //	parted.go   a hash map, or without keys an array, of the parts of large aggregations;
@@ -20,6 +21,8 @@
 package store
 
 import (
+	"strings"
+
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
@@ -198,17 +201,43 @@ type Traits struct {
 	// MakePart returns part n of the value of a key, or null if the map is full. It is
 	// set if values are in parts, and a program can access one part at a time.
 	MakePart func(g Gen, k Key, n *ir.Value) *ir.Value
-	// Reset sets this CPU's value to zero. If unset is not 0, the map then counts as
-	// never assigned. It is set if user space cannot zero values by itself: if the uses
-	// of the map include Reset, the object has a program for it, which the reader runs
-	// on each CPU.
-	Reset func(g Gen, unset *ir.Value)
+	// Programs are what user space runs to work on the map where system calls cannot do
+	// so. The object has those that the uses of the map need.
+	Programs []Program
 	// Together is set if an entry holds the values of all CPUs. OnCPU then works on
 	// kernels on which a program cannot look up another CPU's value.
 	Together bool
 	// Words is set if an encoded key consists only of the bytes at Key.Ptr, so that
 	// another function can rebuild it.
 	Words bool
+}
+
+// Program is a program that a map's Reader runs.
+type Program struct {
+	Name string         // see Kernel.program
+	For  Use            // the uses of the map that need it; Whole: reading it
+	Load object.Program // how the kernel loads it; without a license, it has the script's
+	Emit func(g Gen, ctx *ir.Value)
+}
+
+// programName returns the name of a program of a map.
+func programName(name string, m *object.Map) string {
+	return name + "_" + strings.TrimPrefix(m.Name, "@")
+}
+
+// Programs returns the programs of s that a map with these uses needs, with their names in
+// the object. A map that is not a result is read only for stacks and addresses in it.
+func Programs(s Store, m *object.Map, uses Use) (list []Program) {
+	if !m.Inner() || m.Value.Kind != types.Int {
+		uses |= Whole
+	}
+	for _, p := range s.Traits().Programs {
+		if uses&p.For != 0 {
+			p.Name = programName(p.Name, m)
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // Part is a kernel map that holds entries of a script's map.

@@ -197,13 +197,11 @@ func load(t *testing.T, specs []*Spec) []*loaded {
 		}
 	}
 	for i := range specs {
-		if reset := l.Stores[i].Traits().Reset; reset != nil {
-			name := fmt.Sprintf("r%d", i)
+		for _, p := range Programs(l.Stores[i], &l.Maps[i], Reset) {
 			e.b = ir.NewFunc("main", ir.PtrCtx)
-			reset(e, e.b.Load(e.b.Param(0), 0, 8, false))
+			p.Emit(e, e.b.Param(0))
 			e.b.Ret(e.b.Const(0))
-			m.Progs = append(m.Progs, &ir.Prog{Name: name, Kind: "rawtracepoint", Main: e.b.Fn})
-			l.Maps[i].Reset = &object.Program{Name: name}
+			m.Progs = append(m.Progs, &ir.Prog{Name: p.Name, Kind: "map", Main: e.b.Fn})
 		}
 	}
 	if err := ir.Verify(m); err != nil {
