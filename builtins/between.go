@@ -85,7 +85,7 @@ func storePart(g Gen, call *Call, dst Dest, x piece) {
 	used := &ir.Var{Name: "used", Type: ir.Int}
 	b.Write(used, b.Const(1))
 	// The verifier must know the limits of a number that is added to an address.
-	at := b.Op(ir.OpBarrier, x.at)
+	at := b.Opaque(x.at)
 	b.If(b.Op(ir.OpULt, at, b.Const(int64(hay.Type.Size))), func() {
 		size := call.Type.Size
 		window := size

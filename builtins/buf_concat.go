@@ -37,7 +37,7 @@ func bufConcat() *Def {
 			more := atMost(g, b.Load(q, 0, 4, false), most)
 			g.B().If(more, func() {
 				b := g.B()
-				at := b.Op(ir.OpBarrier, n)
+				at := b.Opaque(n)
 				b.If(b.Op(ir.OpULt, at, b.Const(int64(most))), func() {
 					b := g.B()
 					b.Call(ir.ReadKernel, b.Op(ir.OpAdd, data, at), bounded(g, more, most), b.AsInt(b.AddImm(q, 4)))

@@ -113,7 +113,7 @@ func readNumber(g Gen, call *Call, width int) *ir.Value {
 		}, none)
 	}
 	// The verifier must know the limits of a number that is added to an address.
-	off = b.Op(ir.OpBarrier, off)
+	off = b.Opaque(off)
 	return b.IfElse(b.Op(ir.OpULt, off, b.Const(int64(data.Type.Size))), func() *ir.Value {
 		b := g.B()
 		return b.IfElse(b.Op(ir.OpULe, b.Op(ir.OpAdd, off, b.Const(int64(width))), size), func() *ir.Value {

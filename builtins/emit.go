@@ -59,7 +59,7 @@ func forget(g Gen, v *ir.Value, n int) *ir.Value {
 	v = b.Op(ir.OpAdd, v, b.Const(away))
 	b.Store(p, 0, 4, v)
 	b.Store(p, 4, 4, b.Op(ir.OpShr, v, b.Const(32)))
-	return b.Op(ir.OpSub, b.Load(b.Op(ir.OpBarrier, p), 0, 8, false), b.Const(away))
+	return b.Op(ir.OpSub, b.Load(b.Opaque(p), 0, 8, false), b.Const(away))
 }
 
 // byteAt loads the byte at p+i.

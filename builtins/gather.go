@@ -76,7 +76,7 @@ func storeGathered(g Gen, call *Call, dst Dest) {
 		size = b.IfElse(b.Op(ir.OpULt, size, rest), func() *ir.Value { return size }, func() *ir.Value { return rest })
 		g.B().If(size, func() {
 			b := g.B()
-			at := b.Op(ir.OpBarrier, b.Read(used))
+			at := b.Opaque(b.Read(used))
 			b.If(b.Op(ir.OpULt, at, b.Const(int64(most))), func() {
 				n := bounded(g, size, most)
 				b := g.B()
@@ -117,7 +117,7 @@ func storeBuffer(g Gen, dst Dest, most int, data, n *ir.Value) {
 		defineStack(g, dst.Ptr, dst.Off, 4+most)
 		b.Store(dst.Ptr, dst.Off, 4, b.Const(0))
 	}
-	n = b.Op(ir.OpBarrier, n)
+	n = b.Opaque(n)
 	if dst.Len != nil {
 		b.Write(dst.Len, b.Const(4))
 	}

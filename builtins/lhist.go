@@ -28,7 +28,7 @@ func lhist() *Def {
 				b := g.B()
 				// The verifier cannot track a division. The barrier makes it use the
 				// comparison instead.
-				at = b.Op(ir.OpBarrier, at)
+				at = b.Opaque(at)
 				g.B().If(b.Op(ir.OpULt, at, b.Const(int64(call.Type.Size/8))), func() {
 					b := g.B()
 					tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, at, b.Const(3))), 0, weight(g))

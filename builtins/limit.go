@@ -201,7 +201,7 @@ func (l *limiter) renew(p, old, now *ir.Value) *ir.Value {
 	got := l.insert(locks, now, func(*ir.Value) *ir.Value { return l.g.B().Const(0) })
 	return l.g.B().IfElse(got, func() *ir.Value {
 		b := l.g.B()
-		same := b.Op(ir.OpEq, b.Load(b.Op(ir.OpBarrier, p), 0, 8, false), old)
+		same := b.Op(ir.OpEq, b.Load(b.Opaque(p), 0, 8, false), old)
 		b.If(same, func() { l.g.B().Store(p, 0, 8, now) })
 		l.g.B().Call(ir.MapDelete, l.g.B().MapPtr(locks), l.key)
 		return same

@@ -132,7 +132,7 @@ func helperFindsPath(g Gen, call *Call, p *ir.Value) bool {
 		ctx.Ret.Read != nil, p.Type != ir.PtrBTF:
 		return false
 	}
-	for p.Op == ir.OpAdd || p.Op == ir.OpBarrier || p.Loads(8) {
+	for p.Derives() || p.Loads(8) {
 		if p = p.Args[0]; p.Type == ir.PtrCtx {
 			return true
 		}

@@ -65,7 +65,7 @@ func quantile() *Def {
 			Update: func(g Gen, call *Call, p *ir.Value) {
 				countQuantile(g, call, func(n *ir.Value, use func(p *ir.Value)) {
 					b := g.B()
-					n = b.Op(ir.OpAnd, b.Op(ir.OpBarrier, n), b.Const(quantileParts-1))
+					n = b.Op(ir.OpAnd, b.Opaque(n), b.Const(quantileParts-1))
 					use(b.Op(ir.OpAdd, p, b.Op(ir.OpMul, n, b.Const(quantilePart))))
 				})
 			},
@@ -148,7 +148,7 @@ func countQuantile(g Gen, call *Call, part func(n *ir.Value, use func(p *ir.Valu
 	part(n, func(p *ir.Value) {
 		b := g.B()
 		b.Store(p, 0, 8, b.Op(ir.OpAdd, n, b.Const(1)))
-		slot := b.Op(ir.OpAnd, b.Op(ir.OpBarrier, top), b.Const(quantileSlots-1))
+		slot := b.Op(ir.OpAnd, b.Opaque(top), b.Const(quantileSlots-1))
 		tally(g, b.Op(ir.OpAdd, p, b.Op(ir.OpShl, slot, b.Const(3))), 8, b.Const(1))
 	})
 }

@@ -44,7 +44,7 @@ func slice() *Def {
 			b := g.B()
 			size := b.Load(p, 0, 4, false)
 			// The verifier must know the limits of a number that is added to an address.
-			from = b.Op(ir.OpBarrier, from)
+			from = b.Opaque(from)
 			from = b.IfElse(b.Op(ir.OpULt, from, b.Const(int64(call.Args[0].Type.Len))), func() *ir.Value { return from }, func() *ir.Value {
 				return g.B().Const(int64(call.Args[0].Type.Len))
 			})

@@ -226,7 +226,7 @@ func bounded(g Gen, n *ir.Value, max int) *ir.Value {
 	b := g.B()
 	// The code uses the value that it compared, because the verifier does not derive
 	// the range of n from that of n-1.
-	less := b.Op(ir.OpBarrier, b.Op(ir.OpSub, n, b.Const(1)))
+	less := b.Opaque(b.Op(ir.OpSub, n, b.Const(1)))
 	inside := b.Op(ir.OpULt, less, b.Const(int64(max)))
 	return g.B().IfElse(inside, func() *ir.Value { return g.B().Op(ir.OpAdd, less, g.B().Const(1)) }, func() *ir.Value {
 		b := g.B()

@@ -78,7 +78,7 @@ func (t textTable) store(g Gen, n *ir.Value, dst Dest) {
 	b := g.B()
 	last := int64(len(t.rows) - 1)
 	n = g.B().IfElse(b.Op(ir.OpULt, n, b.Const(last)), func() *ir.Value {
-		return g.B().Op(ir.OpBarrier, n) // so that the verifier knows the bounds
+		return g.B().Opaque(n) // so that the verifier knows the bounds
 	}, func() *ir.Value { return g.B().Const(last) })
 	b = g.B()
 	b.Copy(dst.Ptr, dst.Off, b.Op(ir.OpAdd, table, b.Op(ir.OpMul, n, b.Const(int64(t.row)))), t.row)

@@ -107,7 +107,7 @@ func updateSeries(g Gen, call *Call, p *ir.Value) {
 	n := call.Type.Params[1]
 	foldSeries(g, call, func(at *ir.Value, use func(q *ir.Value)) {
 		b := g.B()
-		at = b.Op(ir.OpBarrier, at) // the verifier cannot track the division
+		at = b.Opaque(at) // the verifier cannot track the division
 		g.B().If(b.Op(ir.OpULt, at, b.Const(n)), func() { use(slotAt(g.B(), p, at)) })
 	})
 }
@@ -118,7 +118,7 @@ func updateSeriesPart(g Gen, call *Call, part func(n *ir.Value, use func(p *ir.V
 		b := g.B()
 		part(b.Op(ir.OpUDiv, at, b.Const(partSlots)), func(p *ir.Value) {
 			b := g.B()
-			use(slotAt(b, p, b.Op(ir.OpAnd, b.Op(ir.OpBarrier, at), b.Const(partSlots-1))))
+			use(slotAt(b, p, b.Op(ir.OpAnd, b.Opaque(at), b.Const(partSlots-1))))
 		})
 	})
 }

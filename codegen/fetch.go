@@ -60,7 +60,7 @@ func userReads(main *ir.Func) []*ir.Value {
 	seen := map[*ir.Value]bool{}
 	for _, b := range main.Blocks {
 		for _, v := range b.Values {
-			if v.Op != ir.OpCall || v.Help != ir.ReadUserStr && v.Help != ir.ReadUser {
+			if v.Help != ir.ReadUserStr && v.Help != ir.ReadUser {
 				continue
 			}
 			if at := v.Args[2]; !seen[at] && fromContext(at) {
@@ -79,7 +79,7 @@ func fromContext(v *ir.Value) bool {
 		return true
 	case v.Op.Info().Access == ir.Loads:
 		return v.Args[0].Op == ir.OpParam
-	case v.Op == ir.OpBarrier || v.Op >= ir.OpAdd && v.Op <= ir.OpBswap64:
+	case v.Derives() || v.Op >= ir.OpAdd && v.Op <= ir.OpBswap64:
 		for _, a := range v.Args {
 			if !fromContext(a) {
 				return false

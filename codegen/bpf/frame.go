@@ -47,9 +47,7 @@ func findSlots(f *ir.Func) *derived {
 		changed = false
 		for _, b := range f.Blocks {
 			for _, v := range b.Values {
-				switch v.Op {
-				case ir.OpAdd, ir.OpSub, ir.OpPhi, ir.OpBarrier:
-				default:
+				if !v.Derives() && v.Op != ir.OpPhi {
 					continue
 				}
 				for _, x := range v.Args {
@@ -74,17 +72,13 @@ func (d *derived) each(s bitset, f func(*slotUse)) {
 // isAccess reports whether v accesses memory through its pointer operands, instead of
 // computing another pointer from them.
 func isAccess(v *ir.Value) bool {
-	switch v.Op {
-	case ir.OpAdd, ir.OpSub, ir.OpPhi, ir.OpBarrier, ir.OpEq, ir.OpNe, ir.OpULt, ir.OpULe, ir.OpSLt, ir.OpSLe:
-		return false
-	}
-	return true
+	return !v.Derives() && v.Op != ir.OpPhi && (v.Op < ir.OpEq || v.Op > ir.OpSLe)
 }
 
 // hides reports whether the result of v may be an address made from its operands that
 // derived does not track: a result of other arithmetic, or of a function of the script.
 func hides(v *ir.Value) bool {
-	return v.Type != ir.Void && v.Op != ir.OpCall && v.Op != ir.OpKfunc && v.Op.Info().Access == ir.NoAccess
+	return v.Type != ir.Void && v.Help == nil && v.Op != ir.OpKfunc && v.Op.Info().Access == ir.NoAccess
 }
 
 // liveness determines which slots are live at the same time: a slot is live from its
@@ -211,7 +205,7 @@ func (d *derived) pin(f *ir.Func) {
 				continue
 			case v.Op == ir.OpStore64 && v.Args[1].Type != ir.Int:
 				p = v.Args[0]
-			case v.Op == ir.OpCall && v.Help.Context() >= 0:
+			case v.Help.Context() >= 0:
 				p = v.Args[v.Help.Context()]
 			default:
 				continue
@@ -359,7 +353,7 @@ func foldAddresses(f *ir.Func) {
 func peel(p *ir.Value, off int64) (*ir.Value, int64) {
 	for {
 		switch {
-		case p.Op == ir.OpBarrier && p.Type.IsPtr():
+		case p.Retypes():
 			p = p.Args[0]
 		case p.Op == ir.OpAdd && p.Args[1].Op == ir.OpConst && p.Args[0].Type != ir.Int && fitsS32(off+p.Args[1].Imm):
 			p, off = p.Args[0], off+p.Args[1].Imm

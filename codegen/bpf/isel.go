@@ -301,7 +301,7 @@ func (s *selector) selectBlock(b *ir.Block, blocks []*mblock) {
 		if v.Op == ir.OpPhi || v.Op == ir.OpParam {
 			continue
 		}
-		if v.Op == ir.OpBarrier && s.vregs[v.ID] == 0 {
+		if v.Hides() && s.vregs[v.ID] == 0 {
 			continue
 		}
 		if _, ok := remat(v); ok || v.Effect()&ir.Writes == 0 && s.vregs[v.ID] == 0 && s.sexts[v.ID] == nil {

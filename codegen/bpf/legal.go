@@ -37,7 +37,7 @@ func legalize(f *ir.Func, frame map[*ir.Value]int64, v4 bool) {
 	sub := make([]*ir.Value, f.NumValues())
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			if v.Op == ir.OpBarrier && v.Type != ir.Int {
+			if v.Retypes() {
 				sub[v.ID] = v.Args[0]
 			}
 		}
@@ -88,7 +88,7 @@ func (l *legalizer) block(b *ir.Block, replaced map[*ir.Value]*ir.Value) {
 	l.blk, l.out = b, nil
 	for i, v := range b.Values {
 		l.at = v
-		if v.Op == ir.OpBarrier && v.Type != ir.Int {
+		if v.Retypes() {
 			continue
 		}
 		switch v.Op {

@@ -26,7 +26,7 @@ type replaced struct {
 
 // replacedCall returns the identity of v if it is a call that the kernel replaces.
 func replacedCall(v *ir.Value) (replaced, bool) {
-	if v.Op != ir.OpCall {
+	if v.Help == nil {
 		return replaced{}, false
 	}
 	switch v.Help {

@@ -86,7 +86,7 @@ func afterReserve(f *ir.Func) map[*ir.Block]bool {
 	after := map[*ir.Block]bool{}
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			if v.Op != ir.OpCall || v.Help != ir.RingReserve {
+			if v.Help != ir.RingReserve {
 				continue
 			}
 			work := append([]*ir.Block(nil), b.Succs...)

@@ -21,16 +21,10 @@ func trackedValues(f *ir.Func, dom *ir.Dom) []bool {
 			if v.Type != ir.Int {
 				tracked[v.ID] = true
 			}
-			switch v.Op {
-			case ir.OpBarrier, ir.OpParam:
+			if v.Hides() || v.Op == ir.OpParam {
 				bounded(v)
-			case ir.OpAdd, ir.OpSub:
-				if v.Type != ir.Int {
-					for _, x := range v.Args {
-						bounded(x)
-					}
-				}
-			case ir.OpCall:
+			}
+			if v.Help != nil || v.Type != ir.Int && (v.Op == ir.OpAdd || v.Op == ir.OpSub) {
 				for _, x := range v.Args {
 					bounded(x)
 				}
@@ -44,7 +38,7 @@ func trackedValues(f *ir.Func, dom *ir.Dom) []bool {
 	for len(work) > 0 {
 		v := work[len(work)-1]
 		work = work[:len(work)-1]
-		if v.Op == ir.OpPhi || v.Op != ir.OpBarrier && v.Effect() == 0 {
+		if v.Op == ir.OpPhi || v.Effect() == 0 {
 			for _, x := range v.Args {
 				bounded(x)
 			}

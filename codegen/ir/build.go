@@ -306,6 +306,12 @@ func (b *Builder) Kfunc(name string, btfID int64, result Type, args ...*Value) *
 	return v
 }
 
+// Opaque returns x as a value of which the passes know nothing, so that bounds checks of it
+// remain, and the kernel's verifier sees them.
+//
+//go:noinline
+func (b *Builder) Opaque(x *Value) *Value { return b.Op(OpBarrier, x) }
+
 // NonNil returns p as a pointer that is not null, which must have been checked on this
 // path. The backend emits no code for it.
 func (b *Builder) NonNil(p *Value) *Value {
@@ -331,7 +337,7 @@ func (b *Builder) AsInt(p *Value) *Value {
 	if !p.Type.IsPtr() {
 		return p
 	}
-	v := b.Op(OpBarrier, p)
+	v := b.Opaque(p)
 	v.Type = Int
 	return v
 }

@@ -201,7 +201,7 @@ func (f *Func) RemoveDead() bool {
 		for _, v := range b.Values {
 			total++
 			// A barrier has no effect of its own: it only affects its result.
-			if v.Effect()&Writes != 0 && v.Op != OpBarrier {
+			if v.Effect()&Writes != 0 && !v.Derives() {
 				mark(v)
 			}
 		}

@@ -94,7 +94,7 @@ var (
 )
 
 // Context returns the index of the argument that h passes on to a callback, or -1 if h
-// calls none.
+// calls none or is nil.
 func (h *Helper) Context() int {
 	switch h {
 	case Loop, ForEachMapElem:

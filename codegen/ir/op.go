@@ -119,6 +119,7 @@ type OpInfo struct {
 	Commutes bool
 	Access   Access
 	Size     int  // bytes accessed, unless Imm2 is that number
+	Derives  bool // an address as the result points into the memory at which an operand points
 	Calls    bool // a function, whose arguments are in registers and whose result is in r0
 	With     Op   // Updates: the operation on the memory and the operand; OpInvalid: the operand replaces it
 	Form     Form
@@ -133,8 +134,8 @@ var ops = [numOps]OpInfo{
 	OpMapValue: {Name: "mapvalue", Result: PtrMap, Form: FormMapOff},
 	OpFuncAddr: {Name: "func", Result: FuncRef, Form: FormFunc},
 
-	OpAdd:  {Name: "add", Args: 2, FromArg: true, Commutes: true},
-	OpSub:  {Name: "sub", Args: 2, FromArg: true},
+	OpAdd:  {Name: "add", Args: 2, FromArg: true, Derives: true, Commutes: true},
+	OpSub:  {Name: "sub", Args: 2, FromArg: true, Derives: true},
 	OpMul:  {Name: "mul", Args: 2, Result: Int, Commutes: true},
 	OpUDiv: {Name: "udiv", Args: 2, Result: Int},
 	OpSDiv: {Name: "sdiv", Args: 2, Result: Int},
@@ -187,7 +188,7 @@ var ops = [numOps]OpInfo{
 	OpCall:    {Name: "call", Args: -1, Calls: true, Effect: Reads | Writes, Result: Int, Form: FormHelper}, // each helper has its own effect
 	OpCallFn:  {Name: "callfn", Args: -1, Calls: true, Effect: Reads | Writes, Result: Int, Form: FormFunc},
 	OpKfunc:   {Name: "kfunc", Args: -1, Calls: true, Effect: Reads | Writes, Result: Int, Form: FormKfunc},
-	OpBarrier: {Name: "barrier", Args: 1, Effect: Writes, FromArg: true},
+	OpBarrier: {Name: "barrier", Args: 1, Effect: Writes, FromArg: true, Derives: true},
 }
 
 // Info returns the op's row of the table.
@@ -222,6 +223,22 @@ func (v *Value) Loads(size int) bool {
 //
 //go:noinline
 func (v *Value) Calls() bool { return v.Op.Info().Calls }
+
+// Derives reports whether v is an address in the memory at which its first operand points,
+// if v is an address at all.
+//
+//go:noinline
+func (v *Value) Derives() bool { return v.Op.Info().Derives }
+
+// Retypes reports whether v is its operand with another type, for which there is no code.
+//
+//go:noinline
+func (v *Value) Retypes() bool { return v.Op == OpBarrier && v.Type != Int }
+
+// Hides reports whether v is its operand as a number of which passes know nothing.
+//
+//go:noinline
+func (v *Value) Hides() bool { return v.Op == OpBarrier && v.Type == Int }
 
 // Ops returns all operations.
 func Ops() []Op {

@@ -233,7 +233,7 @@ func (v *Value) String() string {
 // another.
 func (v *Value) DefaultType() Type {
 	switch {
-	case v.Op == OpCall:
+	case v.Help != nil:
 		return v.Help.Result
 	case v.Op == OpParam && v.Block != nil && v.Block.Func != nil && v.Imm >= 0 && int(v.Imm) < len(v.Block.Func.Params):
 		return v.Block.Func.Params[v.Imm]

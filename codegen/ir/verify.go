@@ -243,13 +243,10 @@ const (
 // Record returns the reservation whose record v points into, or nil.
 func Record(v *Value) *Value {
 	for {
-		switch v.Op {
-		case OpCall:
-			if v.Help == RingReserve {
-				return v
-			}
-			return nil
-		case OpBarrier, OpAdd, OpSub:
+		switch {
+		case v.Help == RingReserve:
+			return v
+		case v.Derives():
 			v = v.Args[0]
 		default:
 			return nil
@@ -261,12 +258,12 @@ func Record(v *Value) *Value {
 func (c *verifier) records() error {
 	for _, b := range c.dom.RPO {
 		for _, v := range b.Values {
-			if v.Op == OpCall && v.Help == RingReserve {
+			if v.Help == RingReserve {
 				if err := c.record(v); err != nil {
 					return err
 				}
 			}
-			if v.Op == OpCall && (v.Help == RingSubmit || v.Help == RingDiscard) && Record(v.Args[0]) == nil {
+			if (v.Help == RingSubmit || v.Help == RingDiscard) && Record(v.Args[0]) == nil {
 				return at(b, v, "v%d is not a reservation in this function", v.Args[0].ID)
 			}
 		}
@@ -296,7 +293,7 @@ func (c *verifier) record(rec *Value) error {
 				if !x.Type.IsPtr() || Record(x) != rec {
 					continue
 				}
-				released := v.Op == OpCall && (v.Help == RingSubmit || v.Help == RingDiscard)
+				released := (v.Help == RingSubmit || v.Help == RingDiscard)
 				switch {
 				case v.Op == OpEq || v.Op == OpNe:
 				case state == recNone:

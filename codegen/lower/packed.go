@@ -85,7 +85,7 @@ func (f *fn) sendPacked(call *builtins.Call, n int, ev *object.Event, args []*bu
 		f.b.Store(rec, int64(at.Off), object.PackedLen, length)
 		most += at.Type.Size
 		end = f.b.Op(ir.OpAdd, end, length)
-		end = f.b.Op(ir.OpAnd, f.b.Op(ir.OpBarrier, end), f.b.Const(int64(mask(most))))
+		end = f.b.Op(ir.OpAnd, f.b.Opaque(end), f.b.Const(int64(mask(most))))
 	}
 	lost := func() { f.Count(object.LostEvent, call.Span, call.Def.Name) }
 	if f.records(call.Def) {

@@ -132,7 +132,7 @@ func (f *fn) loadSeen(p place) *ir.Value {
 }
 
 // current reports whether p is the current task, which is never null.
-func current(p *ir.Value) bool { return p.Op == ir.OpCall && p.Help == ir.CurrentTaskBTF }
+func current(p *ir.Value) bool { return p.Help == ir.CurrentTaskBTF }
 
 // chained returns the value of an expression as part of the enclosing chain of loads,
 // which ends at a null pointer.
@@ -365,7 +365,7 @@ func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 			f.b.Jump(f.nilExit.zero)
 		})
 		if b.direct() {
-			i = f.b.Op(ir.OpBarrier, i) // so that the kernel's verifier sees the bounds
+			i = f.b.Opaque(i) // so that the kernel's verifier sees the bounds
 		}
 	}
 	if size > 1 {

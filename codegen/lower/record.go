@@ -156,7 +156,7 @@ func (f *fn) record(at source.Span, size *ir.Value, most int, write func(p *ir.V
 			b.Store(p, 0, 8, mark)
 			b.AtomicAdd(head, object.HeadRecords, 8, b.Const(1))
 
-			late := b.Op(ir.OpULt, b.Const(int64(r.RingSize())), b.Op(ir.OpSub, b.Load(b.Op(ir.OpBarrier, head), object.HeadNext, 8, false), pos))
+			late := b.Op(ir.OpULt, b.Const(int64(r.RingSize())), b.Op(ir.OpSub, b.Load(b.Opaque(head), object.HeadNext, 8, false), pos))
 			b.If(late, func() {
 				b.Cur.Unlikely = true
 				// A count that is too low because another program counts at the same time matters
@@ -202,9 +202,9 @@ func (f *fn) reserve(head, size *ir.Value, fail *ir.Block) *ir.Value {
 	pos := &ir.Var{Name: "pos", Type: ir.Int}
 	b.Section(func(got *ir.Block) {
 		for range maxTries {
-			old := b.Load(b.Op(ir.OpBarrier, head), object.HeadNext, 8, false)
+			old := b.Load(b.Opaque(head), object.HeadNext, 8, false)
 			b.AtomicAdd(head, object.HeadNext, 8, size)
-			sum := b.Load(b.Op(ir.OpBarrier, head), object.HeadNext, 8, false)
+			sum := b.Load(b.Opaque(head), object.HeadNext, 8, false)
 			b.Write(pos, old)
 			b.Leave(b.Op(ir.OpEq, b.Op(ir.OpSub, sum, old), size), got)
 			b.Cur.Unlikely = true

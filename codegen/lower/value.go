@@ -247,8 +247,7 @@ func (f *fn) maybePointer(x *ir.Value) bool {
 		if x.Type.IsPtr() || seen[x] || f.numbers[x] {
 			return x.Type.IsPtr()
 		}
-		switch x.Op {
-		case ir.OpBarrier, ir.OpAdd, ir.OpSub, ir.OpPhi:
+		if x.Derives() || x.Op == ir.OpPhi {
 			seen[x] = true
 			return slices.ContainsFunc(x.Args, maybe)
 		}

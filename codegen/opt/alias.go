@@ -22,7 +22,7 @@ func locate(p *ir.Value, off int64) location {
 		case p.Op == ir.OpAdd && p.Args[0].Type != ir.Int && p.Args[1].Op == ir.OpConst:
 			off += p.Args[1].Imm
 			p = p.Args[0]
-		case p.Op == ir.OpBarrier && p.Type.IsPtr():
+		case p.Retypes():
 			p = p.Args[0]
 		case p.Op == ir.OpMapValue:
 			return location{m: p.Map, off: off + p.Imm}
@@ -36,7 +36,7 @@ func (p location) sameBase(q location) bool { return p.base == q.base && p.m == 
 
 // root returns the value from which a pointer is computed.
 func root(p *ir.Value) *ir.Value {
-	for p.Op == ir.OpAdd || p.Op == ir.OpSub || p.Op == ir.OpBarrier {
+	for p.Derives() {
 		p = p.Args[0]
 	}
 	return p
@@ -101,7 +101,7 @@ func (mi *memInfo) private(base *ir.Value) bool {
 	if base == nil || base.ID < len(mi.escaped) && mi.escaped[base.ID] {
 		return false
 	}
-	return base.Op == ir.OpSlot || base.Op == ir.OpCall && base.Help == ir.RingReserve
+	return base.Op == ir.OpSlot || base.Help == ir.RingReserve
 }
 
 func mapLike(p location) bool {

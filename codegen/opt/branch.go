@@ -160,7 +160,7 @@ func guards(b, s *ir.Block) bool {
 		return false
 	}
 	return slices.ContainsFunc(s.Values, func(v *ir.Value) bool {
-		return v.Op == ir.OpBarrier && v.Type == ir.Int && slices.Contains(c.Args, v.Args[0])
+		return v.Hides() && slices.Contains(c.Args, v.Args[0])
 	})
 }
 

@@ -15,11 +15,7 @@ type expr struct {
 
 // pure reports whether v has the same result whenever its operands are the same.
 func pure(v *ir.Value) bool {
-	switch v.Op {
-	case ir.OpPhi, ir.OpSlot, ir.OpBarrier:
-		return false
-	}
-	return v.Effect() == 0 && len(v.Args) <= 4
+	return v.Op != ir.OpPhi && v.Op != ir.OpSlot && v.Effect() == 0 && len(v.Args) <= 4
 }
 
 // cse replaces values, including calls of pure helpers, by equal values of a dominating

@@ -214,11 +214,9 @@ func (d *folder) rule(v *ir.Value) *ir.Value {
 			d.changed = true
 		}
 		return nil
-	case ir.OpBarrier:
-		if x := v.Args[0]; x.Op == ir.OpConst && v.Type == ir.Int {
-			return x // no bounds check is needed for a constant
-		}
-		return nil
+	}
+	if v.Hides() && v.Args[0].Op == ir.OpConst {
+		return v.Args[0] // no bounds check is needed for a constant
 	}
 	d.address(v)
 	if !isArith(v.Op) {

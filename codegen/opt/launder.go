@@ -100,7 +100,7 @@ func knownValues(f *ir.Func) []bool {
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
 			switch {
-			case v.Calls(), v.Op == ir.OpBarrier, v.Type.IsPtr():
+			case v.Calls(), v.Hides(), v.Type.IsPtr():
 				for _, x := range v.Args {
 					need(x)
 				}

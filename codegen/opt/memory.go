@@ -165,7 +165,8 @@ func (m *memPass) value(b *ir.Block, v *ir.Value) {
 	switch v.Op {
 	case ir.OpCallFn, ir.OpKfunc:
 		m.opaque(v)
-	case ir.OpCall:
+	}
+	if v.Help != nil {
 		if m.call(v) {
 			return
 		}
@@ -249,7 +250,7 @@ func (m *memPass) load(b *ir.Block, v *ir.Value, p location, size int64) bool {
 
 //go:noinline
 func (m *memPass) become(v *ir.Value, op ir.Op, imm int64, args ...*ir.Value) {
-	v.Op, v.Imm, v.Imm2, v.Args = op, imm, 0, args
+	v.Op, v.Help, v.Imm, v.Imm2, v.Args = op, nil, imm, 0, args
 	m.changed = true
 }
 

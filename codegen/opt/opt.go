@@ -7,7 +7,7 @@
 // once after the rounds.
 //
 // The kernel's verifier checks the result, so passes keep the code that it relies on.
-// They do not look through ir.OpBarrier. They use ranges of values only as far as the
+// They do not look through ir.Builder.Opaque. They use ranges of values only as far as the
 // verifier derives them too (it derives none for quotients). After a null check they
 // use the value that was checked.
 package opt
@@ -94,7 +94,7 @@ func dead(f *ir.Func) bool {
 	for _, b := range f.Blocks {
 		kept := b.Values[:0:0]
 		for _, v := range b.Values {
-			if v.Op == ir.OpCall && v.Help == ir.MapLookup && uses[v.ID] == 0 && v.Args[0].Op == ir.OpMapPtr {
+			if v.Help == ir.MapLookup && uses[v.ID] == 0 && v.Args[0].Op == ir.OpMapPtr {
 				if t := v.Args[0].Map.Type; t != ir.LRUHash && t != ir.LRUPerCPU {
 					changed = true
 					continue

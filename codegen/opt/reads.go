@@ -41,7 +41,7 @@ func reads(f *ir.Func, leaks bool) bool {
 	for _, b := range ir.RPO(f) {
 		for _, v := range b.Values {
 			switch {
-			case v.Op == ir.OpCallFn || v.Op == ir.OpFuncAddr || v.Op == ir.OpKfunc || v.Op == ir.OpCall && v.Help == ir.ProbeWriteUser:
+			case v.Op == ir.OpCallFn || v.Op == ir.OpFuncAddr || v.Op == ir.OpKfunc || v.Help == ir.ProbeWriteUser:
 				return false
 			case !b.Unlikely: // reads after a failed one must remain separate
 				if m, ok := memberRead(v); ok && (v.Help == ir.ReadUser || !maybeOwn(m.base, leaks)) {
@@ -83,7 +83,7 @@ func reads(f *ir.Func, leaks bool) bool {
 
 // memberRead returns v as a member if v is a read that may be combined with others.
 func memberRead(v *ir.Value) (m member, ok bool) {
-	if v.Op != ir.OpCall || v.Help != ir.ReadUser && v.Help != ir.ReadKernel {
+	if v.Help != ir.ReadUser && v.Help != ir.ReadKernel {
 		return m, false
 	}
 	size, src := v.Args[1], v.Args[2]
@@ -115,7 +115,7 @@ func maybeOwn(base *ir.Value, leaks bool) bool {
 		return false
 	}
 	switch {
-	case r.Op == ir.OpCall: // of a helper that cannot return its address
+	case r.Help != nil: // of a helper that cannot return its address
 		return false
 	case r.Loads(8):
 		t := root(r.Args[0]).Type
@@ -159,20 +159,20 @@ func funcLeaks(f *ir.Func) bool {
 		}
 		for _, v := range b.Values {
 			switch {
-			case v.Op == ir.OpAdd, v.Op == ir.OpSub, v.Op == ir.OpBarrier, isCompare(v):
+			case v.Derives(), isCompare(v):
 				continue // number looks through these
 			case v.Loads(8) && v.Type == ir.Int:
 				if held[locate(v.Args[0], v.Imm)] {
 					return true
 				}
-			case v.Op == ir.OpCall && v.Help.Context() >= 0:
+			case v.Help.Context() >= 0:
 				continue // the callback receives pointers as pointers
 			case v.Calls(), v.Op.Info().Access == ir.Moves:
 				if slices.ContainsFunc(v.Args, func(x *ir.Value) bool { return holds[root(x)] }) {
 					return true
 				}
 			}
-			if v.Op != ir.OpCall && slices.ContainsFunc(v.Args, number) {
+			if v.Help == nil && slices.ContainsFunc(v.Args, number) {
 				return true
 			}
 		}

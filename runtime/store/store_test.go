@@ -268,7 +268,7 @@ func (e *emitter) program(st Store, s *Spec, op int, in *ir.Map) {
 	switch op {
 	case opAdd:
 		if part := st.Traits().MakePart; part != nil {
-			add(part(e, k, b.Op(ir.OpAnd, b.Op(ir.OpBarrier, x), b.Const(7))))
+			add(part(e, k, b.Op(ir.OpAnd, b.Opaque(x), b.Const(7))))
 			return
 		}
 		add(st.Share(e, k))

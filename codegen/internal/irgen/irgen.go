@@ -352,7 +352,7 @@ func (g *gen) bounded() {
 	in, join := b.NewBlock(), b.NewBlock()
 	b.Br(b.Op(ir.OpULt, x, b.Const(100)), in, join)
 	b.SealSet(in)
-	x = b.Op(ir.OpBarrier, x)
+	x = b.Opaque(x)
 	p := b.Op(ir.OpAdd, b.MapValue(g.out, 128), x)
 	b.Write(&r, b.Load(p, int64(g.r.Intn(20)), 8, false))
 	b.Jump(join)
