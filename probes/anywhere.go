@@ -12,6 +12,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // anywhere is the start of a target that stands for the files of all processes, in all
@@ -119,7 +120,7 @@ func (l *Load) multi(p *Point) {
 // AnywhereIn reports whether an anywhere point may be in files with a given name.
 func AnywhereIn(p *object.Point, name string) bool {
 	pattern, ok := anywhereName(p.Target)
-	return ok && Match(pattern, filepath.Base(name))
+	return ok && wildcard.Match(pattern, filepath.Base(name))
 }
 
 // NamesFile reports whether an anywhere point is limited to files with certain names.
@@ -202,7 +203,7 @@ func StandardFiles(p *object.Point) []string {
 			continue
 		}
 		for _, f := range entries {
-			if Match(pattern, f.Name()) {
+			if wildcard.Match(pattern, f.Name()) {
 				list = append(list, filepath.Join(dir, f.Name()))
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // namedKind returns the name of the kind of probe whose args are the parameters of a
@@ -187,7 +188,7 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 	var out []*Point
 	for i, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
-		if i > 0 && f == all[i-1] || !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) || reentered(e, fn) || unmatched(fn, p.Kind.OnReturn) {
+		if i > 0 && f == all[i-1] || !wildcard.Match(p.Func, fn) || p.Target != "" && !wildcard.Match(p.Target, mod) || reentered(e, fn) || unmatched(fn, p.Kind.OnReturn) {
 			continue
 		}
 		if proto, err := e.Kernel.FuncProto(mod, fn); err == nil && !proto.Variadic {
@@ -343,7 +344,7 @@ func expandBPF(e *Env, p *Point) ([]*Point, error) {
 	e.Needs.SetOnlyNow("the BPF programs that are loaded")
 	var out []*Point
 	err := bpfPrograms(func(id uint32, name string) bool {
-		if Match(p.Func, name) && (p.Count == 0 || p.Count == uint64(id)) {
+		if wildcard.Match(p.Func, name) && (p.Count == 0 || p.Count == uint64(id)) {
 			q := *p
 			q.Func, q.Count, q.Name = name, uint64(id), fmt.Sprintf("%s:bpf:%d:%s", p.Kind.Name, id, name)
 			out = append(out, &q)

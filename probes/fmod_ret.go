@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // errorInjection is the file of debugfs that lists the functions that may be made to
@@ -42,7 +43,7 @@ func fmodRetKind() *Kind {
 		var out []*Point
 		for _, f := range modifiable(e) {
 			mod, fn, _ := strings.Cut(f, ":")
-			if !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) {
+			if !wildcard.Match(p.Func, fn) || p.Target != "" && !wildcard.Match(p.Target, mod) {
 				continue
 			}
 			q := *p

@@ -9,6 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/sorted"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // inlinedMark is the Mode of points at the copies of a function that the compiler
@@ -55,9 +56,9 @@ func copyName(c *binary.Inlined) string {
 // copyMatcher returns a function that reports whether a pattern denotes the function of
 // an inlined copy by its name, or that of its symbol.
 func copyMatcher(pattern string) func(name string, mangled bool) bool {
-	source := sourceMatcher(pattern, Match)
+	source := sourceMatcher(pattern, wildcard.Match)
 	return func(name string, mangled bool) bool {
-		return Match(pattern, name) || name == pattern || mangled && source([]byte(name))
+		return wildcard.Match(pattern, name) || name == pattern || mangled && source([]byte(name))
 	}
 }
 

@@ -10,21 +10,6 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-func TestMatch(t *testing.T) {
-	for _, tt := range []struct {
-		pattern, s string
-		want       bool
-	}{
-		{"a", "a", true}, {"a", "ab", false}, {"*", "", true}, {"*", "abc", true}, {"a*", "abc", true}, {"*c", "abc", true},
-		{"a*c", "abc", true}, {"a*c", "ac", true}, {"a*c", "a", false}, {"a*a", "a", false}, {"*b*", "abc", true}, {"*x*", "abc", false},
-		{"a*b*c", "aXbYc", true}, {"a*b*c", "aXcYb", false}, {"**", "x", true}, {"", "", true}, {"", "x", false}, {"[a]", "a", false}, {"a?", "ab", false},
-	} {
-		if got := Match(tt.pattern, tt.s); got != tt.want {
-			t.Errorf("Match(%q, %q) = %v", tt.pattern, tt.s, got)
-		}
-	}
-}
-
 func TestParseCPUs(t *testing.T) {
 	for text, want := range map[string]string{"0\n": "[0]", "0-2,5\n": "[0 1 2 5]", "x": "error", "3-1": "error", "": "error"} {
 		got, err := parseCPUs(text)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // Kinds lists all kinds of probes, in the order in which help shows them.
@@ -69,31 +70,8 @@ func Matching(pattern string) []*Kind {
 //go:noinline
 func isWild(s string) bool { return strings.IndexByte(s, '*') >= 0 }
 
-// Match reports whether s matches a pattern, in which * matches any text.
-func Match(pattern, s string) bool {
-	head, rest, wild := strings.Cut(pattern, "*")
-	if !wild {
-		return pattern == s
-	}
-	if !strings.HasPrefix(s, head) {
-		return false
-	}
-	s = s[len(head):]
-	for {
-		part, next, more := strings.Cut(rest, "*")
-		if !more {
-			return strings.HasSuffix(s, part)
-		}
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s, rest = s[i+len(part):], next
-	}
-}
-
 func matchFold(pattern, s string) bool {
-	return Match(strings.ToLower(pattern), strings.ToLower(s))
+	return wildcard.Match(strings.ToLower(pattern), strings.ToLower(s))
 }
 
 // argCount returns an error unless the number of parts after the provider is one of the
@@ -127,7 +105,7 @@ func noWildcards(k *Kind, parts []string) error {
 // listedValue is like listed, for attach points that end with a value, which is empty in
 // lists, as in "interval:ms:". The value may be omitted in the pattern.
 func listedValue(pattern []string, point ...string) bool {
-	if n := len(point); len(pattern) == n+1 && Match(pattern[n], "") {
+	if n := len(point); len(pattern) == n+1 && wildcard.Match(pattern[n], "") {
 		pattern = pattern[:n]
 	}
 	return listed(pattern, point...)
@@ -145,7 +123,7 @@ func listed(pattern []string, point ...string) bool {
 	}
 	point = point[len(point)-len(pattern):]
 	for i, p := range pattern {
-		if !Match(p, point[i]) {
+		if !wildcard.Match(p, point[i]) {
 			return false
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 const (
@@ -237,7 +238,7 @@ func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	}
 	for _, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
-		if !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) {
+		if !wildcard.Match(p.Func, fn) || p.Target != "" && !wildcard.Match(p.Target, mod) {
 			continue
 		}
 		q := *p

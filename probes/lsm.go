@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // lsmPrefix is the prefix of the functions that represent the security hooks.
@@ -63,7 +64,7 @@ func lsmKind() *Kind {
 		}
 		var out []*Point
 		for _, h := range all {
-			if Match(p.Func, h) {
+			if wildcard.Match(p.Func, h) {
 				q := *p
 				q.Func, q.Name = h, k.Name+":"+h
 				out = append(out, &q)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 var (
@@ -34,10 +35,10 @@ func netfilterKind() *Kind {
 			return nil, err
 		}
 		p := &Point{Kind: k, Target: parts[1], Func: parts[2], Name: strings.Join(append([]string{k.Name}, parts[1:]...), ":")}
-		if !slices.ContainsFunc(netfilterFamilies, func(s string) bool { return Match(p.Target, s) }) {
+		if !slices.ContainsFunc(netfilterFamilies, func(s string) bool { return wildcard.Match(p.Target, s) }) {
 			return nil, usage("%s is not a protocol of netfilter: ip and ip6 are", p.Target)
 		}
-		if !slices.ContainsFunc(netfilterHooks, func(s string) bool { return Match(p.Func, s) }) {
+		if !slices.ContainsFunc(netfilterHooks, func(s string) bool { return wildcard.Match(p.Func, s) }) {
 			return nil, usage("%s is not a hook of netfilter: %s are", p.Func, strings.Join(netfilterHooks, ", "))
 		}
 		if len(parts) == 4 {
@@ -53,7 +54,7 @@ func netfilterKind() *Kind {
 		var out []*Point
 		for _, family := range netfilterFamilies {
 			for _, hook := range netfilterHooks {
-				if Match(p.Target, family) && Match(p.Func, hook) {
+				if wildcard.Match(p.Target, family) && wildcard.Match(p.Func, hook) {
 					q := *p
 					q.Target, q.Func = family, hook
 					q.Name = strings.Join(append([]string{k.Name, family, hook}, nonEmpty(p.Mode)...), ":")

@@ -12,6 +12,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // rawTracepointKind returns rawtracepoint. The program receives the arguments that the
@@ -59,7 +60,7 @@ func rawTracepointKind() *Kind {
 		var out []*Point
 		for _, tp := range all {
 			mod, event, _ := strings.Cut(tp, ":")
-			if Match(p.Func, event) && (p.Target == "" || Match(p.Target, mod)) {
+			if wildcard.Match(p.Func, event) && (p.Target == "" || wildcard.Match(p.Target, mod)) {
 				out = append(out, rawPoint(p, mod, event))
 			}
 		}

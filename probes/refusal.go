@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // kprobeBlacklist is the file in debugfs that lists the functions that must not be
@@ -52,12 +53,12 @@ func blacklisted(text string) (names []string) {
 // onlyBlacklisted returns a message that the pattern of a kprobe, which matches no function
 // that can be probed, matches functions in the content of kprobeBlacklist, or "".
 func onlyBlacklisted(p *Point, text string) string {
-	if !isWild(p.Func) || p.Target != "" && !Match(p.Target, "vmlinux") {
+	if !isWild(p.Func) || p.Target != "" && !wildcard.Match(p.Target, "vmlinux") {
 		return ""
 	}
 	names := blacklisted(text)
 	slices.Sort(names)
-	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return !Match(p.Func, name) })
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return !wildcard.Match(p.Func, name) })
 	switch n := len(names); n {
 	case 0:
 		return ""
@@ -116,7 +117,7 @@ func onlyUntraceable(e *Env, p *Point) string {
 	matched, byReason := 0, map[string]int{}
 	for _, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
-		if !Match(p.Func, fn) || p.Target != "" && !Match(p.Target, mod) {
+		if !wildcard.Match(p.Func, fn) || p.Target != "" && !wildcard.Match(p.Target, mod) {
 			continue
 		}
 		matched++

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // resolveBinaries returns the files that the binary part of an attach point denotes: a
@@ -35,7 +36,7 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 	if isWild(target) && !strings.Contains(target, "/") {
 		if pid != 0 {
 			paths, err := mappedFiles(pid)
-			return slices.DeleteFunc(paths, func(p string) bool { return !Match(target, filepath.Base(p)) }), err
+			return slices.DeleteFunc(paths, func(p string) bool { return !wildcard.Match(target, filepath.Base(p)) }), err
 		}
 		var files []string
 		if e.ChildFiles != nil {
@@ -137,7 +138,7 @@ func everywhere(pattern string, files []string) []string {
 	var list []string
 	seen := map[string]bool{}
 	add := func(path string) {
-		if !Match(pattern, filepath.Base(path)) {
+		if !wildcard.Match(pattern, filepath.Base(path)) {
 			return
 		}
 		real, err := filepath.EvalSymlinks(path)

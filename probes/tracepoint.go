@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // tracepointKind returns tracepoint, which attaches to a tracepoint's perf event. One
@@ -53,7 +54,7 @@ func tracepointKind() *Kind {
 		var out []*Point
 		for _, tp := range all {
 			cat, event, _ := strings.Cut(tp, ":")
-			if Match(p.Target, cat) && Match(p.Func, event) {
+			if wildcard.Match(p.Target, cat) && wildcard.Match(p.Func, event) {
 				q := *p
 				q.Target, q.Func, q.Name = cat, event, k.Name+":"+tp
 				out = append(out, &q)

@@ -6,6 +6,7 @@ import (
 	"github.com/ianlancetaylor/demangle"
 
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // uprobeFile expands an attach point in one of its files.
@@ -194,7 +195,7 @@ func nameMatcher(x *binary.File, p *Point) (matches func([]byte) bool, source bo
 			return exact, true
 		}
 	}
-	matches = sourceMatcher(p.Func, Match)
+	matches = sourceMatcher(p.Func, wildcard.Match)
 	if isWild(p.Func) && len(x.Functions(matches)) == 0 {
 		return symbolMatcher(p), false
 	}
@@ -207,20 +208,20 @@ func nameMatcher(x *binary.File, p *Point) (matches func([]byte) bool, source bo
 //go:noinline
 func symbolMatcher(p *Point) func([]byte) bool {
 	if p.Mode != cppMark {
-		return func(n []byte) bool { return Match(p.Func, string(n)) }
+		return func(n []byte) bool { return wildcard.Match(p.Func, string(n)) }
 	}
 	return func(n []byte) bool {
 		if !isMangled(n) {
-			return Match(p.Func, string(n))
+			return wildcard.Match(p.Func, string(n))
 		}
 		full, err := demangle.ToString(string(n))
 		if err != nil || isPart(n) {
 			return false
 		}
-		if Match(p.Func, full) {
+		if wildcard.Match(p.Func, full) {
 			return true
 		}
 		bare, err := demangle.ToString(string(n), demangle.NoParams)
-		return err == nil && Match(p.Func, bare)
+		return err == nil && wildcard.Match(p.Func, bare)
 	}
 }

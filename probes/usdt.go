@@ -11,6 +11,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // parseUSDT parses the parts of an attach point of the kind k.
@@ -174,7 +175,7 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			return nil, err
 		}
 		for _, n := range x.USDTNotes() {
-			if !Match(p.Func, n.Name) || p.NS != "" && !Match(p.NS, n.Provider) {
+			if !wildcard.Match(p.Func, n.Name) || p.NS != "" && !wildcard.Match(p.NS, n.Provider) {
 				continue
 			}
 			second, replaced := x.SecondNop(n.Addr)

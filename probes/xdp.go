@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // xdp, tc and cgroup_skb trace packets. By default their programs let every packet pass,
@@ -36,7 +37,7 @@ func expandInterface(e *Env, p *Point) ([]*Point, error) {
 	}
 	var out []*Point
 	for _, ifc := range list {
-		if Match(p.Target, ifc.Name) {
+		if wildcard.Match(p.Target, ifc.Name) {
 			q := *p
 			q.Target = ifc.Name
 			q.Name = strings.Join(append([]string{p.Kind.Name, ifc.Name}, nonEmpty(p.Mode)...), ":")

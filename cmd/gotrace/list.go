@@ -11,6 +11,7 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // list prints the attach points that match the comma-separated search patterns, in the
@@ -81,7 +82,7 @@ func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 	name := strings.TrimPrefix(pattern, kind+" ")
 	for _, t := range a.kernel.TypeNames(kind) {
 		t = strings.TrimPrefix(t, kind+" ")
-		if !probes.Match(name, t) {
+		if !wildcard.Match(name, t) {
 			continue
 		}
 		found = true
@@ -148,7 +149,7 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 func (a *app) listEvents(w *bufio.Writer, pattern string) {
 	found := false
 	for _, e := range lang.Events(a.defs()) {
-		if !probes.Match(pattern, e.Name.Text) && pattern != strings.SplitAfter(e.Name.Text, ":")[0] {
+		if !wildcard.Match(pattern, e.Name.Text) && pattern != strings.SplitAfter(e.Name.Text, ":")[0] {
 			continue
 		}
 		found = true

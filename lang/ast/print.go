@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/gotrace/gotrace/lang/source"
 )
 
 // Fprint writes n as canonical source text. For a whole Program it keeps the
@@ -74,7 +75,7 @@ func (p *printer) node(n Node) {
 		p.write(n.Key.Text, " = ")
 		p.expr(n.Value)
 	case *Import:
-		p.write("import ", quote(n.Path), ";")
+		p.write("import ", source.Quote(n.Path), ";")
 	case *AttachPoint:
 		p.write(n.Text)
 	case *Param:
@@ -443,41 +444,4 @@ func (p *printer) stmt(s Stmt) {
 		}
 	}
 	p.write(";")
-}
-
-// quote writes a string literal.
-func quote(s string) string {
-	const hex = "0123456789abcdef"
-	var b bytes.Buffer
-	b.WriteByte('"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			if r, n := utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError || n > 1 {
-				b.WriteString(s[i : i+n])
-				i += n
-				continue
-			}
-		}
-		switch {
-		case c == '\n':
-			b.WriteString(`\n`)
-		case c == '\t':
-			b.WriteString(`\t`)
-		case c == '\r':
-			b.WriteString(`\r`)
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c < ' ' || c >= 0x7f:
-			b.WriteString(`\x`)
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
-		default:
-			b.WriteByte(c)
-		}
-		i++
-	}
-	b.WriteByte('"')
-	return b.String()
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
 )
 
 // Precedence returns the precedence of a binary operator, from 1 for "||" to 10 for
@@ -142,7 +144,7 @@ func (p *printer) expr(x Expr) {
 		if x.Bare {
 			p.write(x.Value)
 		} else {
-			p.write(quote(x.Value))
+			p.write(source.Quote(x.Value))
 		}
 	case *BoolLit:
 		p.write(strconv.FormatBool(x.Value))

@@ -9,6 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // chooser replaces probes of events by probes at the places where the events happen on
@@ -248,7 +249,7 @@ func (c *chooser) match(ap *ast.AttachPoint, parts []string) []*ast.Event {
 	var names, left []string
 	for _, e := range c.events {
 		names = append(names, e.Name.Text)
-		if !probes.Match(pattern, e.Name.Text) {
+		if !wildcard.Match(pattern, e.Name.Text) {
 			continue
 		}
 		if _, ok := c.places[e]; !ok {

@@ -1,15 +1,14 @@
 package cilium
 
 import (
-	"bytes"
 	"fmt"
 	"regexp/syntax"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/gotrace/gotrace/lang/pattern"
+	"github.com/gotrace/gotrace/lang/source"
 )
 
 // groups holds distinct regular expressions, in groups that fit in one automaton each.
@@ -121,28 +120,9 @@ func (g groups) all(variable string, list []string) string {
 func call(text string, group []string) string {
 	var args []string
 	for _, e := range group {
-		args = append(args, quoted(e))
+		args = append(args, source.Quote(e))
 	}
 	return fmt.Sprintf("matched(%s, %s)", text, strings.Join(args, ", "))
-}
-
-// quoted returns a text as a literal of the language.
-func quoted(text string) string {
-	var b bytes.Buffer
-	b.WriteByte('"')
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c < ' ' || c >= 0x7f:
-			b.WriteString(`\x` + strconv.FormatUint(uint64(c)>>4, 16) + strconv.FormatUint(uint64(c)&15, 16))
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }
 
 // expressions returns the expressions for names.

@@ -3,6 +3,8 @@ package cilium
 import (
 	"fmt"
 	"slices"
+
+	"github.com/gotrace/gotrace/lang/source"
 )
 
 // synFlag is the flag of TCP in the first packet of a connection.
@@ -27,7 +29,7 @@ func (w *writer) connect(i int, d *Decision) {
 		w.b.From(d.Specs[0].At)
 		point := fmt.Sprintf("cgroup_sock_addr:connect%d", version)
 		if d.Endpoint.Dir != "" {
-			point = fmt.Sprintf("cgroup_sock_addr:%s:connect%d", quoted(d.Endpoint.Dir), version)
+			point = fmt.Sprintf("cgroup_sock_addr:%s:connect%d", source.Quote(d.Endpoint.Dir), version)
 		}
 		w.line("\n// %s: the calls that connect", printable(d.Endpoint.Name))
 		w.line("%s {", point)

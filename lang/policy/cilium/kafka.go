@@ -292,10 +292,10 @@ func (k *KafkaRule) condition() string {
 		parts = append(parts, fmt.Sprintf("$apiversion == %d", k.Version))
 	}
 	if k.Client != "" {
-		parts = append(parts, "$client == "+quoted(k.Client))
+		parts = append(parts, "$client == "+source.Quote(k.Client))
 	}
 	if k.Topic != "" {
-		parts = append(parts, fmt.Sprintf("($topics == %d || $topics == %d && $topic == %s)", kafkaNoTopic, kafkaOneTopic, quoted(k.Topic)))
+		parts = append(parts, fmt.Sprintf("($topics == %d || $topics == %d && $topic == %s)", kafkaNoTopic, kafkaOneTopic, source.Quote(k.Topic)))
 	}
 	return strings.Join(parts, " && ")
 }

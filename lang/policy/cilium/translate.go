@@ -154,7 +154,7 @@ func (w *writer) begin(d *Decision) {
 	w.d, w.rules = d, w.rulesOf(d)
 	point := "cgroup_skb:" + d.Dir.String()
 	if d.Endpoint.Dir != "" {
-		point = fmt.Sprintf("cgroup_skb:%s:%s", quoted(d.Endpoint.Dir), d.Dir)
+		point = fmt.Sprintf("cgroup_skb:%s:%s", source.Quote(d.Endpoint.Dir), d.Dir)
 	}
 	w.b.From(d.Specs[0].At)
 	w.line("\n// %s: %s", printable(d.Endpoint.Name), printable(strings.Join(policiesOf(d.Specs), ", ")))

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
 )
 
 // longName returns a condition that is true if $n may not have the whole path, or if the
@@ -41,7 +43,7 @@ func (f *filter) openedPath(c *Check) string {
 	case field == "fd.name" && c.Op == "endswith", field == "fd.filename" && c.Op == "endswith":
 		return f.suffix(c.Texts)
 	case field == "fd.name" && c.Op == "startswith" && len(c.Texts) == 1:
-		return "(" + f.test("$n startswith "+quote(c.Texts[0])) + " || " + f.test(`(!($n startswith "/") || $n contains ("/.", "//") || strlen($n) > 250)`) + ")"
+		return "(" + f.test("$n startswith "+source.Quote(c.Texts[0])) + " || " + f.test(`(!($n startswith "/") || $n contains ("/.", "//") || strlen($n) > 250)`) + ")"
 	case field == "fd.directory" && (c.Op == "=" || c.Op == "in"):
 		return f.directories(c.Texts)
 	}
@@ -57,7 +59,7 @@ func (f *filter) lastNames(paths []string) string {
 		if base == "/" || base == "." {
 			return unknown
 		}
-		ends, whole = append(ends, quote("/"+base)), append(whole, quote(base))
+		ends, whole = append(ends, source.Quote("/"+base)), append(whole, source.Quote(base))
 	}
 	return "(" + f.test("($n endswith ("+strings.Join(ends, ", ")+") || $n in ("+strings.Join(whole, ", ")+"))") + " || " + f.longName() + ")"
 }
@@ -66,7 +68,7 @@ func (f *filter) lastNames(paths []string) string {
 func (f *filter) suffix(texts []string) string {
 	var parts []string
 	for _, t := range texts {
-		parts = append(parts, quote(t[strings.LastIndexByte(t, '/')+1:]))
+		parts = append(parts, source.Quote(t[strings.LastIndexByte(t, '/')+1:]))
 		if strings.HasSuffix(t, "/") {
 			return unknown
 		}
@@ -84,7 +86,7 @@ func (f *filter) directories(dirs []string) string {
 		if base == "/" || base == "." {
 			return unknown
 		}
-		names, slashed = append(names, quote(base)), append(slashed, quote(base+"/"))
+		names, slashed = append(names, source.Quote(base)), append(slashed, source.Quote(base+"/"))
 	}
 	in := strings.Join(names, ", ")
 	return "(" + f.test("$n contains ("+strings.Join(slashed, ", ")+")") + " || " + f.test(`$n contains ("..", "//", "/./")`) + " || " + f.longName() + " || " +

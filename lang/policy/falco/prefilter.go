@@ -1,11 +1,12 @@
 package falco
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
 )
 
 // filter writes conditions that programs test before they report an event. Such a condition
@@ -246,7 +247,7 @@ func comparisonOf(left string, c *Check, size int) (string, bool) {
 		case len(t) > maxLiteral || strings.IndexByte(t, 0) >= 0:
 			return "", false
 		case len(t) <= size:
-			list = append(list, quote(t))
+			list = append(list, source.Quote(t))
 		}
 	}
 	switch c.Op {
@@ -267,25 +268,6 @@ func comparisonOf(left string, c *Check, size int) (string, bool) {
 		return left + " " + c.Op + " " + list[0], true
 	}
 	return "", false
-}
-
-// quote returns a literal of the language.
-func quote(s string) string {
-	var b bytes.Buffer
-	b.WriteByte('"')
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c < ' ' || c >= 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }
 
 // param returns the condition for a parameter whose text is made of names.

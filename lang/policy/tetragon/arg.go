@@ -114,7 +114,7 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 			}
 			a.word = "curtask"
 		case "pt_regs":
-			a.word, s.resolve = "reg("+quote(register(s.resolve))+")", ""
+			a.word, s.resolve = "reg("+source.Quote(register(s.resolve))+")", ""
 		default:
 			p.unknown(n.At, "there is no source", s.from, []string{"current_task", "pt_regs"})
 			return nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/policy/yaml"
+	"github.com/gotrace/gotrace/lang/source"
 )
 
 // celCondition adds the condition that one of the values, which are CEL expressions, is
@@ -286,7 +287,7 @@ func (r *celReader) method(v celValue) celValue {
 	}
 	r.next()
 	r.expect(")")
-	return celValue{"(" + v.expr + " " + op + " " + quote(pattern) + ")", celBool}
+	return celValue{"(" + v.expr + " " + op + " " + source.Quote(pattern) + ")", celBool}
 }
 
 // celString returns the text of a string literal.
@@ -317,7 +318,7 @@ func (r *celReader) primary() celValue {
 	}
 	r.next()
 	if s, ok := celString(token); ok {
-		return celValue{quote(s), celText}
+		return celValue{source.Quote(s), celText}
 	}
 	switch {
 	case token == "(":

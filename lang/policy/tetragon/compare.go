@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gotrace/gotrace/lang/source"
 )
 
 // negated maps negated operators to the operators that they negate.
@@ -143,7 +145,7 @@ func textCondition(x, op string, texts []string) string {
 	var list []string
 	size := 0
 	for i, s := range texts {
-		list = append(list, quote(s))
+		list = append(list, source.Quote(s))
 		size += len(s)
 		if i+1 == len(texts) || size > maxPatterns && op != "Equal" && op != "InMap" {
 			groups = append(groups, patternCondition(x, op, list))
@@ -381,7 +383,7 @@ func (h *hook) socketCondition(a *arg, op string, o *operands) (cond, guard stri
 		if !isAddress(addr) {
 			h.p.diags.Errorf(w.at, "'%s' is not an address or a prefix of addresses", w.text)
 		}
-		list = append(list, quote(addr))
+		list = append(list, source.Quote(addr))
 	}
 	return expr + " in (" + strings.Join(list, ", ") + ")", among(family, []string{"2", "10"})
 }

@@ -189,7 +189,7 @@ func (h *hook) locate(n *yaml.Node, hn *hookNode) bool {
 func target(s string) string {
 	for _, c := range []byte(s) {
 		if !isWord(c) && !strings.ContainsRune("/.-+", rune(c)) {
-			return quote(s)
+			return source.Quote(s)
 		}
 	}
 	return s

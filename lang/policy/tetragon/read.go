@@ -1,7 +1,6 @@
 package tetragon
 
 import (
-	"bytes"
 	"os"
 	"slices"
 	"strconv"
@@ -141,27 +140,4 @@ func (p *policyReader) values(n *yaml.Node) (out []word) {
 		}
 	}
 	return out
-}
-
-// quote returns a string literal of the language.
-func quote(s string) string {
-	var b bytes.Buffer
-	b.WriteByte('"')
-	for _, c := range []byte(s) {
-		switch {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c == '\n':
-			b.WriteString(`\n`)
-		case c == '\t':
-			b.WriteString(`\t`)
-		case c < ' ' || c == 0x7f:
-			b.WriteString(`\x` + strconv.FormatUint(uint64(c)+0x100, 16)[1:])
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
@@ -268,7 +269,7 @@ func comm(value string) (criterion, error) {
 		return criterion{}, fmt.Errorf("the name of a process has 1 to %d bytes", most)
 	}
 	c := ofOwner(func(p *Process) bool { return p.Comm == value })
-	c.cond = "$owner.0 == 0 || $owner.1 == " + quote(value)
+	c.cond = "$owner.0 == 0 || $owner.1 == " + source.Quote(value)
 	return c, nil
 }
 

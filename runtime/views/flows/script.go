@@ -250,18 +250,3 @@ func drops(b *bytes.Buffer, at [atReport + 1][]string, reasons bool) {
 }
 `, reason, uint64(again), kindDrop, packetRecord, reason)
 }
-
-// quote returns a text as a literal of the language.
-func quote(s string) string {
-	var b bytes.Buffer
-	b.WriteByte('"')
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' || c == '"' || c == '\\' {
-			fmt.Fprintf(&b, "\\x%02x", c)
-			continue
-		}
-		b.WriteByte(c)
-	}
-	b.WriteByte('"')
-	return b.String()
-}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
 // Filter selects requests. The zero value selects all.
@@ -46,7 +48,7 @@ func (f *Filter) match(r *Request) bool {
 	return r.Latency >= f.Slow && (!f.Server || r.Server) && (!f.Client || !r.Server) && (!f.Failed || r.Failed) &&
 		anyOf(f.Op, func(s string) bool { return strings.EqualFold(s, r.Op) }) &&
 		anyOf(f.Host, func(s string) bool { return strings.EqualFold(s, r.Host) }) &&
-		anyOf(f.Target, func(s string) bool { return glob(s, r.Target) }) &&
+		anyOf(f.Target, func(s string) bool { return wildcard.Match(s, r.Target) }) &&
 		anyOf(f.Status, func(s string) bool { return hasStatus(s, r.Status) }) &&
 		anyOf(f.Peer, func(p netip.Prefix) bool { return p.Contains(r.Peer.Addr()) })
 }
@@ -59,26 +61,6 @@ func anyOf[T any](list []T, matches func(T) bool) bool {
 		}
 	}
 	return len(list) == 0
-}
-
-// glob reports whether s matches a pattern, in which * stands for any text.
-func glob(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if !strings.HasPrefix(s, parts[0]) {
-		return false
-	}
-	if len(parts) == 1 {
-		return s == pattern
-	}
-	s = s[len(parts[0]):]
-	for _, p := range parts[1 : len(parts)-1] {
-		_, after, ok := strings.Cut(s, p)
-		if !ok {
-			return false
-		}
-		s = after
-	}
-	return strings.HasSuffix(s, parts[len(parts)-1])
 }
 
 // relation returns the sign at the start of the text of a status, if it has one, and the
