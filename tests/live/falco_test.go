@@ -153,7 +153,7 @@ func TestFalcoEvents(t *testing.T) {
   priority: NOTICE
 - rule: connect
   desc: d
-  condition: evt.type=connect and proc.pid=%[1]d and fd.sport=9 and fd.l4proto=udp and fd.snet="127.0.0.0/8" and fd.sip != 127.0.0.2
+  condition: evt.type=connect and proc.pid=%[1]d and fd.sport=9 and fd.l4proto=udp and fd.snet="127.0.0.0/8" and fd.sip != 127.0.0.2 and evt.arg.fd startswith "<4u>127.0.0.1:"
   output: "%%fd.sip %%fd.rport %%fd.type %%evt.res"
   priority: NOTICE
 - rule: end

@@ -344,6 +344,3 @@ func optionOf(letters string, letter byte) (takes, known bool) {
 	}
 	return n+1 < len(letters) && letters[n+1] == ':', true
 }
-
-// hexOf returns a number in hexadecimal digits.
-func hexOf(n uint64) string { return fmt.Sprintf("%x", n) }

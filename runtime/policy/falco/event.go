@@ -279,6 +279,15 @@ func (e *Event) descriptor() *descriptor {
 	return d
 }
 
+// tagged returns the name with the type of the descriptor, and the protocol of a connection.
+func (d *descriptor) tagged() string {
+	tag := d.char
+	if d.isSock && d.proto != "" {
+		tag += d.proto[:1]
+	}
+	return "<" + tag + ">" + d.name
+}
+
 // failedKind returns the kind that the descriptor would have if the call had not failed.
 func failedKind(event string) (kind, char string) {
 	switch event {

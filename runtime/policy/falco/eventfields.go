@@ -354,9 +354,9 @@ func (e *Event) param(p *falco.Param) (raw, shown datum) {
 func (e *Event) shown(p *falco.Param, n int64) (raw, shown datum) {
 	switch p.Kind {
 	case falco.Hex:
-		return text(hexOf(uint64(n))), datum{}
+		return text(fmt.Sprintf("%X", uint64(n))), datum{}
 	case falco.Oct:
-		return text(fmt.Sprintf("%o", uint32(n))), datum{}
+		return text(fmt.Sprintf("%#o", uint32(n))), datum{}
 	case falco.UID:
 		if u := e.names().User(uint32(n)); u != nil {
 			return number(int64(int32(n))), text(u.Name)
@@ -389,7 +389,7 @@ func (e *Event) shown(p *falco.Param, n int64) (raw, shown datum) {
 		}
 		d := e.descriptor()
 		if d != nil && d.name != "" && (p.Src == "ret" || p.Src == "a0" && e.what.Event.Uses) {
-			return number(n), text("<" + d.char + ">" + d.name)
+			return number(n), text(d.tagged())
 		}
 		return number(n), datum{}
 	case falco.Signal:
@@ -401,6 +401,9 @@ func (e *Event) shown(p *falco.Param, n int64) (raw, shown datum) {
 		name := flagNames(p, n, e)
 		if name == "" {
 			return number(int64(uint32(n))), datum{}
+		}
+		if own, ok := p.Number(name); ok {
+			n = own
 		}
 		return number(int64(uint32(n))), text(name)
 	}

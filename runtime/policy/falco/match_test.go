@@ -192,7 +192,7 @@ func TestFailed(t *testing.T) {
 `, Text)
 	e.Value(openat(e, "/etc/./gone", "", 0, -2))
 	_, text, _ := strings.Cut(out.String(), " ")
-	if want := "Informational ENOENT -1 <NA> fd=-2(ENOENT) dirfd=7 name=/etc/./gone(/etc/gone) flags=0(O_RDONLY) mode=644 dev=800001 ino=99\n"; text != want {
+	if want := "Informational ENOENT -1 <NA> fd=-2(ENOENT) dirfd=7 name=/etc/./gone(/etc/gone) flags=1(O_RDONLY) mode=0644 dev=800001 ino=99\n"; text != want {
 		t.Errorf("got %q, want %q", text, want)
 	}
 }
@@ -294,5 +294,34 @@ func TestDecimals(t *testing.T) {
 	}
 	if got := d.String() + " " + string(d.appendJSON(nil)); got != "12.5 12.5" {
 		t.Errorf("shown as %s", got)
+	}
+}
+
+// TestShown checks how numbers of parameters and descriptors are shown.
+func TestShown(t *testing.T) {
+	e := &Event{what: &falco.Watched{Event: &falco.Event{Name: "openat"}}}
+	for _, c := range []struct {
+		kind       falco.Kind
+		table      string
+		n          int64
+		raw, shown string
+	}{
+		{falco.Hex, "", 0xabc, "ABC", ""}, {falco.Hex, "", -1, "FFFFFFFFFFFFFFFF", ""},
+		{falco.Oct, "", 0o644, "0644", ""}, {falco.Oct, "", 0, "0", ""},
+		{falco.Flags, "open", 0o2000000, "4097", "O_RDONLY|O_CLOEXEC"}, {falco.Dec, "", -5, "-5", ""},
+	} {
+		p := falco.Param{Kind: c.kind, Table: c.table}
+		raw, shown := e.shown(&p, c.n)
+		if raw.String() != c.raw || shown.kind != missing && shown.String() != c.shown || shown.kind == missing && c.shown != "" {
+			t.Errorf("kind %d, %d: %s and %s, want %s and %s", c.kind, c.n, raw.String(), shown.String(), c.raw, c.shown)
+		}
+	}
+	for want, d := range map[string]descriptor{
+		"<f>/etc/a": {char: "f", name: "/etc/a", isFile: true}, "<4t>1.2.3.4:5->1.2.3.4:6": {char: "4", name: "1.2.3.4:5->1.2.3.4:6", isSock: true, proto: "tcp"},
+		"<6u>::1:5->::1:6": {char: "6", name: "::1:5->::1:6", isSock: true, proto: "udp"}, "<u>a->b /x": {char: "u", name: "a->b /x", isSock: true},
+	} {
+		if got := d.tagged(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
