@@ -65,7 +65,7 @@ type conn struct {
 	last    time.Time  // of the last piece
 	now     time.Time  // of the piece being read
 	ignore  bool       // the bytes being read belong to no request
-	gap     bool       // the last piece had more bytes than are known
+	gap     bool       // the last piece had more bytes than are known, or one since the reader is lost
 	unsure  bool       // it is not known which answers belong to which requests
 	next    uint32     // the position after the last piece
 	asker   asker
@@ -221,7 +221,7 @@ func (t *tracker) read(c *conn, p *piece) {
 		c.next = p.pos + uint32(p.bytes)
 	}
 	c.reader.read(p.data, p.bytes, t)
-	c.last, c.gap = p.at, p.bytes > uint64(len(p.data))
+	c.last, c.gap = p.at, p.bytes > uint64(len(p.data)) || c.gap && c.reader.lost()
 }
 
 // begin implements answers.

@@ -326,3 +326,31 @@ func TestAsksInPieces(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownBytes cuts the known bytes of the answers to three requests at each place. The last
+// answer comes in a piece of its own. No answer may be missing without being counted.
+func TestUnknownBytes(t *testing.T) {
+	const ask = "GET / HTTP/1.1\r\n\r\n"
+	const answer = "HTTP/1.1 200 X\r\nContent-Length: 3\r\n\r\nabc"
+	for known := range 2 * len(answer) {
+		var got []*Request
+		tr := newTracker(httpProtocol(), &Display{}, func(r *Request) { got = append(got, r) })
+		at := time.Unix(1000, 0)
+		for _, p := range []piece{
+			{kind: answerStarts, request: []byte(ask + ask + ask), reqBytes: 3 * uint64(len(ask)), data: []byte(answer + answer)[:known], bytes: 2 * uint64(len(answer))},
+			{kind: answerGoesOn, data: []byte(answer), bytes: uint64(len(answer))},
+			{kind: ends},
+		} {
+			p.conn, p.at = 1, at
+			tr.piece(&p)
+		}
+		for _, r := range got {
+			if r.Status != "200" {
+				t.Errorf("with %d bytes known, a request has the status %q", known, r.Status)
+			}
+		}
+		if len(got)+int(tr.counts.Unclear) != 3 {
+			t.Errorf("with %d bytes known, %d requests are shown, and %d counted", known, len(got), tr.counts.Unclear)
+		}
+	}
+}
