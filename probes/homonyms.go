@@ -1,7 +1,6 @@
 package probes
 
 import (
-	"debug/elf"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,15 +8,18 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ianlancetaylor/demangle"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/lazy"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// The kernel has static functions of the same name in different files. A probe on such
-// a name is attached to all of them, by address. Each is a point with its own Count,
-// from 1 on in the order of the addresses, and a name that ends in "#" and that number.
+// The kernel and programs have static functions of the same name in different files. A
+// probe on such a name is attached to all of them, by address. Each is a point with its own
+// Count, from 1 on in the order of the addresses, and a name that ends in "#" and that
+// number.
 
 // cutHomonym splits a function in an attach point, "f#2" or "f@file.c", into its name
 // and the number or the file that selects one of several functions.
@@ -44,7 +46,7 @@ func cutHomonym(fn string) (name string, n uint64, file string, err error) {
 func expandHomonyms(e *Env, p *Point) ([]*Point, error) {
 	addrs := e.Kernel.Homonyms(p.Target, p.Func)
 	if p.Count > uint64(max(len(addrs), 1)) {
-		return nil, usage("there are not %d functions of the name %s, but %d", p.Count, p.Func, max(len(addrs), 1))
+		return nil, tooFew(p.Func, p.Count, len(addrs))
 	}
 	only := p.Count
 	if p.Mode != "" {
@@ -72,6 +74,21 @@ func expandHomonyms(e *Env, p *Point) ([]*Point, error) {
 	return out, nil
 }
 
+// tooFew is the error if there are fewer than n functions of a name.
+//
+//go:noinline
+func tooFew(fn string, n uint64, there int) error {
+	return usage("there are not %d functions of the name %s, but %d", n, fn, max(there, 1))
+}
+
+// notInFile is the error if the functions of a name are in other source files.
+//
+//go:noinline
+func notInFile(fn, file string, there []string) error {
+	slices.Sort(there)
+	return usage("no function %s is in %s: those of that name are in %s", fn, file, strings.Join(there, ", "))
+}
+
 // oneOfSeveral returns a warning that fentry and fexit run for one of several functions of
 // a name only, or "". In BTF, they are one function.
 func oneOfSeveral(e *Env, p *Point) string {
@@ -89,6 +106,8 @@ func oneOfSeveral(e *Env, p *Point) string {
 }
 
 // homonym returns the name of the nth of several functions of a name, or fn if n is 0.
+//
+//go:noinline
 func homonym(fn string, n uint64) string {
 	if n == 0 {
 		return fn
@@ -117,19 +136,36 @@ func homonymAddr(e *Env, p *object.Point) (uint64, error) {
 	}
 	addr := addrs[p.Count-1]
 	if e.FuncNames != nil {
-		e.FuncNames.Store(addr, homonym(p.Func, p.Count))
+		e.FuncNames.Store(placeOf("", addr), homonym(p.Func, p.Count))
 	}
 	return addr, nil
 }
 
-// FunctionName returns the name of the function at addr if a probe has been attached to
-// it as one of several of the same name, else "".
-func (e *Env) FunctionName(addr uint64) string {
+// placeOf identifies a function of the kernel by its address, or one of a program by its
+// name and the offset of the probe in the file.
+func placeOf(name string, at uint64) string { return name + "+" + strconv.FormatUint(at, 10) }
+
+// nameHomonyms records the names that results show for the functions of points in files
+// that share their names with others.
+func nameHomonyms(e *Env, ps ...*object.Point) {
+	for _, p := range ps {
+		if p.Count != 0 && e.FuncNames != nil {
+			for _, name := range []string{p.Func, demangle.Filter(p.Func)} {
+				e.FuncNames.Store(placeOf(name, p.FileOffset), homonym(name, p.Count))
+			}
+		}
+	}
+}
+
+// FunctionName returns the name to show for a function if a probe has been attached to it
+// as one of several of the same name, else "". name is "" for a function of the kernel,
+// and at its address. For others, at is the offset of the probe in their file.
+func (e *Env) FunctionName(name string, at uint64) string {
 	if e.FuncNames == nil {
 		return ""
 	}
-	name, _ := e.FuncNames.Load(addr)
-	text, _ := name.(string)
+	shown, _ := e.FuncNames.Load(placeOf(name, at))
+	text, _ := shown.(string)
 	return text
 }
 
@@ -164,8 +200,7 @@ func homonymOf(e *Env, fn, file string, addrs []uint64) (uint64, error) {
 			}
 		}
 		if len(there) > 0 {
-			slices.Sort(there)
-			return 0, usage("no function %s is in %s: those of that name are in %s", fn, file, strings.Join(there, ", "))
+			return 0, notInFile(fn, file, there)
 		}
 	}
 	return 0, usage("which function %s is in %s is not known: the kernel's file with symbols is not installed (vmlinux-%s, of the package with its debug information); %s#1, %[1]s#2 … select one by number", fn, file, osRelease.Get(), fn)
@@ -201,32 +236,19 @@ func ModuleFiles(e *Env, name string) []string {
 }
 
 // sourceFiles returns the base names of the source files of the functions of a name, by
-// their distance from the kernel's start. In a symbol table, the symbols of a file
-// follow the symbol for the file.
+// their distance from the kernel's start.
 func sourceFiles(path, fn string) (map[uint64]string, error) {
-	f, err := elf.Open(path)
+	x, err := binary.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	symbols, err := f.Symbols()
-	if err != nil {
-		return nil, err
-	}
-	found, file, base := map[uint64]string{}, "", uint64(0)
-	for _, s := range symbols {
-		switch typ := elf.ST_TYPE(s.Info); {
-		case typ == elf.STT_FILE:
-			file = s.Name
-		case s.Name == "_text":
-			base = s.Value
-		case typ == elf.STT_FUNC && s.Name == fn && elf.ST_BIND(s.Info) == elf.STB_LOCAL:
-			found[s.Value] = filepath.Base(file)
-		}
-	}
+	defer x.Close()
+	base, _ := x.Symbol("_text")
 	out := map[uint64]string{}
-	for addr, file := range found {
-		out[addr-base] = file
+	for _, s := range x.Named(fn) {
+		if file := x.SourceFile(s); file != "" {
+			out[s.Addr-base.Addr] = file
+		}
 	}
 	return out, nil
 }

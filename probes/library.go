@@ -59,8 +59,14 @@ func Elsewhere(e *Env, ps []*object.Point, f *CodeFile) (found []*object.Point, 
 	for _, s := range x.Functions(func(name []byte) bool { _, wanted := named[string(name)]; return wanted }) {
 		named[s.Name] = append(named[s.Name], s)
 	}
-	for _, p := range ps {
+	for i, p := range ps {
+		last := i+1 == len(ps) || ps[i+1].Func != p.Func
 		for _, s := range named[p.Func] {
+			// Of several functions of a name, each is traced once. The last point takes
+			// those that the first file does not have.
+			if n := max(uint64(s.Nth), 1); p.Count != 0 && n != p.Count && (n < p.Count || !last) {
+				continue
+			}
 			at := x.Entry(s)
 			off, ok := x.CodeOffset(at)
 			if _, elsewhere := x.Targets(s); ok && !s.Indirect && !elsewhere && !x.Refused(at) {

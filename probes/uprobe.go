@@ -50,6 +50,7 @@ func uprobeKind(ret bool) *Kind {
 		return uprobeContext(e, p, ret)
 	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+		nameHomonyms(e, p)
 		if p.Multi {
 			return attachUprobeMulti(prog, []*object.Point{p})
 		}
@@ -62,6 +63,7 @@ func uprobeKind(ret bool) *Kind {
 				return nil, ebpf.ErrNotSupported
 			}
 		}
+		nameHomonyms(e, ps...)
 		return attachUprobeMulti(prog, ps)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
@@ -270,7 +272,7 @@ func (u *uprobeFile) symbol(s binary.Symbol) error {
 	p := u.p
 	if p.Offset == 0 {
 		if !s.Indirect {
-			return u.add(s, u.x.Entry(s), p.Func)
+			return u.add(s, u.x.Entry(s), homonym(p.Func, uint64(s.Nth)))
 		}
 		targets, _ := u.x.Targets(s)
 		if len(targets) == 0 {
@@ -289,7 +291,7 @@ func (u *uprobeFile) symbol(s binary.Symbol) error {
 	if err := checkBoundary(u.e, u.x, s, s.Addr+p.Offset, u.path); err != nil {
 		return err
 	}
-	return u.add(s, s.Addr+p.Offset, fmt.Sprintf("%s+%d", p.Func, p.Offset))
+	return u.add(s, s.Addr+p.Offset, fmt.Sprintf("%s+%d", homonym(p.Func, uint64(s.Nth)), p.Offset))
 }
 
 // suggestSymbol returns the function whose name is most similar to p's, or "".

@@ -1,7 +1,9 @@
 package probes
 
 import (
+	"cmp"
 	"fmt"
+	"path/filepath"
 
 	"github.com/ianlancetaylor/demangle"
 
@@ -20,6 +22,8 @@ type uprobeFile struct {
 	source   bool // p.Func is a name in C++ or Rust
 	path     string
 	x        *binary.File
+	only     uint64 // the number that selects one of several functions of a name; 0: all
+	file     string // the source file that selects it; "": any
 	out      []*Point
 	// matches reports whether p.Func denotes the function of a symbol.
 	matches func(symbol []byte) bool
@@ -47,9 +51,14 @@ func (u *uprobeFile) expand() error {
 	}
 	named := x.Named(p.Func)
 	if u.source {
-		if named = x.Functions(u.matches); len(named) > 1 {
-			return usage("several functions of %s are %s: name one of them, as gotrace -l 'uprobe:%s:%s' lists them", u.path, p.Func, u.path, p.Func)
-		}
+		named = x.Functions(u.matches)
+	}
+	named, err := u.choose(named)
+	if err != nil {
+		return err
+	}
+	if u.source && len(named) > 1 {
+		return usage("several functions of %s are %s: name one of them, as gotrace -l 'uprobe:%s:%s' lists them", u.path, p.Func, u.path, p.Func)
 	}
 	for _, s := range named {
 		if err := u.symbol(s); err != nil {
@@ -73,7 +82,8 @@ func (u *uprobeFile) add(s binary.Symbol, addr uint64, name string) error {
 	}
 	q.Target, q.Name = u.path, p.Kind.Name+":"+u.path+":"+name
 	if !q.HasAddr {
-		q.Func = s.Name
+		q.Func, q.Count = s.Name, uint64(s.Nth)
+		q.Bound = u.only != 0 || u.file != ""
 	}
 	q.File, q.FileOffset, q.Multi = x.Path, x.Base+off, u.multi
 	q.Aux = &uprobePlace{exe: x, addr: addr, entry: s.Addr, starts: addr == s.Addr || addr == x.Entry(s), symbol: s}
@@ -147,16 +157,65 @@ func (u *uprobeFile) find() {
 		u.pattern = u.p.Func != ""
 		return
 	}
+	u.cut()
 	u.matches, u.source = nameMatcher(u.x, u.p)
 	// Methods of Go have names such as main.(*T).Close.
 	u.pattern = u.p.Mode == cppMark || isWild(u.p.Func) && (u.source || len(u.x.Named(u.p.Func)) == 0)
+}
+
+// cut removes the part of the name that selects one of several functions, unless the file
+// has a function of the whole name.
+func (u *uprobeFile) cut() {
+	name, n, file, err := cutHomonym(u.p.Func)
+	if err != nil || name == u.p.Func || isWild(name) || u.p.Mode != "" || len(u.x.Named(u.p.Func)) > 0 {
+		return
+	}
+	q := *u.p
+	q.Func, u.only, u.file = name, n, file
+	u.p = &q
+}
+
+// choose returns those of the functions of a name that the script selects by number or by
+// source file: the file that was compiled or, with debug info, the one with the text.
+func (u *uprobeFile) choose(named []binary.Symbol) (chosen []binary.Symbol, err error) {
+	if u.only == 0 && u.file == "" || len(named) == 0 {
+		return named, nil
+	}
+	var there []string
+	most := uint64(1)
+	for _, s := range named {
+		most = max(most, uint64(s.Nth))
+		fits := u.only == max(uint64(s.Nth), 1)
+		if u.file != "" {
+			file := u.x.SourceFile(s)
+			if f := u.x.Frames(s.Addr); file != u.file && len(f) > 0 {
+				file = filepath.Base(f[len(f)-1].File)
+			}
+			fits = file == u.file
+			there = append(there, cmp.Or(file, "a file that is not known"))
+		}
+		if fits {
+			chosen = append(chosen, s)
+		}
+	}
+	if len(chosen) > 0 {
+		return chosen, nil
+	}
+	if u.only != 0 {
+		return nil, tooFew(u.p.Func, u.only, int(most))
+	}
+	return nil, notInFile(u.p.Func, u.file, there)
 }
 
 // matching adds the functions that match a pattern or a name of C++ or Rust. Of several
 // symbols at one address, as those of a constructor, it adds the first.
 func (u *uprobeFile) matching() error {
 	added := map[uint64]bool{}
-	for _, s := range u.x.Functions(u.matches) {
+	list, err := u.choose(u.x.Functions(u.matches))
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
 		if _, ok := u.x.CodeOffset(s.Addr); !ok {
 			continue // the symbol is not code
 		}
@@ -170,6 +229,7 @@ func (u *uprobeFile) matching() error {
 			if u.source {
 				name = sourceName(name)
 			}
+			name = homonym(name, uint64(t.Nth))
 			if err := u.add(t, u.x.Entry(t), name); err != nil {
 				return err
 			}

@@ -51,7 +51,7 @@ type symbolizer struct{ s *Instance }
 // the address.
 func (e symbolizer) User(pid int, addr uint64) string {
 	f := e.userFrames(pid, []uint64{addr})[0]
-	text := []byte(f.Name)
+	text := []byte(cmp.Or(e.s.at.FunctionName(f.Name, f.InFile), f.Name))
 	if f.Name == "" {
 		text = []byte(hexAddr(addr))
 	}
@@ -85,7 +85,7 @@ func (e symbolizer) Kernel(addr uint64) string {
 	if name, _, offset, ok := e.s.kernelSymbol(addr); ok {
 		// If a probe is attached to one of several functions with the same name, the name
 		// shows which one it is.
-		return cmp.Or(e.s.at.FunctionName(addr-offset), name)
+		return cmp.Or(e.s.at.FunctionName("", addr-offset), name)
 	}
 	return hexAddr(addr)
 }

@@ -15,8 +15,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -64,6 +66,9 @@ type Symbol struct {
 	Size uint64
 
 	Indirect bool // the function has several implementations: see Targets
+	// Nth is the number of the function, from 1 on in the order of the addresses, among
+	// those of its name that Named or Functions returns; 0: it is the only one.
+	Nth uint32
 }
 
 // ErrNotELF is wrapped by the error that Open returns for a file of another format.
@@ -296,21 +301,35 @@ func (x *File) Mentions(name string) bool {
 	return slices.ContainsFunc(tables, func(t symbolTable) bool { return bytes.Contains(t.names, []byte(name+"\x00")) })
 }
 
-// Named returns the functions with a name. Static functions of different source files
-// may have the same name, and so may the versions of a library's function.
+// Named returns the functions with a name, sorted by address. Static functions of
+// different source files may have the same name, and so may the versions of a library's
+// function.
 func (x *File) Named(name string) []Symbol {
-	var found []Symbol
 	want := []byte(name)
+	return x.Functions(func(n []byte) bool { return bytes.Equal(n, want) })
+}
+
+// SourceFile returns the base name of the source file of a static function, or "" if the
+// symbols do not have it. The symbols of a file follow the symbol for the file.
+func (x *File) SourceFile(s Symbol) string {
 	for _, t := range x.tables.Get() {
-		t.each(func(n []byte, s Symbol) bool {
-			if bytes.Equal(n, want) && !slices.ContainsFunc(found, func(f Symbol) bool { return f.Addr == s.Addr }) {
-				s.Name = name
-				found = append(found, s)
+		file := uint32(0)
+		for e := t.entries; len(e) >= symSize; e = e[symSize:] {
+			off := t.order.Uint32(e)
+			if typ := elf.SymType(e[4]); typ == elf.STT_FILE { // it is local
+				file = off
+			} else if typ == elf.STT_FUNC && t.order.Uint64(e[8:]) == s.Addr && t.name(off) == s.Name {
+				return strings.TrimPrefix(filepath.Base(t.name(file)), ".")
 			}
-			return true
-		})
+		}
 	}
-	return found
+	return ""
+}
+
+// name returns the name at an offset.
+func (t *symbolTable) name(off uint32) string {
+	name := t.names[min(int(off), len(t.names)-1):]
+	return string(name[:bytes.IndexByte(name, 0)])
 }
 
 // Symbol returns the symbol of any kind with a name.
@@ -345,7 +364,21 @@ func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 		a, b := &list[i], &list[j]
 		return a.Name < b.Name || a.Name == b.Name && a.Addr < b.Addr
 	})
-	return slices.CompactFunc(list, func(a, b Symbol) bool { return a.Name == b.Name && a.Addr == b.Addr })
+	kept := 0
+	for i := range list {
+		s := &list[i]
+		if kept > 0 && list[kept-1].Name == s.Name {
+			last := &list[kept-1]
+			if last.Addr == s.Addr {
+				continue
+			}
+			last.Nth = max(last.Nth, 1)
+			s.Nth = last.Nth + 1
+		}
+		list[kept] = *s
+		kept++
+	}
+	return list[:kept]
 }
 
 // Covering returns the function that contains an address, if the function's size is

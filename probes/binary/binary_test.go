@@ -26,17 +26,17 @@ func TestNamed(t *testing.T) {
 	show := func(list []Symbol) string {
 		var out []string
 		for _, s := range list {
-			out = append(out, fmt.Sprintf("%s@%#x", s.Name, s.Addr))
+			out = append(out, fmt.Sprintf("%s#%d@%#x", s.Name, s.Nth, s.Addr))
 		}
 		return strings.Join(out, " ")
 	}
-	if got := show(x.Named("f")); got != "f@0x20 f@0x10" {
+	if got := show(x.Named("f")); got != "f#1@0x10 f#2@0x20" {
 		t.Errorf("f is %s", got)
 	}
 	if got := show(x.Named("h")); got != "" {
 		t.Errorf("h is %s", got)
 	}
-	if got := show(x.Functions(func([]byte) bool { return true })); got != "f@0x10 f@0x20 g@0x10" {
+	if got := show(x.Functions(func([]byte) bool { return true })); got != "f#1@0x10 f#2@0x20 g#0@0x10" {
 		t.Errorf("all are %s", got)
 	}
 	if s, ok := x.Symbol("g"); !ok || s.Addr != 0x10 || s.Size != 8 {

@@ -27,14 +27,17 @@ func (x *File) Targets(s Symbol) (list []Symbol, elsewhere bool) {
 	r := resolver{x: x, seen: map[uint64]bool{}}
 	r.follow(s)
 	slices.Sort(r.found)
+	var known []Symbol
 	for _, a := range slices.Compact(r.found) {
 		impl := Symbol{Name: s.Name, Addr: a}
 		if c, ok := x.Covering(a); ok && c.Addr == a {
 			impl.Size = c.Size
 		}
-		list = append(list, impl)
+		if list = append(list, impl); !x.Unknown(a) {
+			known = append(known, impl)
+		}
 	}
-	if known := slices.DeleteFunc(slices.Clone(list), func(t Symbol) bool { return x.Unknown(t.Addr) }); len(known) > 0 {
+	if len(known) > 0 {
 		list = known
 	}
 	return list, r.elsewhere

@@ -3,6 +3,8 @@ package live
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -39,6 +41,8 @@ func TestHomonyms(t *testing.T) {
 	}
 	native, other := m[1], map[string]string{"load_elf_binary#1": "load_elf_binary#2", "load_elf_binary#2": "load_elf_binary#1"}[m[1]]
 	for script, want := range map[string]string{
+		"kprobe:load_elf_binary { @s[tid] = 1; } kretprobe:load_elf_binary /@s[tid]/ { @r[probe, func] = count(); delete(@s, tid); }":   "@r[kretprobe:" + native + ", " + native + "]: 4",
+		"kretprobe:" + native + ", kretprobe:" + other + " { @[probe, func] = count(); }":                                               "@[kretprobe:" + native + ", " + native + "]: 4",
 		"kprobe:" + native + "+0 { @n[probe] = count(); } kprobe:" + other + " { @o = count(); }":                                       "@n[kprobe:" + native + "]: 4",
 		"kretprobe:load_elf_binary { @r[probe] = count(); } kprobe:vmlinux:load_elf_b*ary { @w[probe] = count(); @f[func] = count(); }": "@f[" + native + "]: 4\n@r[kretprobe:" + native + "]: 4\n@w[kprobe:vmlinux:" + native + "]: 4",
 	} {
@@ -46,8 +50,105 @@ func TestHomonyms(t *testing.T) {
 			t.Errorf("%s\nprinted %s\nwant    %s", script, got, want)
 		}
 	}
-	r := trace(t, "-e", `kprobe:load_elf_binary#3 { }`)
-	if r.status == 0 || !strings.Contains(r.stderr, "there are not 3 functions of the name load_elf_binary, but 2") {
-		t.Errorf("a third one: %s", r.stderr)
+	for probe, want := range map[string]string{
+		"kprobe:load_elf_binary#3":   "there are not 3 functions of the name load_elf_binary, but 2",
+		"fentry:load_elf_binary#1":   "kprobe:load_elf_binary#1 can",
+		"fexit:load_elf_binary@f.c":  "kprobe:load_elf_binary@f.c can",
+		"kprobe:load_elf_binary@f.c": "f.c",
+	} {
+		if r := trace(t, "-e", probe+" { }"); r.status == 0 || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: status %d, and no %q: %s", probe, r.status, want, r.stderr)
+		}
+	}
+	for _, kind := range []string{"fentry", "fexit"} {
+		if r := trace(t, "-e", kind+":load_elf_binary { exit(); }"); !strings.Contains(r.stderr, "the kernel has 2 functions of the name load_elf_binary and attaches "+kind+" to one of them") {
+			t.Errorf("%s: no warning: %s", kind, r.stderr)
+		}
+	}
+}
+
+// TestUserHomonyms attaches to two static functions of one name. Both are attached, `probe`
+// and `func` distinguish them, and a number or the source file selects one.
+func TestUserHomonyms(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace attaches to one of them")
+	}
+	if *given != "" {
+		t.Skip("there is no compiler")
+	}
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("both.h", "static int __attribute__((noinline)) both(int x) { __asm__ volatile(\"\"); return x; }\n")
+	unit := func(name string, add int) string {
+		return write(name, fmt.Sprintf(`#include "both.h"
+static int __attribute__((noinline)) twin(int x) { __asm__ volatile(""); return x + %[1]d; }
+int from%[1]d(int x) { return both(twin(x)) * 2; }
+`, add))
+	}
+	rest := write("main.x", `int from1(int), from100(int);
+int main(void) { int sum = 0; for (int i = 0; i < 8; i++) sum += i < 3 ? from1(i) : from100(i); return sum == 0; }
+`)
+	for _, c := range []struct {
+		name, cc, lang string
+		flags          []string
+		symbol, shown  string // the function's name, and the one that results show
+		bare           bool   // it has no debug info
+		probes         []string
+	}{
+		{"C", "cc", "c", []string{"-O1", "-g"}, "twin", "twin", false, []string{"uprobe:twin", "uprobe:twin@two.x", "uretprobe:*twi*", "uretprobe:twin#1"}},
+		{"C without debug info", "cc", "c", []string{"-O2"}, "twin", "twin", true, []string{"uprobe:twin#2", "uretprobe:twin@one.x"}},
+		{"C++", "c++", "c++", []string{"-O1", "-g"}, "_ZL4twini", "twin(int)", false, []string{"uprobe:*twi*", "uretprobe:twin#2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bin := filepath.Join(dir, c.lang+c.flags[len(c.flags)-1])
+			args := append(c.flags, "-o", bin, "-x", c.lang, unit("one.x", 1), unit("two.x", 100), rest)
+			if out, err := exec.Command(c.cc, args...).CombinedOutput(); err != nil {
+				t.Skipf("%v\n%s", err, out)
+			}
+			script, want := "", ""
+			for i, p := range c.probes {
+				kind, at, _ := strings.Cut(p, ":")
+				script += fmt.Sprintf("%s:BIN:%s { @a%d[probe, func] = count(); }\n", kind, at, i)
+				for n, num := range []string{"#1", "#2"} {
+					name := c.shown + num
+					if isPattern := strings.Contains(at, "*"); isPattern {
+						name = c.symbol + num
+					}
+					if strings.HasSuffix(at, num) || strings.HasSuffix(at, []string{"@one.x", "@two.x"}[n]) || !strings.ContainsAny(at, "#@") {
+						want += fmt.Sprintf("\n@a%d[%s:BIN:%s, %s%s]: %d", i, kind, name, c.shown, num, 3+2*n)
+					}
+				}
+			}
+			if !c.bare {
+				script += "uprobe:BIN:twin#2 { @t = sum(args.x); } uprobe:BIN:both@both.h { @u = sum(args.x); }"
+				want += "\n@t: 25\n@u: 531"
+			}
+			prints(t, bin, script, want)
+			script = ""
+			wants := map[string]string{
+				"twin#3":          "there are not 3 functions of the name twin, but 2",
+				"from1#2":         "there are not 2 functions of the name from1, but 1",
+				"twin@three.x":    "no function twin is in three.x: those of that name are in one.x, two.x",
+				"nothing#2":       "No matches for uprobe BIN:nothing#2",
+				"twin#2+1000":     "Offset outside the function bounds",
+				"from100@three.x": map[bool]string{true: "those of that name are in a file that is not known", false: "those of that name are in two.x"}[c.bare],
+			}
+			for at := range wants {
+				script += "uprobe:" + bin + ":" + at + " { }\n"
+			}
+			r := trace(t, "-e", script)
+			for at, want := range wants {
+				if r.status == 0 || !strings.Contains(strings.ReplaceAll(r.stderr, bin, "BIN"), want) {
+					t.Errorf("%s: status %d, and no %q: %s", at, r.status, want, r.stderr)
+				}
+			}
+		})
 	}
 }
