@@ -312,13 +312,13 @@ func (e *Event) param(p *falco.Param) (raw, shown datum) {
 		case "exe":
 			return text(exe(e.proc)), datum{}
 		case "args":
-			return text(args(e.proc)), datum{}
+			return text(dotted(e.proc.Args[min(1, len(e.proc.Args)):])), datum{}
 		case "comm":
 			return text(e.comm()), datum{}
 		case "exepath":
 			return text(e.proc.Path), datum{}
 		case "env":
-			return text(strings.Join(e.proc.Env, " ")), datum{}
+			return text(dotted(e.proc.Env)), datum{}
 		case "cwd":
 			return e.cwd(), datum{}
 		}
@@ -333,7 +333,8 @@ func (e *Event) param(p *falco.Param) (raw, shown datum) {
 		}
 		return text(s), datum{}
 	case falco.Data:
-		return known(e.text(p.Src)), datum{}
+		s, ok := e.text(p.Src)
+		return known(dots(s), ok), datum{}
 	case falco.Tuple, falco.SockAddr:
 		return e.addressParam(p), datum{}
 	}
@@ -361,12 +362,12 @@ func (e *Event) shown(p *falco.Param, n int64) (raw, shown datum) {
 		if u := e.names().User(uint32(n)); u != nil {
 			return number(int64(int32(n))), text(u.Name)
 		}
-		return number(int64(int32(n))), datum{}
+		return noName(n)
 	case falco.GID:
 		if g := e.names().Group(uint32(n)); g != "" {
 			return number(int64(int32(n))), text(g)
 		}
-		return number(int64(int32(n))), datum{}
+		return noName(n)
 	case falco.Errno:
 		if n < 0 && n >= -4095 {
 			return number(n), text(errorName(n))
@@ -405,9 +406,40 @@ func (e *Event) shown(p *falco.Param, n int64) (raw, shown datum) {
 		if own, ok := p.Number(name); ok {
 			n = own
 		}
-		return number(int64(uint32(n))), text(name)
+		raw = number(int64(uint32(n)))
+		if p.Kind == falco.Mode {
+			raw = text(fmt.Sprintf("%#o", n&0o7777))
+		}
+		return raw, text(name)
 	}
 	return number(n), datum{}
+}
+
+// noName returns what is shown for a user or a group without a name, or for none.
+func noName(n int64) (raw, shown datum) {
+	if int32(n) == -1 {
+		return number(-1), text("<NONE>")
+	}
+	return number(int64(int32(n))), text("<NA>")
+}
+
+// dots replaces each byte that is not a printable character of ASCII by a dot.
+func dots(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '.'
+		}
+	}
+	return string(b)
+}
+
+// dotted returns texts that each end with a byte 0, as parameters show them.
+func dotted(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return dots(strings.Join(list, "\x00") + "\x00")
 }
 
 // addressParam returns a parameter that is an address or a connection.

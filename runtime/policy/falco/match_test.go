@@ -299,7 +299,8 @@ func TestDecimals(t *testing.T) {
 
 // TestShown checks how numbers of parameters and descriptors are shown.
 func TestShown(t *testing.T) {
-	e := &Event{what: &falco.Watched{Event: &falco.Event{Name: "openat"}}}
+	m, _ := machine(t, "- rule: one\n  desc: d\n  condition: evt.type = setuid\n  output: o\n  priority: INFO\n", Text)
+	e := &Event{engine: m, proc: &procs.Process{Owner: new(string)}, what: &falco.Watched{Event: &falco.Event{Name: "openat"}}}
 	for _, c := range []struct {
 		kind       falco.Kind
 		table      string
@@ -309,12 +310,16 @@ func TestShown(t *testing.T) {
 		{falco.Hex, "", 0xabc, "ABC", ""}, {falco.Hex, "", -1, "FFFFFFFFFFFFFFFF", ""},
 		{falco.Oct, "", 0o644, "0644", ""}, {falco.Oct, "", 0, "0", ""},
 		{falco.Flags, "open", 0o2000000, "4097", "O_RDONLY|O_CLOEXEC"}, {falco.Dec, "", -5, "-5", ""},
+		{falco.Mode, "", 0o100600, "0600", "S_IWUSR|S_IRUSR"}, {falco.UID, "", -1, "-1", "<NONE>"}, {falco.GID, "", 1<<31 - 7, "2147483641", "<NA>"},
 	} {
 		p := falco.Param{Kind: c.kind, Table: c.table}
 		raw, shown := e.shown(&p, c.n)
 		if raw.String() != c.raw || shown.kind != missing && shown.String() != c.shown || shown.kind == missing && c.shown != "" {
 			t.Errorf("kind %d, %d: %s and %s, want %s and %s", c.kind, c.n, raw.String(), shown.String(), c.raw, c.shown)
 		}
+	}
+	if got := dotted([]string{"a b", "", "\xffc\n"}); got != "a b...c.." || dotted(nil) != "" {
+		t.Errorf("words are shown as %q", got)
 	}
 	for want, d := range map[string]descriptor{
 		"<f>/etc/a": {char: "f", name: "/etc/a", isFile: true}, "<4t>1.2.3.4:5->1.2.3.4:6": {char: "4", name: "1.2.3.4:5->1.2.3.4:6", isSock: true, proto: "tcp"},
