@@ -162,7 +162,6 @@ func (p *policyReader) document(root *yaml.Node) {
 		p.namespace = ns
 	}
 	var kprobes, fentries, tracepoints, uprobes, usdts, lsmhooks, enforcers *yaml.Node
-	keep := func(to **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *to = n } }
 	selectPods := func(containers bool) func(*yaml.Node) {
 		return func(n *yaml.Node) { p.selectors = append(p.selectors, podSelector{n.At, containers, p.labels(n)}) }
 	}
