@@ -15,7 +15,7 @@ import (
 // each row.
 type counter struct {
 	rest   []byte
-	result map[string]string           // test → pass, fail or skip
+	result map[string]string           // test → pass, fail, skip, or run if it has not ended
 	took   map[string]float64          // test → seconds
 	output map[string]*strings.Builder // test, or package and a space → its output
 	stray  strings.Builder             // output that is not an event
@@ -63,6 +63,8 @@ func (c *counter) line(line []byte) {
 		b.WriteString(e.Output)
 	case "build-fail":
 		c.buildFailed[e.ImportPath] = true
+	case "run":
+		c.result[name] = e.Action
 	case "pass", "fail", "skip":
 		if e.Test != "" {
 			c.result[name], c.took[name] = e.Action, e.Elapsed
@@ -96,7 +98,7 @@ func (c *counter) totals() (passed, failed, skipped int) {
 		switch c.result[name] {
 		case "pass":
 			passed++
-		case "fail":
+		case "fail", "run":
 			failed++
 		case "skip":
 			skipped++
@@ -108,13 +110,17 @@ func (c *counter) totals() (passed, failed, skipped int) {
 	return passed, failed, skipped
 }
 
-// failures returns the output of the failed tests, and the output outside of
-// tests.
+// failures returns the output of the tests that failed or did not end, and the output
+// outside of tests.
 func (c *counter) failures() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(c.result)) {
-		if out := c.output[name]; c.result[name] == "fail" && out != nil {
+		result, out := c.result[name], c.output[name]
+		if (result == "fail" || result == "run") && out != nil {
 			b.WriteString(out.String())
+		}
+		if result == "run" {
+			fmt.Fprintf(&b, "%s did not end\n", name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.output)) {

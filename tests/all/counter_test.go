@@ -48,3 +48,18 @@ func TestCounterBuild(t *testing.T) {
 		t.Errorf("failures: %q", c.failures())
 	}
 }
+
+// TestCounterHang checks that a test that does not end counts as failed and is named.
+func TestCounterHang(t *testing.T) {
+	c := newCounter()
+	fmt.Fprintln(c, `{"Action":"run","Package":"p","Test":"TestEnds"}`)
+	fmt.Fprintln(c, `{"Action":"pass","Package":"p","Test":"TestEnds"}`)
+	fmt.Fprintln(c, `{"Action":"run","Package":"p","Test":"TestHangs"}`)
+	fmt.Fprintln(c, `{"Action":"output","Package":"p","Test":"TestHangs","Output":"panic: test timed out\n"}`)
+	if p, f, _ := c.totals(); p != 1 || f != 1 {
+		t.Errorf("%d passed, %d failed", p, f)
+	}
+	if got := c.failures(); !strings.Contains(got, "timed out") || !strings.Contains(got, "p TestHangs did not end") {
+		t.Errorf("failures: %q", got)
+	}
+}

@@ -23,9 +23,12 @@ func TestPrograms(t *testing.T) {
 		t.Skip("it is about our own compiler")
 	}
 	needRoot(t)
-	from, to := int64(0), int64(100)
-	if testing.Short() {
+	from, to := int64(0), int64(60)
+	switch {
+	case testing.Short():
 		to = 15
+	case *thorough:
+		to = 200
 	}
 	if s := os.Getenv("GOTRACE_SEEDS"); s != "" {
 		if _, err := fmt.Sscanf(s, "%d-%d", &from, &to); err != nil {
