@@ -3,6 +3,7 @@ package codegen_test
 import (
 	"testing"
 
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 )
@@ -31,6 +32,11 @@ func (k *nosy) Kfunc(name string) (uint32, bool) {
 func (k *nosy) Symbol(name string) (uint64, bool) {
 	k.asked = append(k.asked, name)
 	return k.Kernel.Symbol(name)
+}
+
+func (k *nosy) Type(name string) (*types.Type, error) {
+	k.asked = append(k.asked, name)
+	return k.Kernel.Type(name)
 }
 
 // TestAsksLittle checks that the compiler looks up only facts about the kernel that the

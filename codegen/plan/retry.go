@@ -28,9 +28,6 @@ type Retry struct {
 // string is not read again if other assignments, which may be of empty strings, could
 // follow the one that keeps it.
 func (p *Program) findRetries(u *uses) {
-	if _, err := p.Env.Kernel.Type("struct task_struct"); err != nil {
-		return
-	}
 	entries := map[string]bool{}
 	for _, prog := range p.Progs {
 		maps.Copy(entries, callsOf(prog, false))
@@ -55,6 +52,13 @@ func (p *Program) findRetries(u *uses) {
 		if others[r.Map] > 0 {
 			delete(p.Retries, c)
 		}
+	}
+	if len(p.Retries) == 0 { // then the types of the kernel may not have been read yet
+		return
+	}
+	if _, err := p.Env.Kernel.Type("struct task_struct"); err != nil {
+		clear(p.Retries)
+		return
 	}
 	list := slices.SortedFunc(maps.Values(p.Retries), func(a, b *Retry) int { return a.Number - b.Number })
 	for i, r := range list {
