@@ -145,7 +145,7 @@ func confineIter(e *Env, p *Point, c *Context) error {
 		return nil
 	}
 	if e.ForeignPIDs {
-		return usage("-p with iterators needs Linux 6.1 outside of the initial pid namespace")
+		return usage("%s", NeedsRelease(e.Kernel, "-p with iterators outside of the initial pid namespace", "6.1"))
 	}
 	tgid, ok := task.Type.Elem.Field("tgid")
 	if !ok {

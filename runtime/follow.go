@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -98,7 +99,7 @@ func (f *family) add(s *Instance) error {
 	}
 	// Only the kernel knows the ID in the initial namespace.
 	if s.opt.Kernel.Release().Less(probes.Version{Major: 6, Minor: 1}) {
-		return fmt.Errorf("--follow needs Linux 6.1 outside of the initial pid namespace")
+		return errors.New(probes.NeedsRelease(s.opt.Kernel, "--follow outside of the initial pid namespace", "6.1"))
 	}
 	_, err := f.run(object.FollowAdd, f.root)
 	return err

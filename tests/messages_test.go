@@ -38,7 +38,6 @@ var unshown = map[string]string{
 	"%s: no cgroups of version 2 are mounted: mount -t cgroup2 none /sys/fs/cgroup": "it takes a machine without cgroups of version 2",
 	"the kernel would overwrite data of the program there: Linux 6.18 to 7.1 replace the five-byte nop by a call, without regard to what the function keeps below its stack pointer. Trace the start of the function, or another instruction": "only kernels of these releases do that",
 	"which function %s is in %s is not known: the kernel's file with symbols is not installed (vmlinux-%s, of the package with its debug information); %s#1, %[1]s#2 … select one by number":                                                  "it takes a kernel with several functions of a name",
-	"-p with iterators needs Linux 6.1 outside of the initial pid namespace":                                                  "it takes another pid namespace",
 	"-p with iterators needs the kernel's BTF of struct task_struct":                                                          "iterators need BTF, which has that struct",
 	"%s of %s is one of several implementations, chosen when a program is loaded, which could not be found: name one of them": "it takes a program whose choice cannot be read",
 	"the kernel puts no breakpoint on the instruction there; uprobe:%s:%s+OFFSET can probe a later one":                       "it takes a function that starts with a rare instruction",
