@@ -115,7 +115,7 @@ type Traits struct {
 	Outermost bool
 	// Confine determines how the flags that select processes confine the programs.
 	Confine Confinement
-	// ChildOnly is set if, with -c, programs run in the child but not in processes that
+	// ChildOnly is set if, with -c or -p, programs run in the process but not in those that
 	// it forks.
 	ChildOnly bool
 	// FollowsCalls is set if the kernel follows a limited number of calls at a time to

@@ -44,7 +44,7 @@ const maxSilent = 4096
 func (s *Instance) newFileWatch(pid int, found func(pid int, m symbols.Mapping)) *fileWatch {
 	w := &fileWatch{found: found, proc: s.procRoot(), stop: make(chan struct{}), wake: -1}
 	var err error
-	if w.log, err = openMmapLog(pid, 0, unix.PerfBitWatermark, 1); err != nil && !s.opt.NoWarnings {
+	if w.log, err = newMmapLog(pid, 0); err != nil && !s.opt.NoWarnings {
 		fmt.Fprintf(s.opt.Stderr, "WARNING: files that processes map from now on are not traced: %v\n", err)
 	}
 	return w

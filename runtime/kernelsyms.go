@@ -37,7 +37,7 @@ func (s *Instance) watchPrograms() {
 	if !s.uses(func(d *builtins.Def) bool { return d.KernelSymbols }) {
 		return
 	}
-	if l, err := openPerfLog(allProcesses, perfBitKsymbol, 0); err == nil {
+	if l, err := openPerfLog([]int{allProcesses}, perfBitKsymbol, 0); err == nil {
 		s.programs = &programLog{perfLog: l}
 	}
 	// Programs and modules that are loaded now may be gone when the first address

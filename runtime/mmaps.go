@@ -16,7 +16,7 @@ import (
 // the script's events.
 type mmapLog struct {
 	*perfLog
-	family map[int]bool // the child and its descendants
+	family map[int]bool // the process of -c or -p and its descendants
 	forked int          // number of forks in the family
 	lost   uint64       // records that did not fit into the buffer
 	inodes map[inode]fileName
@@ -43,26 +43,41 @@ type processWatcher interface {
 }
 
 // newMmapLog opens the log of all processes, or of the process pid, which has not
-// executed its program yet, and its descendants. Forks of the process child and of
-// its descendants are counted; if child is 0, none are.
-func newMmapLog(pid, child int) (*mmapLog, error) {
-	return openMmapLog(pid, child, unix.PerfBitWatermark, 1)
-}
-
-// openMmapLog is newMmapLog with more bits of struct perf_event_attr. With
-// PerfBitWatermark, wait returns when a ring has wakeup bytes of records.
-func openMmapLog(pid, child int, more uint64, wakeup uint32) (*mmapLog, error) {
+// executed its program yet, and its descendants. Forks of the process root and of its
+// descendants are counted; if root is 0, none are.
+func newMmapLog(pid, root int) (*mmapLog, error) {
 	l := &mmapLog{family: map[int]bool{}}
-	if child != 0 {
-		l.family[child] = true
+	if root != 0 {
+		l.family[root] = true
 	}
-	bits := more | unix.PerfBitMmap | unix.PerfBitMmap2 | unix.PerfBitTask | unix.PerfBitComm | unix.PerfBitCommExec
+	bits := uint64(unix.PerfBitWatermark | unix.PerfBitMmap | unix.PerfBitMmap2 | unix.PerfBitTask | unix.PerfBitComm | unix.PerfBitCommExec)
 	if pid != allProcesses {
 		bits |= unix.PerfBitDisabled | unix.PerfBitEnableOnExec | unix.PerfBitInherit
 	}
 	var err error
-	l.perfLog, err = openPerfLog(pid, bits, wakeup)
+	l.perfLog, err = openPerfLog([]int{pid}, bits, 1)
 	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// newForkLog opens a log of the forks of a running process and of its descendants. Of the
+// threads that it has now, only some are watched if there are very many, because each
+// costs a descriptor per CPU.
+func newForkLog(pid int) (*mmapLog, error) {
+	threads, err := symbols.Running(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil, err
+	}
+	var tids []int
+	for tid := range threads {
+		if len(tids) < 64 {
+			tids = append(tids, tid)
+		}
+	}
+	l := &mmapLog{family: map[int]bool{pid: true}}
+	if l.perfLog, err = openPerfLog(tids, unix.PerfBitTask|unix.PerfBitInherit, 0); err != nil {
 		return nil, err
 	}
 	return l, nil

@@ -26,6 +26,7 @@ type perfLog struct {
 // perfRing is the log of one CPU.
 type perfRing struct {
 	fd  int
+	fds []int  // of the other threads that write to the ring
 	mem []byte // a control page followed by the ring
 	// early holds records that were moved out of the ring and not returned yet.
 	early [][]byte
@@ -46,10 +47,10 @@ const (
 	maxEarly = 16 << 20
 )
 
-// openPerfLog opens the log of one process or of all. bits are those of struct
+// openPerfLog opens the log of threads or of allProcesses. bits are those of struct
 // perf_event_attr that select the records. With PerfBitWatermark, wait returns when
 // a ring has wakeup bytes of records.
-func openPerfLog(pid int, bits uint64, wakeup uint32) (*perfLog, error) {
+func openPerfLog(tids []int, bits uint64, wakeup uint32) (*perfLog, error) {
 	l := &perfLog{}
 	cpus, err := probes.OnlineCPUs()
 	if err != nil {
@@ -67,20 +68,28 @@ func openPerfLog(pid int, bits uint64, wakeup uint32) (*perfLog, error) {
 			Wakeup:      wakeup,
 			Bits:        bits | unix.PerfBitSampleIDAll | unix.PerfBitUseClockID,
 		}
-		fd, err := unix.PerfEventOpen(&attr, pid, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
-		if errors.Is(err, unix.ENODEV) {
-			continue // the CPU went offline
-		} else if err != nil {
-			l.close()
-			return nil, err
+		var ring *perfRing // of this CPU, from the first thread on
+		for _, tid := range tids {
+			fd, err := unix.PerfEventOpen(&attr, tid, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
+			switch {
+			case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ESRCH):
+				continue // the CPU went offline, or the thread has ended
+			case err == nil && ring != nil:
+				ring.fds = append(ring.fds, fd)
+				err = unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_OUTPUT, ring.fd)
+			case err == nil:
+				l.cpus = append(l.cpus, perfRing{fd: fd})
+				ring = &l.cpus[len(l.cpus)-1]
+				ring.mem, err = unix.Mmap(fd, 0, os.Getpagesize()+size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+			}
+			if err != nil {
+				l.close()
+				return nil, err
+			}
 		}
-		mem, err := unix.Mmap(fd, 0, os.Getpagesize()+size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-		if err != nil {
-			unix.Close(fd)
-			l.close()
-			return nil, err
-		}
-		l.cpus = append(l.cpus, perfRing{fd: fd, mem: mem})
+	}
+	if len(l.cpus) == 0 {
+		return nil, unix.ESRCH
 	}
 	return l, nil
 }
@@ -88,6 +97,9 @@ func openPerfLog(pid int, bits uint64, wakeup uint32) (*perfLog, error) {
 func (l *perfLog) close() {
 	for _, r := range l.cpus {
 		unix.Munmap(r.mem)
+		for _, fd := range r.fds {
+			unix.Close(fd)
+		}
 		unix.Close(r.fd)
 	}
 	l.cpus = nil

@@ -134,27 +134,34 @@ func (s *Instance) reportMissed() {
 	}
 }
 
-// reportForks warns if the child has forked and the script has probes that the
-// kernel runs in the child alone.
+// reportForks warns if the process of -c or -p has forked and the script has probes that
+// the kernel runs in that process alone.
 func (s *Instance) reportForks() {
 	if s.mmaps == nil || s.opt.NoWarnings || s.family != nil {
 		return
 	}
 	s.noteMappings()
-	if s.mmaps.forked == 0 {
+	p := s.childOnly()
+	if s.mmaps.forked == 0 || p == nil {
 		return
 	}
+	io.WriteString(s.opt.Stderr, source.Diag{
+		Span: p.Span, Severity: source.Warning,
+		Msg:  fmt.Sprintf("With -c or -p, %s probes run in the process alone: not in the processes that it forked, of which there were %d", p.Kind, s.mmaps.forked),
+		Hint: "with --follow they also run there",
+	}.Render())
+}
+
+// childOnly returns the first point at which the kernel runs programs only in the process
+// of -c or -p, or nil. With -p it leaves out those in all files of a name, most of which
+// are in providers.
+func (s *Instance) childOnly() *object.Point {
 	for _, p := range s.points(probes.OnEvent) {
-		if !s.kinds[p.Kind].ChildOnly {
-			continue
+		if s.kinds[p.Kind].ChildOnly && (s.opt.Child != nil || !p.Anywhere) {
+			return p.Point
 		}
-		io.WriteString(s.opt.Stderr, source.Diag{
-			Span: p.Span, Severity: source.Warning,
-			Msg:  fmt.Sprintf("With -c, %s probes run in the command alone: not in the processes that it forked, of which there were %d", p.Kind, s.mmaps.forked),
-			Hint: "with --follow they also run there",
-		}.Render())
-		return
 	}
+	return nil
 }
 
 func (s *Instance) reportSite(site object.Site, before, n uint64) {

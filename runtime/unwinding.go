@@ -84,7 +84,7 @@ func (s *Instance) startUnwinding() error {
 	}
 	// Without the log, processes that start later have no tables. Programs count their
 	// stacks as failed.
-	u.log, _ = openMmapLog(allProcesses, 0, unix.PerfBitWatermark, 1)
+	u.log, _ = newMmapLog(allProcesses, 0)
 	u.tables = unwind.New(unwind.ByName(s.opt.Kernel.Arch()), mem, s.procRoot(), file.GoFunctions)
 	s.unwind = u
 	if c := s.opt.Child; c != nil {

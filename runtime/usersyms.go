@@ -76,15 +76,15 @@ func HasStackKeys(obj *object.Object, defs *builtins.Registry) bool {
 }
 
 // watchMappings starts the log of process mappings if it is needed to name user
-// addresses or to count the child's forks. If the kernel does not support the log,
+// addresses or to count the forks of the process of -c or -p. If the kernel does not support the log,
 // names of processes that have ended may be missing.
 func (s *Instance) watchMappings() {
-	child := 0
+	root := s.opt.PID
 	if s.opt.Child != nil {
-		child = s.opt.Child.PID()
+		root = s.opt.Child.PID()
 	}
 	if s.usesUserSymbols() {
-		s.mmaps, _ = newMmapLog(allProcesses, child)
+		s.mmaps, _ = newMmapLog(allProcesses, root)
 		s.surveys.Go(func() { s.survey(s.syms.Add) })
 		if s.mmaps != nil {
 			s.followed = make(chan struct{})
@@ -92,8 +92,12 @@ func (s *Instance) watchMappings() {
 			go s.followMappings()
 		}
 	}
-	if s.mmaps == nil && child != 0 {
-		s.mmaps, _ = newMmapLog(child, child)
+	switch {
+	case s.mmaps != nil:
+	case s.opt.Child != nil:
+		s.mmaps, _ = newMmapLog(root, root)
+	case root != 0 && s.family == nil && s.childOnly() != nil:
+		s.mmaps, _ = newForkLog(root)
 	}
 }
 

@@ -52,7 +52,7 @@ func LibraryDirs(root string) []string {
 	lists, _ := filepath.Glob(filepath.Join(root, "etc/ld-musl-*.path"))
 	for _, list := range lists {
 		text, _ := os.ReadFile(list)
-		dirs = append(dirs[:len(dirs):len(dirs)], strings.FieldsFunc(string(text), func(r rune) bool { return r == ':' || r == '\n' })...)
+		dirs = append(dirs[:len(dirs):len(dirs)], strings.Fields(strings.ReplaceAll(string(text), ":", "\n"))...)
 	}
 	paths := make([]string, len(dirs))
 	for i, dir := range dirs {

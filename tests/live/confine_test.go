@@ -74,6 +74,7 @@ type confinement struct {
 	runs   int    // 0: at least once
 	also   string // error with which a kernel may refuse it if hardware or set-up is missing
 	says   string // message on stderr if -p cannot apply
+	alone  bool   // a warning tells that the child's events are missing
 }
 
 // confinements returns an entry for every kind of probe. Kinds that do not depend on a
@@ -90,9 +91,9 @@ func confinements(t *testing.T) map[string]confinement {
 		"lsm":           {probe: "lsm:task_getpgid", needs: "fentry", runs: all, also: "without BPF among its security modules"},
 		"tracepoint":    {probe: "tracepoint:syscalls:sys_enter_getpgid", runs: all},
 		"rawtracepoint": {probe: "rawtracepoint:sys_enter /args.id == 121/", runs: all},
-		"uprobe":        {probe: "uprobe:" + *work + ":gt_relative", runs: all},
-		"uretprobe":     {probe: "uretprobe:" + *work + ":gt_relative", runs: all},
-		"usdt":          {probe: "usdt:" + *work + ":gt:crowd", runs: all},
+		"uprobe":        {probe: "uprobe:" + *work + ":gt_relative", runs: all, alone: true},
+		"uretprobe":     {probe: "uretprobe:" + *work + ":gt_relative", runs: all, alone: true},
+		"usdt":          {probe: "usdt:" + *work + ":gt:crowd", runs: all, alone: true},
 		"software":      {probe: "software:page-faults:1"},
 		"hardware":      {probe: "hardware:cpu-cycles:100000", also: "no such counter"},
 		"profile":       {probe: "profile:hz:999"},
@@ -176,6 +177,13 @@ func (c confinement) run(t *testing.T) {
 		other.end()
 		ours.end()
 	})
+	if c.alone && !*peer {
+		before, _, found := strings.Cut(r.stderr, " probes run in the process alone: not in the processes that it forked, of which there were 1\n")
+		if !found {
+			t.Errorf("stderr does not mention the fork:\n%s", r.stderr)
+		}
+		r.stderr = before[:strings.LastIndexByte(before, '\n')+1]
+	}
 	c.check(t, r, ours.pid)
 }
 
