@@ -221,7 +221,7 @@ func (x *File) bytesOf(s *elf.Section) []byte {
 // stripped, that of its debug file, of its MiniDebugInfo or of Go's runtime.
 func (x *File) readTables() []symbolTable {
 	list := x.ownTables()
-	if x.narrow() || x.elf.SectionByType(elf.SHT_SYMTAB) != nil {
+	if x.narrow() || !x.Stripped() {
 		return list
 	}
 	if d := x.debugFile.Get(); d != nil {
@@ -236,6 +236,9 @@ func (x *File) readTables() []symbolTable {
 	}
 	return list
 }
+
+// Stripped reports whether the file has no full symbol table.
+func (x *File) Stripped() bool { return x.elf.SectionByType(elf.SHT_SYMTAB) == nil }
 
 func (x *File) ownTables() []symbolTable {
 	var list []symbolTable
@@ -295,7 +298,7 @@ func (t *symbolTable) each(f func(name []byte, s Symbol) bool) bool {
 // Named, and does not look for debug files.
 func (x *File) Mentions(name string) bool {
 	tables := x.ownTables()
-	if x.golang.Get() && x.elf.SectionByType(elf.SHT_SYMTAB) == nil {
+	if x.golang.Get() && x.Stripped() {
 		tables = x.tables.Get()
 	}
 	return slices.ContainsFunc(tables, func(t symbolTable) bool { return bytes.Contains(t.names, []byte(name+"\x00")) })

@@ -188,7 +188,7 @@ func (u *User) add(f *file) {
 }
 
 // open opens the file of a mapping. Copies of a file, such as those in containers,
-// share the symbols of one of them.
+// share the symbols of one of them: of one that is not stripped, if there is any.
 func (u *User) open(p *process, m *mapping, name string) *file {
 	f := &file{}
 	f.guard(func() {
@@ -209,6 +209,10 @@ func (u *User) open(p *process, m *mapping, name string) *file {
 		return f
 	}
 	if same := u.builds[f.buildID]; same != nil && same.x != nil {
+		if same.x.Stripped() && !x.Stripped() {
+			same.x, x = x, same.x
+			same.names, same.places = nil, nil
+		}
 		x.Close()
 		return same
 	}

@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -214,5 +215,33 @@ func TestReplacedFile(t *testing.T) {
 	gone.Path = filepath.Join(t.TempDir(), "none")
 	if got := name(u, pid+4, gone); got != "" {
 		t.Errorf("no file has %q", got)
+	}
+}
+
+// TestStrippedCopy looks addresses up in a program and in a stripped copy of it, in both orders.
+// Once both are known, both have the names.
+func TestStrippedCopy(t *testing.T) {
+	const text = "__asm__(\".type hidden,@function\\nhidden: ret\\n.size hidden,.-hidden\");"
+	whole := program(t, text, "-x", "c", "-shared", "-nostdlib", "-Wl,--build-id")
+	stripped := filepath.Join(t.TempDir(), "stripped")
+	if out, err := exec.Command("strip", "-s", "-o", stripped, whole).CombinedOutput(); err != nil {
+		t.Skipf("needs strip: %v\n%s", err, out)
+	}
+	const pid = 1 << 28
+	for _, files := range [][]string{{whole, stripped}, {stripped, whole}} {
+		u := NewUser(View{})
+		look := func(i int) string {
+			m := objectAt(t, files[i], 0x400000)
+			u.Mapped(pid+i, m)
+			return u.Stack(pid+i, []uint64{m.Start})[0].Name
+		}
+		for _, i := range []int{0, 1, 0} {
+			if got := look(i); got != "hidden" && (files[i] == whole || i == 1) {
+				t.Errorf("%s has %q", filepath.Base(files[i]), got)
+			}
+		}
+		if got := look(0); got != "hidden" {
+			t.Errorf("at last, %s has %q", filepath.Base(files[0]), got)
+		}
 	}
 }
