@@ -13,9 +13,9 @@ import (
 // This file has the code that unwinds a user stack with the tables of package unwind.
 // It is one function of a program. Its loop runs once for each frame and looks up:
 //
-//	which mapping of the process is the instruction in?   the process's list,
-//	                                                      or the kernel's mapping and
-//	                                                      its file's list
+//	which mapping of the process is the instruction in?   the kernel's mapping and its
+//	                                                      file's list, or the process's
+//	                                                      list
 //	which rule holds for the instruction?                 the mapping's segment
 //	where are the caller's frame and return address?      the rule
 //
@@ -58,7 +58,8 @@ const (
 	wFile                   // the kernel's struct file
 	wNode                   // a node of the kernel's tree of mappings, or the mapping
 	wKey                    // the key of a file in FilesMap: four words
-	wMaple       = wKey + 4 // a copy of a node
+	wInode       = wKey + 1 // … the inode, or 0 if no file is mapped
+	wMaple       = wKey + 4 // a copy of a node, of the mapping or of a part of an inode
 	numWalkWords = wMaple + mapleSize/8
 )
 

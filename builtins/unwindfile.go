@@ -33,10 +33,12 @@ type vmaLayout struct {
 	rb, left, right int64 // struct vm_area_struct and rb_node, before Linux 6.1
 
 	start, offset, flags, file, ops int64 // struct vm_area_struct
+	vmaSize                         int64 // of its beginning with these fields
 
 	inode, mode             int64 // struct file
 	ino, super, size        int64 // struct inode
 	sec, nsec               int64 // … its time of modification
+	inodeStart, inodeSize   int64 // … the part with these fields
 	dev                     int64 // struct super_block
 	backing                 bool  // the kernel has struct backing_file
 	userDentry, dentryInode int64 // struct backing_file, struct dentry
@@ -143,6 +145,12 @@ func layVMA(k probes.Kernel) (*vmaLayout, error) {
 		}
 		l.sec, l.nsec = l.sec+int64(sec.Off), l.sec+int64(nsec.Off)
 	}
+	l.vmaSize = max(l.start+16, l.offset+8, l.flags+8, l.file+8, l.ops+8)
+	l.inodeStart = min(l.ino, l.super, l.size, l.sec, l.nsec)
+	l.inodeSize = max(l.ino, l.super, l.size, l.sec, l.nsec) + 8 - l.inodeStart
+	if max(l.vmaSize, l.inodeSize) > mapleSize {
+		return nil, errLayout
+	}
 	if t, err := find(&l.userDentry, "struct backing_file", "user_path"); err == nil {
 		if f, ok := t.Field("dentry"); ok {
 			l.userDentry += int64(f.Off)
@@ -193,28 +201,28 @@ func (w *walker) findFile(pc *ir.Value) {
 	} else {
 		w.searchRB(l, pc)
 	}
-	vma := w.get(wNode)
-	w.fetch(wMapStart, 16, vma, l.start)
-	start := w.get(wMapStart)
-	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wMapEnd), start))
+	w.fetch(wMaple, l.vmaSize, w.get(wNode), 0)
+	start, end := w.copied(l.start), w.copied(l.start+8)
+	w.set(wMapStart, start)
+	w.set(wMapEnd, end)
+	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, end, start))
 	const executable = 4 // VM_EXEC
-	code := w.op(ir.OpAnd, w.follow(vma, l.flags), w.num(executable))
+	code := w.op(ir.OpAnd, w.copied(l.flags), w.num(executable))
 	g.B().IfElse(w.op(ir.OpAnd, inside, w.op(ir.OpNe, code, w.num(0))), func() *ir.Value {
-		file := w.follow(w.get(wNode), l.file)
+		file := w.copied(l.file)
 		g.B().IfElse(file, func() *ir.Value {
 			w.set(wFile, file)
-			offset := w.op(ir.OpShl, w.follow(w.get(wNode), l.offset), w.num(pageShift))
-			w.set(wMapBase, w.op(ir.OpSub, w.get(wMapStart), offset))
+			w.set(wMapBase, w.op(ir.OpSub, w.get(wMapStart), w.op(ir.OpShl, w.copied(l.offset), w.num(pageShift))))
 			w.fileKey(l, w.follow(file, l.inode))
 			w.findListed(pc)
 			if l.backing {
-				g.B().If(w.op(ir.OpULe, w.num(unwind.Pending), w.op(ir.OpShr, w.get(wSeg), w.num(48))), func() { w.findUpper(l, pc) })
+				g.B().If(w.op(ir.OpULe, w.num(unwind.Pending<<48), w.get(wSeg)), func() { w.findUpper(l, pc) })
 			}
 			return nil
 		}, func() *ir.Value {
 			// Memory without a file that is not the kernel's own has code that was
 			// generated at run time.
-			g.B().If(w.not(w.follow(w.get(wNode), l.ops)), func() {
+			g.B().If(w.not(w.copied(l.ops)), func() {
 				w.set(wStart, w.get(wMapStart))
 				w.set(wEnd, w.get(wMapEnd))
 				w.set(wSeg, w.num(unwind.FramePointer<<48))
@@ -223,7 +231,7 @@ func (w *walker) findFile(pc *ir.Value) {
 		})
 		return nil
 	}, func() *ir.Value {
-		g.B().If(w.op(ir.OpEq, w.op(ir.OpShr, w.get(wSeg), w.num(48)), w.num(noMapping)), func() { w.set(wSeg, w.num(noCode<<48)) })
+		w.set(wSeg, w.num(noCode<<48))
 		return nil
 	})
 }
@@ -231,7 +239,10 @@ func (w *walker) findFile(pc *ir.Value) {
 // findUpper looks up the file of an overlay to which the mapped file belongs. The
 // kernel's records and /proc name one or the other.
 func (w *walker) findUpper(l *vmaLayout, pc *ir.Value) {
-	const backing = 0x2000000 // FMODE_BACKING
+	backing := int64(1 << 25) // FMODE_BACKING
+	if !w.g.Kernel().Release().Less(probes.Version{Major: 6, Minor: 14}) {
+		backing = 1 << 24
+	}
 	file := w.get(wFile)
 	w.set(wBuf2, w.num(0))
 	w.fetch(wBuf2, 4, file, l.mode)
@@ -241,15 +252,18 @@ func (w *walker) findUpper(l *vmaLayout, pc *ir.Value) {
 	})
 }
 
+// copied returns a word of the copy in wMaple.
+func (w *walker) copied(off int64) *ir.Value { return w.b().Load(w.p, w.lay.at(wMaple)+off, 8, false) }
+
 // fileKey sets the key of a file in FilesMap from its inode.
 func (w *walker) fileKey(l *vmaLayout, inode *ir.Value) {
+	w.fetch(wMaple, l.inodeSize, inode, l.inodeStart)
 	b := w.b()
-	super := w.follow(inode, l.super)
-	w.fetch(wKey, 4, super, l.dev)
-	b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wKey)+4), b.Const(4), b.AddImm(inode, l.nsec))
-	w.fetch(wKey+1, 8, inode, l.ino)
-	w.fetch(wKey+2, 8, inode, l.size)
-	w.fetch(wKey+3, 8, inode, l.sec)
+	b.Store(w.p, w.lay.at(wKey)+unwind.FileNsec, 4, b.Load(w.p, w.lay.at(wMaple)+l.nsec-l.inodeStart, 4, false))
+	w.set(wInode, w.copied(l.ino-l.inodeStart))
+	w.set(wKey+2, w.copied(l.size-l.inodeStart))
+	w.set(wKey+3, w.copied(l.sec-l.inodeStart))
+	w.fetch(wKey, 4, w.copied(l.super-l.inodeStart), l.dev)
 }
 
 // findListed looks the address up in the list of the file that wKey names.
@@ -261,7 +275,7 @@ func (w *walker) findListed(pc *ir.Value) {
 	g.B().If(found, func() {
 		list := w.b().Load(w.b().NonNil(found), 0, 8, false)
 		base := w.get(wMapBase)
-		w.findEntry(list, w.op(ir.OpSub, pc, base), func(start, end, origin *ir.Value) {
+		w.findEntry(list, w.op(ir.OpSub, pc, base), func(start, end, origin, _ *ir.Value) {
 			w.within(wStart, w.op(ir.OpAdd, start, base), wMapStart, false)
 			w.within(wEnd, w.op(ir.OpAdd, end, base), wMapEnd, true)
 			w.set(wOrigin, w.op(ir.OpAdd, origin, base))

@@ -9,29 +9,36 @@ import (
 // This file has the code of one step of the walk: it looks up the mapping and the rule
 // of an instruction, and applies the rule.
 
-// findMapping looks up the mapping of pc in the process's list. The list may be that of
-// the program before exec, or of the parent. If the list has no table for pc,
-// findMapping uses the file that the kernel has mapped there.
+// findMapping looks up the mapping of pc in the kernel's tree, and its file's list. The
+// process's own list may be that of the program before exec, of the parent, or of a library
+// that was unloaded, so it is only used for a mapping without a list of the file, if both have
+// the same inode: that of a file that was changed later, or of none, as the vdso.
 func (w *walker) findMapping(pc *ir.Value) {
 	g := w.g
 	w.set(wStart, w.num(0))
 	w.set(wEnd, w.num(0))
 	w.set(wSeg, w.num(noMapping<<48))
-	w.findEntry(w.get(wList), pc, func(start, end, origin *ir.Value) {
-		w.set(wStart, start)
-		w.set(wEnd, end)
-		w.set(wOrigin, origin)
-	})
-	if canFindFile(g.Kernel()) {
-		kind := w.op(ir.OpShr, w.get(wSeg), w.num(48))
-		g.B().If(w.op(ir.OpULe, w.num(unwind.Pending), kind), func() { w.findFile(pc) })
+	known := canFindFile(g.Kernel())
+	if known {
+		w.set(wInode, w.num(0))
+		w.findFile(pc)
 	}
+	g.B().If(w.op(ir.OpULe, w.num(noCode<<48), w.get(wSeg)), func() {
+		w.findEntry(w.get(wList), pc, func(start, end, origin, inode *ir.Value) {
+			w.set(wStart, start)
+			w.set(wEnd, end)
+			w.set(wOrigin, origin)
+			if known {
+				g.B().If(w.op(ir.OpNe, inode, w.get(wInode)), func() { w.set(wSeg, w.num(unwind.Pending<<48)) })
+			}
+		})
+	})
 }
 
 // findEntry looks up the entry that contains an address or, in the list of a file, an
-// offset. If there is one, it sets wSeg, and calls found with the entry's range and the
-// start of its segment.
-func (w *walker) findEntry(list, pc *ir.Value, found func(start, end, origin *ir.Value)) {
+// offset. If there is one, it sets wSeg, and calls found with the entry's range, the start of
+// its segment and the inode.
+func (w *walker) findEntry(list, pc *ir.Value, found func(start, end, origin, inode *ir.Value)) {
 	g := w.g
 	g.B().If(list, func() {
 		off := w.b().Extend(list, 4, false)
@@ -52,7 +59,7 @@ func (w *walker) findEntry(list, pc *ir.Value, found func(start, end, origin *ir
 			g.B().If(w.op(ir.OpULt, pc, end), func() {
 				b := w.b()
 				w.set(wSeg, b.Load(e, unwind.EntrySeg, 8, false))
-				found(b.Load(e, unwind.EntryStart, 8, false), end, b.Load(e, unwind.EntryOrigin, 8, false))
+				found(b.Load(e, unwind.EntryStart, 8, false), end, b.Load(e, unwind.EntryOrigin, 8, false), b.Load(e, unwind.EntryInode, 8, false))
 			})
 		})
 	})

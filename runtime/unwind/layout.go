@@ -91,7 +91,8 @@ const (
 	EntrySeg    = 24 // u32: the segment's offset in the chunk
 	EntryChunk  = 28 // u16
 	EntryKind   = 30 // u16
-	EntrySize   = 32
+	EntryInode  = 32 // u64: of the file, or 0 if there is none
+	EntrySize   = 40
 )
 
 // Kinds of entries.

@@ -30,6 +30,7 @@ func (t *Tables) flush() {
 // entry is an entry of a list.
 type entry struct {
 	start, end, origin uint64
+	inode              uint64
 	seg                block
 	kind               int
 }
@@ -76,6 +77,7 @@ func (t *Tables) writeList(list []entry) (block, uint64, error) {
 		ne.PutUint32(at[EntrySeg:], uint32(e.seg.off))
 		ne.PutUint16(at[EntryChunk:], uint16(e.seg.chunk))
 		ne.PutUint16(at[EntryKind:], uint16(e.kind))
+		ne.PutUint64(at[EntryInode:], e.inode)
 	}
 	return b, uint64(b.off) | uint64(b.chunk)<<ListChunk | uint64(len(list))<<ListCount, nil
 }
@@ -85,7 +87,7 @@ func (m *mapping) entries(list []entry) []entry {
 	if m.file == nil {
 		return append(list, entry{start: m.start, end: m.end, kind: FramePointer})
 	}
-	f := m.file
+	f, inode := m.file, m.file.key.inode
 	if f.same != nil {
 		f = f.same
 	}
@@ -93,7 +95,7 @@ func (m *mapping) entries(list []entry) []entry {
 	// rest adds an entry for the addresses up to end that no segment covers.
 	rest := func(end uint64) {
 		if at < end {
-			list = append(list, entry{start: at, end: end, kind: f.kind})
+			list = append(list, entry{start: at, end: end, inode: inode, kind: f.kind})
 		}
 	}
 	for i := range f.segs {
@@ -104,7 +106,7 @@ func (m *mapping) entries(list []entry) []entry {
 		start := m.start + max(s.start, m.offset) - m.offset
 		end := min(m.start+s.end-m.offset, m.end)
 		rest(start)
-		list = append(list, entry{start: start, end: end, origin: m.start + s.origin - m.offset, seg: s.block, kind: HasTable})
+		list = append(list, entry{start: start, end: end, origin: m.start + s.origin - m.offset, inode: inode, seg: s.block, kind: HasTable})
 		at = end
 	}
 	rest(m.end)

@@ -65,6 +65,8 @@ var fixtures = map[string][2]string{
 	"forks":         {"gcc -O2 -fomit-frame-pointer forks.c", "-static"},
 	"places-fp":     {"gcc -O2 -fno-omit-frame-pointer -static -pthread places.c", ""},
 	"places-O2":     {"gcc -O2 -fomit-frame-pointer -static -pthread places.c", ""},
+	"execs-1":       {"gcc -O2 -fomit-frame-pointer -static -no-pie -DNUMBER=1 execs.c", ""},
+	"execs-2":       {"gcc -O2 -fomit-frame-pointer -static -no-pie -DNUMBER=2 execs.c", ""},
 	"nocode":        {"gcc -O2 -fomit-frame-pointer nocode.c", "-static"},
 	"musl":          {"musl-gcc -O2 musl.c", "-static"},
 	"generated":     {"gcc -O2 -fno-omit-frame-pointer generated.c", "-static"},
