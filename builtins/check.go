@@ -118,6 +118,8 @@ func (d *Def) Param(i int) Param {
 }
 
 // arg returns argument i, or nil if it was not given.
+//
+//go:noinline
 func (call *Call) arg(i int) *Arg {
 	if i >= len(call.Args) {
 		return nil

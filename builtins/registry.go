@@ -54,6 +54,8 @@ func (r *Registry) Lookup(name string) *Def {
 }
 
 // ForType returns the builtin that defines an Opaque or Agg type, or nil.
+//
+//go:noinline
 func (r *Registry) ForType(name string) *Def { return r.byType[name] }
 
 // Type returns a builtin's type as a script names it in a declaration, without

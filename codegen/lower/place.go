@@ -29,6 +29,7 @@ type place struct {
 	upToNUL bool
 }
 
+//go:noinline
 func (p place) at(off int, t *types.Type) place {
 	p.off += int64(off)
 	p.t = t

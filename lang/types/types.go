@@ -292,6 +292,8 @@ func layout(k Kind, names []string, elems []*Type) *Type {
 }
 
 // RoundUp returns the smallest multiple of to that is at least n, or n if to is 0.
+//
+//go:noinline
 func RoundUp(n, to int) int {
 	if to <= 1 {
 		return n
