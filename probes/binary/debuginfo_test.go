@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -73,4 +75,37 @@ func FuzzDebugInfo(f *testing.F) {
 		}
 		g.Addresses(SourceLine{File: "params.c", Line: 19})
 	})
+}
+
+// TestWidePlace checks that an __int128 parameter is read where the calling convention
+// passes it, also if the function moves it first and the debug info has only that place.
+func TestWidePlace(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the registers are those of amd64")
+	}
+	dir := t.TempDir()
+	src := filepath.Join(dir, "w.c")
+	code := `__int128 wide(__int128 w, int x) { __asm__ volatile("":::"memory"); return w + x; } int main(void) { return wide(1, 2); }`
+	if err := os.WriteFile(src, []byte(code), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, level := range []string{"-O0", "-O1", "-O2"} {
+		if out, err := exec.Command("gcc", "-g", level, "-o", src+".out", src).CombinedOutput(); err != nil {
+			t.Skipf("%v: %s", err, out)
+		}
+		x, err := Open(src + ".out")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := x.DebugInfo()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fn, _ := g.Function(x.Named("wide")[0].Addr)
+		got := showParts(fn.Args(AMD64, "wide", ABIC).Members()[0].Loc, AMD64.regs.Get()["di"])
+		if !strings.HasPrefix(got, "[0+8@di 8+8") {
+			t.Errorf("%s: %s", level, got)
+		}
+		x.Close()
+	}
 }

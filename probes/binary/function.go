@@ -91,6 +91,8 @@ func (fn Function) Args(a *Arch, symbol string, abi ABI) *types.Type {
 		f.Loc = pass.next(f.Name, dt)
 		switch {
 		case sizes[i] == 0:
+		case sound && conv == convC && dt.t.Kind == types.Array:
+			// GCC gives the registers to which the function moves an __int128 as its place.
 		case found[i] == atPlace:
 			f.Loc = places[i]
 		case found[i] == leftOut, !sound:
