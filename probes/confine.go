@@ -85,6 +85,9 @@ func NewContext(e *Env, p *Point) (*Context, error) {
 	c.FixedResult = c.FixedResult || p.Kind.Runs == OnEvent && !(p.Kind.Decides && e.Unsafe)
 	switch p.Kind.Confine {
 	case ByTask:
+		if p.EveryTask {
+			break
+		}
 		if e.PID != 0 && !e.Scope.Follow {
 			c.Only.PID = e.PID
 		}

@@ -9,25 +9,27 @@ import (
 
 // Point is a location to attach to. Kind determines which fields are used.
 type Point struct {
-	Kind     *Kind
-	Name     string // canonical text, the value of the builtin probe
-	Alias    string // the event of a provider for which the point stands, or ""
-	Span     source.Span
-	Target   string // module, category, binary path, interface, cgroup, unit of a rate …
-	Func     string // function, event, symbol, iterator, signal, software event …
-	NS       string // USDT provider
-	Offset   uint64 // in bytes from the start of Func
-	Addr     uint64 // absolute address, if HasAddr
-	HasAddr  bool
-	Count    uint64 // rate, sample count, watchpoint length …
-	Mode     string // watchpoint mode, ingress/egress, pin path …
-	PID      int    // only this process; 0: all
-	Implied  bool   // a part was omitted, which denotes a wildcard
-	Matched  bool   // it comes from a pattern: if it cannot be attached, others still are
-	Event    uint64 // number of the kernel's event, in the namespace of the kind
-	Anywhere bool   // the session searches the files of all processes for Func
-	Multi    bool   // the program is loaded for a link to many points at once
-	AtInsn   bool   // for kinds of returns: the program runs at a return instruction, Offset bytes into Func
+	Kind  *Kind
+	Name  string // canonical text, the value of the builtin probe
+	Alias string // the event of a provider for which the point stands, or ""
+	// EveryTask is set if the flags that select processes do not confine the program.
+	EveryTask bool
+	Span      source.Span
+	Target    string // module, category, binary path, interface, cgroup, unit of a rate …
+	Func      string // function, event, symbol, iterator, signal, software event …
+	NS        string // USDT provider
+	Offset    uint64 // in bytes from the start of Func
+	Addr      uint64 // absolute address, if HasAddr
+	HasAddr   bool
+	Count     uint64 // rate, sample count, watchpoint length …
+	Mode      string // watchpoint mode, ingress/egress, pin path …
+	PID       int    // only this process; 0: all
+	Implied   bool   // a part was omitted, which denotes a wildcard
+	Matched   bool   // it comes from a pattern: if it cannot be attached, others still are
+	Event     uint64 // number of the kernel's event, in the namespace of the kind
+	Anywhere  bool   // the session searches the files of all processes for Func
+	Multi     bool   // the program is loaded for a link to many points at once
+	AtInsn    bool   // for kinds of returns: the program runs at a return instruction, Offset bytes into Func
 
 	// The location of the point in a file: the path for the kernel, the offset of the
 	// instruction, and the offset of the USDT semaphore or 0.

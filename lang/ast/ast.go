@@ -134,6 +134,8 @@ type AttachPoint struct {
 	Text  string   // the source text, with its quotes
 	Parts []string // Parts[0] is the provider
 	Alias string   // the event for which the point stands, or ""
+	// EveryTask is set if the flags that select processes do not confine the program.
+	EveryTask bool
 }
 
 // Macro is macro name(params) : result { … }. A macro named record.member is a member of

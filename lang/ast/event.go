@@ -1,6 +1,7 @@
 package ast
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/source"
@@ -59,6 +60,16 @@ func (p *Place) Key() *EventArg {
 		}
 	}
 	return nil
+}
+
+// everyTask is the name of a value of a place that the flags that select processes do not
+// confine.
+const everyTask = "every_task"
+
+// EveryTask reports whether the flags that select processes leave p alone, because the
+// current task is often another one.
+func (p *Place) EveryTask() bool {
+	return slices.ContainsFunc(p.Args, func(a *EventArg) bool { return a.Name.Text == everyTask })
 }
 
 // PlaceOf is the place that a probe is for.

@@ -168,7 +168,7 @@ func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point
 		r.wrong(ap, nil, kind, err)
 		return nil, false
 	}
-	pt.Span, pt.Alias = ap.Span(), ap.Alias
+	pt.Span, pt.Alias, pt.EveryTask = ap.Span(), ap.Alias, ap.EveryTask
 	points, err = kind.Expand(r.env, pt)
 	if err != nil {
 		r.wrong(ap, pt, kind, err)

@@ -318,7 +318,7 @@ func probeAt(d *ast.Probe, ap *ast.AttachPoint, e *ast.Event, n int) *ast.Probe 
 	place := e.Places[n]
 	for _, p := range place.Points {
 		at := *p
-		at.Pos, at.Alias = ap.Pos, e.Name.Text
+		at.Pos, at.Alias, at.EveryTask = ap.Pos, e.Name.Text, place.EveryTask()
 		out.Points = append(out.Points, &at)
 	}
 	out.Of = &ast.PlaceOf{Event: e, Place: place, Index: n, Probe: d}

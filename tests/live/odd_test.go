@@ -3,8 +3,10 @@ package live
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -217,6 +219,28 @@ var odd = []struct {
 	}},
 }
 
+// endedByOther lets another process end a connection on which a request has no answer. It returns
+// the output that this is to have.
+func endedByOther(t *testing.T, ln net.Listener) string {
+	t.Helper()
+	const ask = "GET /other HTTP/1.1\r\n\r\n"
+	port := ln.Addr().(*net.TCPAddr).Port
+	other := exec.Command("bash", "-c", fmt.Sprintf("exec 3<>/dev/tcp/127.0.0.1/%d; printf 'GET /other HTTP/1.1\\r\\n\\r\\n' >&3; read -u 3", port))
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, len(ask))); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	other.Wait() // its status is that of read
+	return fmt.Sprint("true /other 0 ", len(ask), " 0 false")
+}
+
 // take1 expects the end of the data.
 func (o *oddTalk) take1(fd int) {
 	o.t.Helper()
@@ -306,6 +330,7 @@ func TestOddConnections(t *testing.T) {
 		unix.Close(o.server)
 		unix.Close(o.client)
 		want = append(want, fmt.Sprint("true /discarded 200 ", len(o.get()), " ", len(ok5+body), " true"), fmt.Sprint("false /discarded 0 ", len(o.get()), " 0 false"))
+		want = append(want, endedByOther(t, ln))
 		for i := range 2 {
 			o := &oddTalk{t: t, path: fmt.Sprint("/fast-open-", i)}
 			o.client, o.server = fastOpen(t, ln, o.get(), i == 1)
@@ -332,6 +357,9 @@ func TestOddConnections(t *testing.T) {
 		var q seenRequest
 		if json.Unmarshal([]byte(line), &q) != nil || q.Type != "http" {
 			continue
+		}
+		if q.PID != os.Getpid() {
+			t.Errorf("the request belongs to process %d, %s: %s", q.PID, q.Comm, line)
 		}
 		status := 0
 		if q.Status != nil {

@@ -14,7 +14,7 @@ func Script(p *Protocol, o *Display) string {
 	fmt.Fprintf(&b, "%s%s\n{\n", p.Event, predicate(p, &o.Filter))
 	b.WriteString(`  if (args.kind == 1 || args.kind == 4 || args.kind == 7 || args.kind == 11) {
     print((args.kind, args.conn, args.seen, args.server, args.pos, args.bytes, args.data, args.ns,
-           args.tls, pid, comm, container, unit, args.family, args.laddr, args.lport, args.raddr, args.rport,
+           args.tls, args.owner, args.owner_comm, pid, container, unit, args.family, args.laddr, args.lport, args.raddr, args.rport,
            args.req_bytes, args.request));
   } else {
     print((args.kind, args.conn, args.seen, args.server, args.pos, args.bytes, args.data));

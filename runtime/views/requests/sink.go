@@ -118,7 +118,7 @@ func (s *Sink) End() {
 // decode returns the piece that the script has printed.
 func (s *Sink) decode(v value.Value) (*piece, error) {
 	t, ok := v.(value.Tuple)
-	if !ok || len(t) != 7 && len(t) != 20 {
+	if !ok || len(t) != 7 && len(t) != 21 {
 		return nil, fmt.Errorf("the script printed something that is not a piece: %s", value.Text(v, ""))
 	}
 	r := reading{values: t}
@@ -126,9 +126,13 @@ func (s *Sink) decode(v value.Value) (*piece, error) {
 		kind: int(r.number()), conn: r.number(), at: s.boot.Add(time.Duration(r.number())), server: r.bool(),
 		pos: uint32(r.number()), bytes: r.number(), data: r.bytes(),
 	}
-	if len(t) == 20 {
+	if len(t) == 21 {
 		p.latency, p.tls = time.Duration(r.number()), r.bool()
-		p.pid, p.comm, p.container, p.unit = int(r.number()), r.text(), r.text(), r.text()
+		p.pid, p.comm = int(r.number()), r.text()
+		current := int(r.number())
+		if p.container, p.unit = r.text(), r.text(); current != p.pid {
+			p.container, p.unit = "-", "-" // they are those of another process
+		}
 		inet := r.number() > 1
 		p.local, p.peer = r.address(), r.address()
 		if !inet {
