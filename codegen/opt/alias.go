@@ -35,6 +35,8 @@ func locate(p *ir.Value, off int64) location {
 func (p location) sameBase(q location) bool { return p.base == q.base && p.m == q.m }
 
 // root returns the value from which a pointer is computed.
+//
+//go:noinline
 func root(p *ir.Value) *ir.Value {
 	for p.Derives() {
 		p = p.Args[0]

@@ -218,6 +218,7 @@ func orInvalid(t *types.Type) *types.Type {
 	return t
 }
 
+//go:noinline
 func (c *checker) varType(v *Var) *types.Type { return orInvalid(v.Type) }
 
 func (c *checker) returns(s *ast.Jump) {

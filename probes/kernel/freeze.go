@@ -198,6 +198,8 @@ func (k *Kernel) freezeSymbols(names []string) string {
 }
 
 // freezeBTF returns a BTF blob of the types that c lists and those they refer to.
+//
+//go:noinline
 func (k *Kernel) freezeBTF(c Corpus) ([]byte, error) {
 	set, err := k.btf.Get()
 	if err != nil {

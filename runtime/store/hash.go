@@ -353,6 +353,8 @@ type rawEntry struct{ key, vals []byte }
 
 // scriptKey returns the script's key in a kernel's key. In a map of short keys it has
 // fewer bytes than the key type; the missing ones are zero.
+//
+//go:noinline
 func (r *hashReader) scriptKey(key []byte) []byte {
 	if r.m.Number == 0 {
 		return key

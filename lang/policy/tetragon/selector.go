@@ -46,6 +46,8 @@ var useful = strings.Fields("accept accept4 socket recvfrom recvmsg sendto sendm
 	"inet_csk_accept tcp_v4_rcv tcp_v6_rcv tcp_sendmsg tcp_recvmsg")
 
 // isAmong reports whether a system call, a function or an event is in a list.
+//
+//go:noinline
 func isAmong(list []string, call string) bool {
 	for _, prefix := range []string{"security_", "sys_enter_", "sys_exit_"} {
 		call = strings.TrimPrefix(call, prefix)

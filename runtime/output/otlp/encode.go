@@ -94,6 +94,8 @@ func textAttribute(name, text string) (m protowire.Message) {
 }
 
 // textValue encodes an AnyValue that is text.
+//
+//go:noinline
 func textValue(text string) (m protowire.Message) {
 	m.String(1, text)
 	return m

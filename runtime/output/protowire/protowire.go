@@ -32,6 +32,8 @@ func (m *Message) Varint(field, v uint64) {
 }
 
 // Number appends a field like Varint. It omits zero, the default.
+//
+//go:noinline
 func (m *Message) Number(field, v uint64) {
 	if v != 0 {
 		m.Varint(field, v)

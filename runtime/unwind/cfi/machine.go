@@ -279,6 +279,7 @@ func (m *machine) column(st *state, reg uint64) *column {
 	return nil
 }
 
+//go:noinline
 func (m *machine) set(reg uint64, c column) {
 	if p := m.column(&m.st, reg); p != nil {
 		*p = c
