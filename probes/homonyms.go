@@ -115,6 +115,17 @@ func homonym(fn string, n uint64) string {
 	return fn + "#" + strconv.FormatUint(n, 10)
 }
 
+// shownName returns the name that results show for a function of a program: with its
+// number, unless the functions of the name are the versions of one.
+//
+//go:noinline
+func shownName(x *binary.File, name string, s binary.Symbol) string {
+	if s.Nth == 0 || !x.HasStatic(s.Name) {
+		return name
+	}
+	return homonym(name, uint64(s.Nth))
+}
+
 // homonymName returns the name of the point for the nth function of a name.
 func homonymName(p *Point, n uint64) string {
 	parts := []string{p.Kind.Name, homonym(p.Func, n)}
@@ -146,10 +157,11 @@ func homonymAddr(e *Env, p *object.Point) (uint64, error) {
 func placeOf(name string, at uint64) string { return name + "+" + strconv.FormatUint(at, 10) }
 
 // nameHomonyms records the names that results show for the functions of points in files
-// that share their names with others.
+// that share their names with others, if the points' names have a number.
 func nameHomonyms(e *Env, ps ...*object.Point) {
 	for _, p := range ps {
-		if p.Count != 0 && e.FuncNames != nil {
+		numbered := strings.Contains(p.Name[strings.LastIndexByte(p.Name, ':')+1:], homonym("", p.Count))
+		if p.Count != 0 && numbered && e.FuncNames != nil {
 			for _, name := range []string{p.Func, demangle.Filter(p.Func)} {
 				e.FuncNames.Store(placeOf(name, p.FileOffset), homonym(name, p.Count))
 			}

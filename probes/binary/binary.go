@@ -384,6 +384,20 @@ func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 	return list[:kept]
 }
 
+// HasStatic reports whether the file has a static function of a name. If it has several
+// functions of a name and none is static, they are the versions of one that a library
+// exports.
+func (x *File) HasStatic(name string) bool {
+	for _, t := range x.tables.Get() {
+		for e := t.entries; len(e) >= symSize; e = e[symSize:] {
+			if elf.SymType(e[4]) == elf.STT_FUNC && t.name(t.order.Uint32(e)) == name { // it is local
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Covering returns the function that contains an address, if the function's size is
 // known.
 func (x *File) Covering(addr uint64) (Symbol, bool) {

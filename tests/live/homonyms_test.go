@@ -145,3 +145,50 @@ int main(void) { int sum = 0; for (int i = 0; i < 8; i++) sum += i < 3 ? from1(i
 		})
 	}
 }
+
+// TestVersions attaches to the versions of a function that a library exports. Results show
+// one name for them.
+func TestVersions(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace attaches to one of them")
+	}
+	if *given != "" {
+		t.Skip("there is no compiler")
+	}
+	dir := t.TempDir()
+	lib := filepath.Join(dir, "libtwo.so")
+	for name, text := range map[string]string{
+		"lib.c": `__asm__(".symver first, two@V1"); __asm__(".symver second, two@@V2");
+			int first(int x) { return x; } int second(int x) { return x + 1; }`,
+		"lib.map": "V1 { global: two; local: *; }; V2 { } V1;",
+		"main.c": `__asm__(".symver first, two@V1"); int first(int), two(int);
+			int main(void) { return first(3) + two(1) + two(2) - 8; }`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"-shared", "-fPIC", "-O1", "-o", "libtwo.so", "lib.c", "-Wl,--version-script=lib.map"},
+		{"-O1", "-o", "main", "main.c", "-L.", "-ltwo", "-Wl,-rpath," + dir},
+	} {
+		cmd := exec.Command("gcc", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Skipf("%v\n%s", err, out)
+		}
+	}
+	for at, want := range map[string]string{
+		"two":   "@[LIB:two]: 3\n@f[two]: 1\n@f[two]: 2", // func holds an address
+		"two#1": "@[LIB:two]: 1\n@f[two]: 1",
+		"two#2": "@[LIB:two]: 2\n@f[two]: 2",
+	} {
+		r := trace(t, "-c", filepath.Join(dir, "main"), "-e", "uprobe:"+lib+":"+at+" { @[probe] = count(); @f[func] = count(); }")
+		r.quiet(t)
+		want = strings.ReplaceAll(want, "LIB", "uprobe:"+lib)
+		if got := strings.ReplaceAll(strings.TrimSpace(r.stdout), "\n\n", "\n"); r.status != 0 || got != want {
+			t.Errorf("%s: status %d, printed\n%s\nwant\n%s", at, r.status, got, want)
+		}
+	}
+}
