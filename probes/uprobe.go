@@ -308,6 +308,9 @@ func suggestSymbol(e *Env, p *Point) string {
 	for _, s := range x.Functions(func([]byte) bool { return true }) {
 		names = append(names, s.Name)
 	}
+	if variant := variantOf(p.Func, names); variant != "" {
+		return variant
+	}
 	return nearest(p.Func, names)
 }
 

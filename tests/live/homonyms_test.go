@@ -86,6 +86,8 @@ int from%[1]d(int x) { return both(twin(x)) * 2; }
 `, add))
 	}
 	rest := write("main.x", `int from1(int), from100(int);
+int odd(void) __asm__("odd.lto_priv.7"); // as with -flto
+int odd(void) { return 1; }
 int main(void) { int sum = 0; for (int i = 0; i < 8; i++) sum += i < 3 ? from1(i) : from100(i); return sum == 0; }
 `)
 	for _, c := range []struct {
@@ -129,6 +131,7 @@ int main(void) { int sum = 0; for (int i = 0; i < 8; i++) sum += i < 3 ? from1(i
 				"twin#3":          "there are not 3 functions of the name twin, but 2",
 				"from1#2":         "there are not 2 functions of the name from1, but 1",
 				"twin@three.x":    "no function twin is in three.x: those of that name are in one.x, two.x",
+				"odd":             "did you mean 'odd.lto_priv.7'?",
 				"nothing#2":       "No matches for uprobe BIN:nothing#2",
 				"twin#2+1000":     "Offset outside the function bounds",
 				"from100@three.x": map[bool]string{true: "those of that name are in a file that is not known", false: "those of that name are in two.x"}[c.bare],
