@@ -141,7 +141,11 @@ func (s *Instance) awaitFiles() {
 	s.lock()
 	s.noteMappings()
 	s.unlock()
-	s.syms.AwaitFiles(filePatience)
+	late := time.After(filePatience)
+	if !s.interrupted() {
+		late = newStopwatch().after(filePatience, 10*filePatience)
+	}
+	s.syms.AwaitFiles(late)
 }
 
 // stopFollowing ends followMappings and surveys, and closes the log of mappings. s.done must

@@ -52,19 +52,17 @@ func (k *keeper) want(p *process, m *mapping) {
 	}
 }
 
-// await waits until all files that are wanted have been opened, at most for a time.
-func (k *keeper) await(most time.Duration) {
+// await waits until all files that are wanted have been opened, or late.
+func (k *keeper) await(late <-chan time.Time) {
 	k.mu.Lock()
 	idle := k.idle
 	k.mu.Unlock()
 	if idle == nil {
 		return
 	}
-	late := time.NewTimer(most)
-	defer late.Stop()
 	select {
 	case <-idle:
-	case <-late.C:
+	case <-late:
 	}
 }
 

@@ -80,8 +80,8 @@ func TestEndedContainer(t *testing.T) {
 				logged.Mapped(cmd.Process.Pid, m)
 			}
 			listed.Add(ReadMaps("/proc", cmd.Process.Pid))
-			logged.AwaitFiles(time.Minute)
-			listed.AwaitFiles(time.Minute)
+			logged.AwaitFiles(time.After(time.Minute))
+			listed.AwaitFiles(time.After(time.Minute))
 			in.Close()
 			if err := cmd.Wait(); err != nil {
 				t.Fatal(err)

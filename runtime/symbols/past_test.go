@@ -89,7 +89,7 @@ func TestPast(t *testing.T) {
 					u.Ended(pid)
 				}
 			}
-			u.AwaitFiles(time.Minute)
+			u.AwaitFiles(time.After(time.Minute))
 			used := live() - before
 			h := &u.past
 			kept := int(h.next() - h.first)

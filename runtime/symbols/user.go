@@ -91,8 +91,8 @@ func NewUser(opt View) *User {
 func (u *User) Unanswered() int { return u.devices.Failed() }
 
 // AwaitFiles waits until the files of the mappings that were reported can be read after their
-// processes have ended, at most for a time. It may be called from any goroutine.
-func (u *User) AwaitFiles(most time.Duration) { u.keep.await(most) }
+// processes have ended, or late. It may be called from any goroutine.
+func (u *User) AwaitFiles(late <-chan time.Time) { u.keep.await(late) }
 
 // Close closes the files that are open for processes that have ended.
 func (u *User) Close() { u.keep.close() }
