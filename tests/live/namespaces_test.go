@@ -55,7 +55,7 @@ func TestOwnNamespaces(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	r := s.wait()
+	r := s.wait().withoutForkWarning(t)
 	n := crowdThreads * crowdCalls
 	want := fmt.Sprintf("@called[true, true, inside]: %[1]d @places[ gt_relative+0 ]: %[1]d @static: %[1]d @system[true]: %[1]d", n)
 	if got := strings.Join(strings.Fields(r.stdout), " "); got != want && r.missed() == 0 {
