@@ -44,9 +44,9 @@ func (r *run) guests() {
 // tests that take minutes all the same: the ends of sessions and the failure of each
 // system call, which test this process more than the kernel, and the largest tables. With
 // -nightly they are not left out, and MORE makes the generator draw a larger sample. PART
-// leaves out three quarters of the rows of the long tables, and SHARE the tests that
-// other guests run. A program that does not end within LIMIT prints the test that it
-// hangs in.
+// leaves out three quarters of the rows of the long tables and most generated programs,
+// and SHARE the tests that other guests run. A program that does not end within LIMIT
+// prints the test that it hangs in.
 const guestScript = `
 cd /t
 t="-test.v=test2json -test.short -test.timeout=LIMIT"

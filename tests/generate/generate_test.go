@@ -35,7 +35,7 @@ var (
 	spread = flag.Bool("spread", false, "try every program, each on one of the kernels: it takes half an hour")
 	more   = flag.Int("more", 1, "try `N` times as many programs")
 	sample = flag.Int("sample", 0, "number of the `sample` to draw; each number draws others")
-	part   = flag.Int("part", -1, "load only this `part` of the sample, 0 to 3; -1: the whole")
+	part   = flag.Int("part", -1, "load only this `part` of the sample, 0 to 7; -1: the whole")
 	report = flag.Bool("report", false, "list how often the checker gave which reason for refusing a program")
 	only   = flag.String("only", "", "try only programs whose text matches this `regexp`, all of them")
 )
@@ -118,13 +118,13 @@ func (s stock) draw(n, kernels int) []program {
 	return list
 }
 
-// partOf returns the arguments with which drawn draws the quarter of sample n of every
+// partOf returns the arguments with which drawn draws the eighth of sample n of every
 // that the flag chooses.
 func partOf(n, every int) (int, int) {
 	if *part < 0 {
 		return n, every
 	}
-	return n%every + *part*every, 4 * every
+	return n%every + *part*every, 8 * every
 }
 
 // tally counts the results of compiling and running programs.

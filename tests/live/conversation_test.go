@@ -386,7 +386,11 @@ func converse(t *testing.T, proto, network string, seed int64) {
 	s.attached()
 	r := rand.New(rand.NewSource(seed))
 	list, n := []*conversation{}, 0
-	for i := range 150 {
+	connections := 80
+	if *thorough || *seeds > 1 {
+		connections = 150
+	}
+	for i := range connections {
 		c := &conversation{t: t, r: r, want: map[string]string{}, open: map[string]bool{}, apart: proto == "mysql" || i%3 == 0, tight: i%4 == 1, unended: network == "unix" || i%5 == 2}
 		list = append(list, c)
 		c.client, c.server = connect(t, ln)
