@@ -119,8 +119,8 @@ func homonym(fn string, n uint64) string {
 // number, unless the functions of the name are the versions of one.
 //
 //go:noinline
-func shownName(x *binary.File, name string, s binary.Symbol) string {
-	if s.Nth == 0 || !x.HasStatic(s.Name) {
+func shownName(name string, s *binary.Symbol) string {
+	if !s.Static {
 		return name
 	}
 	return homonym(name, uint64(s.Nth))

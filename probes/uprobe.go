@@ -272,7 +272,7 @@ func (u *uprobeFile) symbol(s binary.Symbol) error {
 	p := u.p
 	if p.Offset == 0 {
 		if !s.Indirect {
-			return u.add(s, u.x.Entry(s), shownName(u.x, p.Func, s))
+			return u.add(s, u.x.Entry(s), shownName(p.Func, &s))
 		}
 		targets, _ := u.x.Targets(s)
 		if len(targets) == 0 {
@@ -291,7 +291,7 @@ func (u *uprobeFile) symbol(s binary.Symbol) error {
 	if err := checkBoundary(u.e, u.x, s, s.Addr+p.Offset, u.path); err != nil {
 		return err
 	}
-	return u.add(s, s.Addr+p.Offset, fmt.Sprintf("%s+%d", shownName(u.x, p.Func, s), p.Offset))
+	return u.add(s, s.Addr+p.Offset, fmt.Sprintf("%s+%d", shownName(p.Func, &s), p.Offset))
 }
 
 // suggestSymbol returns the function whose name is most similar to p's, or "".

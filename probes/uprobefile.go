@@ -229,7 +229,7 @@ func (u *uprobeFile) matching() error {
 			if u.source {
 				name = sourceName(name)
 			}
-			name = shownName(u.x, name, t)
+			name = shownName(name, &t)
 			if err := u.add(t, u.x.Entry(t), name); err != nil {
 				return err
 			}

@@ -66,6 +66,10 @@ type Symbol struct {
 	Size uint64
 
 	Indirect bool // the function has several implementations: see Targets
+	// Static is set if the function, or another one of its name that Named or Functions
+	// returns, is static. Without one, they are the versions of a function that a library
+	// exports.
+	Static bool
 	// Nth is the number of the function, from 1 on in the order of the addresses, among
 	// those of its name that Named or Functions returns; 0: it is the only one.
 	Nth uint32
@@ -286,7 +290,7 @@ func (t *symbolTable) each(f func(name []byte, s Symbol) bool) bool {
 			continue
 		}
 		name := t.names[off:]
-		s := Symbol{Addr: addr, Size: t.order.Uint64(e[16:]), Indirect: typ == elf.STT_GNU_IFUNC}
+		s := Symbol{Addr: addr, Size: t.order.Uint64(e[16:]), Indirect: typ == elf.STT_GNU_IFUNC, Static: e[4]>>4 == byte(elf.STB_LOCAL)}
 		if !f(name[:bytes.IndexByte(name, 0)], s) {
 			return false
 		}
@@ -376,26 +380,18 @@ func (x *File) Functions(ok func(name []byte) bool) []Symbol {
 				continue
 			}
 			last.Nth = max(last.Nth, 1)
-			s.Nth = last.Nth + 1
+			s.Nth, s.Static = last.Nth+1, s.Static || last.Static
 		}
 		list[kept] = *s
 		kept++
 	}
-	return list[:kept]
-}
-
-// HasStatic reports whether the file has a static function of a name. If it has several
-// functions of a name and none is static, they are the versions of one that a library
-// exports.
-func (x *File) HasStatic(name string) bool {
-	for _, t := range x.tables.Get() {
-		for e := t.entries; len(e) >= symSize; e = e[symSize:] {
-			if elf.SymType(e[4]) == elf.STT_FUNC && t.name(t.order.Uint32(e)) == name { // it is local
-				return true
-			}
+	list = list[:kept]
+	for i := kept - 1; i > 0; i-- { // the last one of a name knows about the others
+		if list[i].Nth > 1 {
+			list[i-1].Static = list[i].Static
 		}
 	}
-	return false
+	return list
 }
 
 // Covering returns the function that contains an address, if the function's size is

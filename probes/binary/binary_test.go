@@ -42,4 +42,26 @@ func TestNamed(t *testing.T) {
 	if s, ok := x.Symbol("g"); !ok || s.Addr != 0x10 || s.Size != 8 {
 		t.Errorf("g is %+v, %v", s, ok)
 	}
+
+	exported := func(e []byte) []byte {
+		e[4] |= byte(elf.STB_GLOBAL) << 4
+		return e
+	}
+	for _, c := range []struct {
+		table []byte
+		want  bool
+	}{
+		{slices.Concat(exported(entry(1, 0x10)), exported(entry(1, 0x20)), entry(3, 0x10)), false},
+		{slices.Concat(exported(entry(1, 0x10)), entry(1, 0x20)), true},
+		{slices.Concat(entry(1, 0x10), exported(entry(1, 0x20)), exported(entry(1, 0x30))), true},
+		{slices.Concat(entry(1, 0x10), entry(1, 0x20)), true},
+	} {
+		x := &File{}
+		x.tables.New = func() []symbolTable { return []symbolTable{{c.table, []byte(names), binary.LittleEndian}} }
+		for _, s := range x.Named("f") {
+			if s.Static != c.want {
+				t.Errorf("%d of %d bytes: static %v, want %v", s.Nth, len(c.table), s.Static, c.want)
+			}
+		}
+	}
 }
