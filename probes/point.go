@@ -9,11 +9,9 @@ import (
 
 // Point is a location to attach to. Kind determines which fields are used.
 type Point struct {
-	Kind  *Kind
-	Name  string // canonical text, the value of the builtin probe
-	Alias string // the event of a provider for which the point stands, or ""
-	// EveryTask is set if the flags that select processes do not confine the program.
-	EveryTask bool
+	Kind      *Kind
+	Name      string // canonical text, the value of the builtin probe
+	Alias     string // the event of a provider for which the point stands, or ""
 	Span      source.Span
 	Target    string // module, category, binary path, interface, cgroup, unit of a rate …
 	Func      string // function, event, symbol, iterator, signal, software event …
@@ -29,6 +27,7 @@ type Point struct {
 	Event     uint64 // number of the kernel's event, in the namespace of the kind
 	Anywhere  bool   // the session searches the files of all processes for Func
 	Multi     bool   // the program is loaded for a link to many points at once
+	EveryTask bool   // the flags that select processes do not confine the program
 	AtInsn    bool   // for kinds of returns: the program runs at a return instruction, Offset bytes into Func
 
 	// The location of the point in a file: the path for the kernel, the offset of the

@@ -361,6 +361,15 @@ func TestConversations(t *testing.T) {
 	}
 }
 
+// ownRequests starts gotrace requests for a protocol of this process, and waits until it is
+// attached.
+func ownRequests(t *testing.T, proto string, args ...string) *session {
+	t.Helper()
+	s := start(t, append([]string{"requests", proto, "-f", "json", "-p", strconv.Itoa(os.Getpid())}, args...)...)
+	s.attached()
+	return s
+}
+
 // listenOn returns a listener at an address of 127.0.0.1 that is free, or at a local socket.
 func listenOn(t *testing.T, network string) net.Listener {
 	t.Helper()
@@ -378,12 +387,11 @@ func listenOn(t *testing.T, network string) net.Listener {
 func converse(t *testing.T, proto, network string, seed int64) {
 	ln := listenOn(t, network)
 	defer ln.Close()
-	args := []string{"requests", proto, "-f", "json", "-p", strconv.Itoa(os.Getpid())}
+	var args []string
 	if a, ok := ln.Addr().(*net.TCPAddr); ok {
 		args = append(args, "--port", strconv.Itoa(a.Port))
 	}
-	s := start(t, args...)
-	s.attached()
+	s := ownRequests(t, proto, args...)
 	r := rand.New(rand.NewSource(seed))
 	list, n := []*conversation{}, 0
 	connections := 80

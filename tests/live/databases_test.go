@@ -139,8 +139,7 @@ func TestDNSRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	s := start(t, "requests", "dns", "-f", "json", "-p", strconv.Itoa(os.Getpid()), "--port", strconv.Itoa(server.LocalAddr().(*net.UDPAddr).Port))
-	s.attached()
+	s := ownRequests(t, "dns", "--port", strconv.Itoa(server.LocalAddr().(*net.UDPAddr).Port))
 	free, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -211,8 +210,7 @@ func queries(t *testing.T, family int, seed int64) {
 	case *unix.SockaddrInet6:
 		port = a.Port
 	}
-	s := start(t, "requests", "dns", "-f", "json", "-p", strconv.Itoa(os.Getpid()), "--port", strconv.Itoa(port))
-	s.attached()
+	s := ownRequests(t, "dns", "--port", strconv.Itoa(port))
 	began := time.Now()
 	var open []*dnsQuery
 	for n := range 600 {

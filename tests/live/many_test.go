@@ -113,8 +113,7 @@ func (m *many) pass(from, to int, text string) {
 
 func manyConnections(t *testing.T, network string, rounds, atOnce int) {
 	m := newMany(t, network)
-	s := start(t, "requests", "http", "-f", "json", "-p", strconv.Itoa(os.Getpid()))
-	s.attached()
+	s := ownRequests(t, "http")
 	n, early := 0, 0
 	for round := range rounds {
 		var list [][2]int

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -296,8 +295,7 @@ func TestOddConnections(t *testing.T) {
 	}
 	native(t) // TestEvents loads such programs on other kernels
 	needRoot(t)
-	s := start(t, "requests", "http", "-f", "json", "-p", strconv.Itoa(os.Getpid()))
-	s.attached()
+	s := ownRequests(t, "http")
 	var want []string
 	expect := func(path string, status, asked, answered int, complete bool) {
 		for _, server := range []bool{true, false} {

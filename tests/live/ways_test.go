@@ -3,8 +3,6 @@ package live
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -131,8 +129,7 @@ func TestWays(t *testing.T) {
 	}
 	native(t) // TestEvents loads such programs on other kernels
 	needRoot(t)
-	s := start(t, "requests", "http", "-f", "json", "-p", strconv.Itoa(os.Getpid()))
-	s.attached()
+	s := ownRequests(t, "http")
 	want := map[string]string{}
 	n := 0
 	for _, network := range []string{"tcp4", "unix"} {
