@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -67,18 +68,14 @@ func (b *bench) bare(l *load) float64 {
 		return 0
 	}
 	defer lnk.Close()
-	best := 0.0
+	best := math.Inf(1)
 	for range b.rounds {
-		before, _ := p.Stats()
-		if err := l.call(calls); err != nil {
+		ns, err := l.measure([]*ebpf.Program{p})
+		if err != nil {
 			b.errs = append(b.errs, err)
 			return 0
 		}
-		after, _ := p.Stats()
-		ns := float64(after.Runtime-before.Runtime) / float64(after.RunCount-before.RunCount)
-		if best == 0 || ns < best {
-			best = ns
-		}
+		best = min(best, ns)
 	}
 	return best
 }
