@@ -276,3 +276,22 @@ func (call *Call) litStr(i int) (string, bool) {
 	}
 	return "", false
 }
+
+// wantSize checks that argument i is a number of bytes known at compile time, and returns
+// it.
+func wantSize(c Checker, call *Call, i int) (int, bool) {
+	a := call.arg(i)
+	if a == nil {
+		return 0, false
+	}
+	if a.Lit == nil || a.Lit.IsStr || a.Lit.IsBool || a.Lit.Int < 1 || a.Lit.Int > maxBytes {
+		if c.Final() {
+			c.Errorf(a.Span, "%s() expects a number of bytes from 1 to %d here", call.Def.Name, maxBytes)
+		}
+		return 0, false
+	}
+	return int(a.Lit.Int), true
+}
+
+// maxBytes is the maximum size in bytes of a buffer whose size the script gives.
+const maxBytes = 16384

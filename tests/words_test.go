@@ -21,7 +21,6 @@ import (
 var core = map[string]string{
 	"accept.go":     "which decoded events and types are expected",
 	"all.go":        "the list",
-	"bytes.go":      "numbers and parts of buffers: be16, le32, gather, slice",
 	"check.go":      "shared by type rules",
 	"checker.go":    "what type rules may ask",
 	"def.go":        "what a builtin is",
@@ -31,9 +30,7 @@ var core = map[string]string{
 	"match.go":      "comparing a string with patterns: startswith, contains, glob, matches",
 	"sets.go":       "lists of values: in",
 	"prefixes.go":   "lists of addresses: in",
-	"owner.go":      "what a cgroup belongs to: container, pod, unit",
 	"pathwalk.go":   "walking from a file to the root where the kernel does not: path",
-	"seq.go":        "text in files of pinned iterators: printf",
 	"stack.go":      "keeping stacks: kstack, ustack",
 	"reference.go":  "documentation",
 	"registry.go":   "lookup",
