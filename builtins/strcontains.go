@@ -1,10 +1,12 @@
 package builtins
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 )
 
 // The search for a literal takes one pass over the string. A needle of up to eight
@@ -68,8 +70,8 @@ func checkSearch(c Checker, call *Call) (at int, known, ok bool) {
 		return 0, false, true
 	}
 	if _, found := c.Kernel().Kfunc(strstrFunc); !found && call.typeOf(0).Size*call.typeOf(1).Size > maxPlaces {
-		c.Errorf(call.Span, "%s() of strings of %d and %d bytes needs Linux 6.17 (%s), unless the string to search for is a literal of at most %d characters",
-			call.Def.Name, call.typeOf(0).Size, call.typeOf(1).Size, strstrFunc, bitNeedle)
+		what := fmt.Sprintf("%s() of strings of %d and %d bytes", call.Def.Name, call.typeOf(0).Size, call.typeOf(1).Size)
+		c.ErrorHint(call.Span, fmt.Sprintf("search for a literal of at most %d characters", bitNeedle), "%s", probes.NeedsRelease(c.Kernel(), what, "6.17 ("+strstrFunc+")"))
 		return 0, false, false
 	}
 	return 0, false, true

@@ -76,6 +76,8 @@ func TestRefused(t *testing.T) {
 			"stdin:1:9-11: WARNING: Strings in the keys of @a are cut to 511 characters: before Linux 5.11 a key has at most 512 bytes, this is 5.10"},
 		{`begin { @a[str(nsecs), 1, comm] = 1; }`,
 			"WARNING: Strings in the keys of @a are cut to 494 characters"},
+		{`begin { @a[str(nsecs)] = quantile(1, 50); }`,
+			"stdin:1:9-11: WARNING: Strings in the keys of @a are cut to 503 characters: before Linux 5.11 a key has at most 504 bytes, this is 5.10"},
 		{`fentry:_raw_spin_lock { }`, "ERROR: fentry:_raw_spin_lock would hang the machine"},
 		{`fexit:bpf_get_smp_processor_id { }`, "ERROR: fexit:bpf_get_smp_processor_id would hang the machine"},
 		{`fentry:vmlinux:migrate_disable { }`, "ERROR: fentry:migrate_disable would hang the machine"},

@@ -299,7 +299,7 @@ func untraceable(e *Env, proto *FuncProto) string {
 		case t.Size > 16:
 			return fmt.Sprintf("its argument %s is a struct of %d bytes, the kernel follows 16 at most", p.Name, t.Size)
 		case e.Kernel.Release().Less(Version{Major: 6, Minor: 1}):
-			return fmt.Sprintf("its argument %s is a struct, which needs Linux 6.1", p.Name)
+			return NeedsRelease(e.Kernel, fmt.Sprintf("its argument %s is a struct, which", p.Name), "6.1")
 		}
 	}
 	return ""

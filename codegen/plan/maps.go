@@ -66,36 +66,33 @@ func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) 
 	if s.Max == 0 {
 		s.Max = p.Config.MaxMapKeys
 	}
+	if def := p.Defs.ForType(m.Value.Name); def != nil && def.UpdatePart != nil {
+		s.ValueParts = def.PartSize
+	}
 	if m.Keyed {
 		s.Key = m.Key
 		if !longKeys {
-			s.Key = p.fitKey(m, diags)
+			s.Key = p.fitKey(m, s.MaxOldKey(), diags)
 		}
-	}
-	if def := p.Defs.ForType(m.Value.Name); def != nil && def.UpdatePart != nil {
-		s.ValueParts = def.PartSize
 	}
 	return s
 }
 
-// maxOldKey is the maximum size in bytes of a key of a hash map before Linux 5.11.
-const maxOldKey = 512
-
-// fitKey returns the type in which m's keys are stored before Linux 5.11. Strings that
-// are too long are truncated, with a warning.
-func (p *Program) fitKey(m *builtins.MapInfo, diags *source.Diags) *types.Type {
-	if m.Key.Size <= maxOldKey {
+// fitKey returns the type in which m's keys are stored before Linux 5.11, where they have
+// at most most bytes. Strings that are too long are truncated, with a warning.
+func (p *Program) fitKey(m *builtins.MapInfo, most int, diags *source.Diags) *types.Type {
+	if m.Key.Size <= most {
 		return m.Key
 	}
 	v := p.Env.Kernel.Release()
-	for n := maxOldKey; n > 1; n-- {
-		if t := cutStrings(m.Key, n); t.Size <= maxOldKey {
+	for n := most; n > 1; n-- {
+		if t := cutStrings(m.Key, n); t.Size <= most {
 			diags.Warnf(m.Span, "Strings in the keys of %s are cut to %d characters: before Linux 5.11 a key has at most %d bytes, this is %d.%d",
-				m.Name, n-1, maxOldKey, v.Major, v.Minor)
+				m.Name, n-1, most, v.Major, v.Minor)
 			return t
 		}
 	}
-	diags.Errorf(m.Span, "%s, where %d is the most", probes.NeedsRelease(p.Env.Kernel, fmt.Sprintf("A key of %d bytes", m.Key.Size), "5.11"), maxOldKey)
+	diags.Errorf(m.Span, "%s, where %d is the most", probes.NeedsRelease(p.Env.Kernel, fmt.Sprintf("A key of %d bytes", m.Key.Size), "5.11"), most)
 	return m.Key
 }
 

@@ -28,10 +28,24 @@ const partIndex = 4
 // partedUses are the operations that programs can perform on a map in parts.
 const partedUses = Add | Whole | Reset | Foreign
 
+// partNumber is the size of the number of a part after a key, in bytes.
+const partNumber = 8
+
+// inParts reports whether the map's values are kept in parts.
+func (s *Spec) inParts() bool { return s.isAgg() && s.Value.Size > MaxPerCPU }
+
+// MaxOldKey returns the maximum size of the script's key before Linux 5.11, in bytes.
+func (s *Spec) MaxOldKey() int {
+	if s.inParts() {
+		return maxOldKey - partNumber
+	}
+	return maxOldKey
+}
+
 var partedKind = kind{
 	name:   "parted",
 	own:    1,
-	fits:   func(_ *layout, s *Spec) bool { return s.isAgg() && s.Value.Size > MaxPerCPU },
+	fits:   func(_ *layout, s *Spec) bool { return s.inParts() },
 	plan:   newParted,
 	extras: []string{"Part", "Table"},
 	check: func(c *claims, m *object.Map) error {
@@ -39,7 +53,7 @@ var partedKind = kind{
 		var err error
 		size := partIndex
 		if m.Key != nil {
-			size = word(KeySize(m.Key)) + 8
+			size = word(KeySize(m.Key)) + partNumber
 			km, err = c.hashMap(m, m.Kernel)
 		} else {
 			km, err = c.find(m.Kernel, ebpf.PerCPUArray)
@@ -68,10 +82,7 @@ func newParted(l *layout, s *Spec, m *object.Map) Store {
 	size, kind, keys := 0, ir.PerCPUArray, partIndex
 	if s.Key != nil {
 		size, kind = word(KeySize(s.Key)), ir.PerCPUHash
-		keys = size + 8
-		if keys > maxOldKey && !l.LongKeys {
-			l.diags.Errorf(s.Span, "A key of %d bytes needs Linux 5.11: before it %d is the most", keys, maxOldKey)
-		}
+		keys = size + partNumber
 	} else {
 		m.Max = (s.Value.Size + s.ValueParts - 1) / s.ValueParts
 	}
@@ -89,7 +100,7 @@ func newParted(l *layout, s *Spec, m *object.Map) Store {
 
 // frontsParts reports whether a map in parts should have a front table.
 func (l *layout) frontsParts(s *Spec) bool {
-	return s.Key != nil && hashable(s.Key) && l.frontSlots(word(KeySize(s.Key))+8, s.ValueParts, maxPartsCPU, maxFrontSize) > 0
+	return s.Key != nil && hashable(s.Key) && l.frontSlots(word(KeySize(s.Key))+partNumber, s.ValueParts, maxPartsCPU, maxFrontSize) > 0
 }
 
 // Key encodes the script's key. It leaves the number of the part unset.
@@ -130,7 +141,7 @@ func openParted(k *Kernel, m *object.Map) (Reader, error) {
 	r.size = m.Part
 	p := &partedReader{Reader: r, m: m}
 	if m.Table != nil {
-		p.Reader, err = openFront(k, r, word(KeySize(m.Key))+8)
+		p.Reader, err = openFront(k, r, word(KeySize(m.Key))+partNumber)
 	}
 	return p, err
 }
