@@ -1,13 +1,14 @@
 package builtins
 
 import (
+	"github.com/gotrace/gotrace/builtins/sums"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// An average is stored as the wide sum and the number of values.
+// An average is stored as the sum and the number of values.
 const (
 	avgTotal = 0 // two words
 	avgCount = 2
@@ -24,7 +25,7 @@ func avg() *Def {
 			Accum:  avgSize,
 			Scalar: copyAverage,
 			Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value {
-				return divideWide(g, acc, t.Signed, g.B().Load(acc, 8*avgCount, 8, false))
+				return sums.Divide(g.B(), acc, t.Signed, g.B().Load(acc, 8*avgCount, 8, false))
 			},
 		},
 		TypeDef: TypeDef{
@@ -49,19 +50,19 @@ func avg() *Def {
 
 func updateAverage(g Gen, call *Call, p *ir.Value) {
 	x := g.Value(&call.Args[0])
-	weighWide(g, p, 8*avgTotal, call.Type.Signed, x)
+	sums.Weigh(g.B(), adding(g), p, 8*avgTotal, call.Type.Signed, x, g.Sampling())
 	tally(g, p, 8*avgCount, weight(g))
 }
 
 // copyAverage adds the sum and the number of values at p to those at acc.
 func copyAverage(g Gen, t *types.Type, acc, p *ir.Value) {
-	copyWide(g, acc, p, 8*avgTotal, t.Signed)
+	sums.Copy(g.B(), acc, p, 8*avgTotal, t.Signed)
 	b := g.B()
 	bump(b, acc, 8*avgCount, b.Load(p, 8*avgCount, 8, false))
 }
 
 func average(t *types.Type, data []byte) uint64 {
-	return wideAverage(wideSum(t.Signed, data, avgTotal), word(data, avgCount))
+	return sums.Read(t.Signed, data[8*avgTotal:]).Average(word(data, avgCount))
 }
 
 func rankAverage(t *types.Type, data []byte) Rank {
@@ -69,6 +70,6 @@ func rankAverage(t *types.Type, data []byte) Rank {
 }
 
 func mergeAverage(t *types.Type, dst, src []byte) {
-	mergeWide(t.Signed, dst, src, avgTotal)
+	sums.Merge(t.Signed, dst[8*avgTotal:], src[8*avgTotal:])
 	setWord(dst, avgCount, word(dst, avgCount)+word(src, avgCount))
 }

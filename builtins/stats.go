@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"github.com/gotrace/gotrace/builtins/sums"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/value"
@@ -22,7 +23,7 @@ func stats() *Def {
 				return value.Stats{
 					Count: int64(word(data, avgCount)),
 					Avg:   decode.Number(t.Signed, average(t, data)),
-					Total: wideValue(t.Signed, wideSum(t.Signed, data, avgTotal)),
+					Total: sums.Value(t.Signed, data[8*avgTotal:]),
 				}
 			},
 			Rank: rankAverage,

@@ -1,8 +1,10 @@
 package builtins
 
 import (
+	"github.com/gotrace/gotrace/builtins/sums"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -12,22 +14,24 @@ func sum() *Def {
 		Kind: Aggregation,
 		Aggregator: Aggregator{
 			Weighs: true,
-			Update: func(g Gen, call *Call, p *ir.Value) { weighWide(g, p, 0, call.Type.Signed, g.Value(&call.Args[0])) },
-			Accum:  wideSize,
-			Scalar: func(g Gen, t *types.Type, acc, p *ir.Value) { copyWide(g, acc, p, 0, t.Signed) },
-			Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value { return clampWide(g, acc, t.Signed) },
+			Update: func(g Gen, call *Call, p *ir.Value) {
+				sums.Weigh(g.B(), adding(g), p, 0, call.Type.Signed, g.Value(&call.Args[0]), g.Sampling())
+			},
+			Accum:  sums.Size,
+			Scalar: func(g Gen, t *types.Type, acc, p *ir.Value) { sums.Copy(g.B(), acc, p, 0, t.Signed) },
+			Result: func(g Gen, t *types.Type, acc *ir.Value) *ir.Value { return sums.Clamp(g.B(), acc, t.Signed) },
 		},
 		TypeDef: TypeDef{
 			Metric:       value.Counter,
 			TypeName:     "sum_t",
-			TypeSize:     wideSize,
+			TypeSize:     sums.Size,
 			UnsignedType: "usum_t",
-			Merge:        mergeSum,
+			Merge:        func(t *types.Type, dst, src []byte) { sums.Merge(t.Signed, dst, src) },
 			Format: func(_ Env, t *types.Type, data []byte) value.Value {
-				return wideValue(t.Signed, wideSum(t.Signed, data, 0))
+				return sums.Value(t.Signed, data)
 			},
 			Rank: func(t *types.Type, data []byte) Rank {
-				w := wideSum(t.Signed, data, 0)
+				w := sums.Read(t.Signed, data)
 				return Rank{rankWord(true, uint64(w.Hi)), w.Lo}
 			},
 		},
@@ -36,7 +40,7 @@ func sum() *Def {
 			Summary:  "The sum of all values, signed if the argument is. It is exact, even if it exceeds 64 bits; in an expression it is the nearest 64-bit number.",
 			Examples: []string{`tracepoint:syscalls:sys_exit_read /args.ret > 0/ { @bytes[comm] = sum(args.ret); }`},
 		},
-		Check: func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, wideSize) },
+		Check: func(c Checker, call *Call) *types.Type { return checkAggregate(c, call, sums.Size) },
 	}
 }
 
@@ -49,4 +53,15 @@ func checkAggregate(c Checker, call *Call, size int) *types.Type {
 		return types.TInvalid
 	}
 	return call.Def.AggType(size, call.typeOf(0).Signed)
+}
+
+// adding returns the way in which the program adds to sums of aggregations in maps.
+func adding(g Gen) sums.How {
+	switch {
+	case !contended(g):
+		return sums.Plain
+	case g.Kernel().Has(probes.FeatAtomicFetch):
+		return sums.Fetch
+	}
+	return sums.Atomic
 }

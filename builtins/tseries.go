@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/builtins/sums"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/decode"
@@ -20,7 +21,7 @@ import (
 const (
 	slotEpoch = 0
 	slotValue = 1 // inverted as in extreme for min and max
-	slotMore  = 2 // last: when it was set; avg and sum: the second word of the wide sum
+	slotMore  = 2 // last: when it was set; avg and sum: the second word of the sum
 	slotCount = 3 // avg: number of values
 	slotWords = 4
 
@@ -152,9 +153,9 @@ func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value)
 			b.Store(q, 8*slotMore, 8, now)
 		case "avg":
 			tally(g, q, 8*slotCount, b.Const(1))
-			tallyWide(g, q, 8*slotValue, t.Signed, x)
+			sums.Weigh(b, adding(g), q, 8*slotValue, t.Signed, x, nil)
 		case "sum":
-			tallyWide(g, q, 8*slotValue, t.Signed, x)
+			sums.Weigh(b, adding(g), q, 8*slotValue, t.Signed, x, nil)
 		case "max":
 			growWord(g, q, 8*slotValue, turn(b, t, 0, x))
 		case "min":
@@ -188,7 +189,7 @@ func mergeSeries(t *types.Type, dst, src []byte) {
 		case "max", "min":
 			setWord(d, slotValue, max(word(d, slotValue), word(s, slotValue)))
 		default:
-			mergeWide(t.Signed, d, s, slotValue)
+			sums.Merge(t.Signed, d[8*slotValue:], s[8*slotValue:])
 			setWord(d, slotCount, word(d, slotCount)+word(s, slotCount))
 		}
 	}
@@ -235,9 +236,9 @@ func seriesValue(t *types.Type, slot []byte) value.Value {
 	v := word(slot, slotValue)
 	switch seriesFuncs[t.Params[2]] {
 	case "sum":
-		return wideValue(t.Signed, wideSum(t.Signed, slot, slotValue))
+		return sums.Value(t.Signed, slot[8*slotValue:])
 	case "avg":
-		v = wideAverage(wideSum(t.Signed, slot, slotValue), word(slot, slotCount))
+		v = sums.Read(t.Signed, slot[8*slotValue:]).Average(word(slot, slotCount))
 	case "max":
 		v ^= uint64(turnMask(t, 0))
 	case "min":

@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/dns", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/hosts", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/policy/yaml", "runtime/output/http1", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},
-	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "runtime/store", "runtime/object/elfobj", "runtime/cost"},
+	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "builtins/sums", "runtime/store", "runtime/object/elfobj", "runtime/cost"},
 	{"probes", "runtime/symbols", "runtime/output/profile", "runtime/output/live", "runtime/output/metrics"},
 	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins", "runtime/output/perfetto", "runtime/output/picture", "runtime/output/prometheus", "runtime/output/otlp"},
 	{"lang/attach", "lang/macro", "lang/policy/cilium", "lang/policy/falco", "lang/policy/tetragon"},

@@ -38,7 +38,6 @@ var core = map[string]string{
 	"unwindrule.go": "a step of that walk: mapping and rule of an instruction",
 	"taskstack.go":  "the stacks of other tasks",
 	"unwindfile.go": "the part of that walk which finds the file of a mapping",
-	"wide.go":       "sums of 128 bits: sum, avg, stats, tseries",
 }
 
 // makers returns the functions of a file that return values of a type of its package:

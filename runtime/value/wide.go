@@ -58,6 +58,19 @@ func (w Wide) Float64() (n float64, exact bool) {
 	return n, strconv.FormatFloat(n, 'f', 0, 64) == text
 }
 
+// Average returns w/n rounded toward zero, or 0 if n is 0. The result must fit 64 bits.
+func (w Wide) Average(n uint64) uint64 {
+	if n == 0 {
+		return 0
+	}
+	hi, lo := w.magnitude()
+	q, _ := bits.Div64(hi%n, lo, n)
+	if w.Hi < 0 {
+		return -q
+	}
+	return q
+}
+
 // Quo returns w/div, rounded toward zero, as the smallest kind of value that holds it.
 // It panics if div is 0.
 func (w Wide) Quo(div int64) Value {
