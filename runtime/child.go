@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/procstat"
 )
 
 // Child is a program started to be traced (-c). Its process exists from the start,
@@ -118,12 +119,8 @@ const settleIn = time.Minute
 // already waits.
 func (c *Child) settle() {
 	for began := time.Now(); time.Since(began) < settleIn; time.Sleep(100 * time.Microsecond) {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.PID()))
-		if err != nil {
-			return
-		}
-		// The name in parentheses may hold any bytes.
-		if _, state, ok := bytes.Cut(stat[max(0, bytes.LastIndexByte(stat, ')')):], []byte(" ")); !ok || len(state) == 0 || state[0] != 'R' && state[0] != 'D' {
+		stat, ok := procstat.Read(fmt.Sprintf("/proc/%d", c.PID()))
+		if !ok || stat.Text(procstat.State) != "R" && stat.Text(procstat.State) != "D" {
 			return
 		}
 	}

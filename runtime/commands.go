@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/runtime/procstat"
 )
 
 // commands caches the command lines of processes, which may end before they are printed.
@@ -36,22 +37,12 @@ func (n *names) readCommand(pid uint32) process {
 		c.lines, c.known = map[process]string{}, map[uint32]process{}
 	}
 	dir := n.proc + "/" + strconv.FormatUint(uint64(pid), 10)
-	stat, err := os.ReadFile(dir + "/stat")
-	line, failed := os.ReadFile(dir + "/cmdline")
-	if err != nil || failed != nil {
+	stat, ok := procstat.Read(dir)
+	line, err := os.ReadFile(dir + "/cmdline")
+	if !ok || err != nil {
 		return process{}
 	}
-	_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
-	const start = 19 // field 22 of the line
-	fields := strings.Fields(rest)
-	if len(fields) <= start {
-		return process{}
-	}
-	ticks, err := strconv.ParseUint(fields[start], 10, 64)
-	if err != nil {
-		return process{}
-	}
-	p := process{pid, uint32(ticks)}
+	p := process{pid, uint32(stat.Int(procstat.Start))}
 	c.lines[p] = strings.TrimRight(strings.ReplaceAll(string(line), "\x00", " "), " ")
 	return p
 }

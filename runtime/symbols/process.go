@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/procstat"
 )
 
 // process holds the memory maps and the perf map of one process, which may have executed
@@ -176,7 +178,11 @@ func readMaps(proc string, pid int) (maps []mapping, start string) {
 	if len(text) == 0 {
 		return nil, ""
 	}
-	return parseMaps(text), startTime(dir)
+	stat, ok := procstat.Read(dir)
+	if !ok {
+		return parseMaps(text), ""
+	}
+	return parseMaps(text), stat.Text(procstat.Start)
 }
 
 // othersMaps returns the mappings of a process according to one of its threads. The main
@@ -189,20 +195,6 @@ func othersMaps(dir string) []byte {
 		}
 	}
 	return nil
-}
-
-// startTime returns field 22 of stat. The second field, the command, may contain any
-// bytes and ends at the last parenthesis.
-func startTime(dir string) string {
-	text, err := os.ReadFile(dir + "/stat")
-	if err != nil {
-		return ""
-	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(fields) < 20 {
-		return ""
-	}
-	return fields[19]
 }
 
 // parseMaps returns the executable mappings in the text of a maps file, in order of

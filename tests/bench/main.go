@@ -26,6 +26,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/procstat"
 )
 
 // source is a program that reads numbers. For each number n it calls work n times, at the
@@ -298,9 +300,8 @@ func programs(group int) (all []*ebpf.Program, err error) {
 	seen := map[string]bool{}
 	procs, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range procs {
-		stat, _ := os.ReadFile(path)
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) < 3 || fields[2] != strconv.Itoa(group) {
+		stat, ok := procstat.Read(filepath.Dir(path))
+		if !ok || stat.Int(procstat.Group) != int64(group) {
 			continue
 		}
 		infos, _ := filepath.Glob(filepath.Dir(path) + "/fdinfo/*")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/cgroups"
+	"github.com/gotrace/gotrace/runtime/procstat"
 )
 
 // choice is a flag that selects processes, and the way to start a crowd that it
@@ -194,18 +195,10 @@ func onlyChild(t *testing.T, parent int) (child int) {
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", parent)); err != nil {
 			t.Fatal(err)
 		}
-		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-		for _, path := range stats {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				continue
-			}
-			var pid, ppid int
-			fmt.Sscan(string(text), &pid)
-			var state string
-			fmt.Sscan(string(text[strings.LastIndexByte(string(text), ')')+1:]), &state, &ppid)
-			if ppid == parent {
-				child = pid
+		dirs, _ := filepath.Glob("/proc/[0-9]*")
+		for _, dir := range dirs {
+			if stat, ok := procstat.Read(dir); ok && stat.Int(procstat.Parent) == int64(parent) {
+				child, _ = strconv.Atoi(filepath.Base(dir))
 			}
 		}
 		return child != 0

@@ -1,12 +1,13 @@
 package tetragon
 
 import (
-	"bytes"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/gotrace/gotrace/runtime/procstat"
 )
 
 // Machine describes the properties of the machine, other than its kernel, that policies need.
@@ -50,10 +51,9 @@ func ThisMachine() *Machine {
 		m.Way = append(m.Way, pid)
 		path, _ := os.Readlink("/proc/" + pid + "/exe")
 		m.Doors = append(m.Doors, path)
-		stat, _ := os.ReadFile("/proc/" + pid + "/stat")
-		pid = ""
-		if f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(f) > 1 {
-			pid = f[1]
+		stat, ok := procstat.Read("/proc/" + pid)
+		if pid = ""; ok {
+			pid = stat.Text(procstat.Parent)
 		}
 	}
 	if _, err := os.Stat(Measurements); err == nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/procstat"
 )
 
 // Seed reads the processes that exist now. Call it once the script's probes are attached
@@ -28,13 +30,13 @@ func (t *Table) Seed() {
 // read reads a process from /proc. It returns nil if it does not exist.
 func (t *Table) read(pid int32) *Process {
 	dir := filepath.Join(t.proc, strconv.Itoa(int(pid)))
-	stat, ok := readStat(dir)
+	stat, ok := procstat.Read(dir)
 	if !ok {
 		return nil
 	}
 	p := &Process{
-		PID: pid, Parent: int32(stat.int(1)), Comm: stat.comm, Start: uint64(stat.int(19)) * (1e9 / clockTicks),
-		Group: int32(stat.int(2)), Session: int32(stat.int(3)), TTY: kernelDevice(uint32(stat.int(4))),
+		PID: pid, Parent: int32(stat.Int(procstat.Parent)), Comm: stat.Comm, Start: uint64(stat.Int(procstat.Start)) * (1e9 / clockTicks),
+		Group: int32(stat.Int(procstat.Group)), Session: int32(stat.Int(procstat.Session)), TTY: kernelDevice(uint32(stat.Int(procstat.TTY))),
 		LoginUID: ^uint32(0),
 	}
 	p.VPID, p.VSession, p.VGroup = p.PID, p.Session, p.Group
@@ -61,28 +63,6 @@ func (t *Table) read(pid int32) *Process {
 // clockTicks is the number of units per second of times in /proc. It is the same on all
 // machines.
 const clockTicks = 100
-
-// stat is the content of /proc/PID/stat: the name, and the values after it.
-type stat struct {
-	comm   string
-	values []string
-}
-
-func readStat(dir string) (s stat, ok bool) {
-	text := readText(dir + "/stat")
-	open, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
-	if open < 0 || end < open {
-		return s, false
-	}
-	s = stat{text[open+1 : end], strings.Fields(text[end+1:])}
-	return s, len(s.values) > 19
-}
-
-//go:noinline
-func (s *stat) int(i int) int64 {
-	n, _ := strconv.ParseInt(s.values[i], 10, 64) // the kernel writes only numbers here
-	return n
-}
 
 // readStatus sets the values in /proc/PID/status: IDs, capabilities and IDs in
 // namespaces.
@@ -123,11 +103,11 @@ func (p *Process) readStatus(dir string) {
 
 // parentNow returns the parent that a process has now.
 func (t *Table) parentNow(p *Process) (int32, bool) {
-	stat, ok := readStat(filepath.Join(t.proc, strconv.Itoa(int(p.PID))))
+	stat, ok := procstat.Read(filepath.Join(t.proc, strconv.Itoa(int(p.PID))))
 	if !ok {
 		return 0, false
 	}
-	return int32(stat.int(1)), true
+	return int32(stat.Int(procstat.Parent)), true
 }
 
 // kernelDevice converts the device number that programs see to the kernel's internal
