@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/gotrace/gotrace/builtins/stacks"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -78,7 +79,7 @@ func decodeCases() []struct {
 		{"cgroup path", &types.Type{Kind: types.Opaque, Name: "cgroup_path_t", Size: 8, Params: packText("a long filter")}, scalar(types.TUint64, 5), value.Str{S: "a long filter/5"}},
 		{"kstack", &types.Type{Kind: types.Opaque, Name: kstackName, Size: 8, Params: []int64{1, 5}}, scalar(types.TUint64, 3), value.Stack{Frames: []value.Frame{{Name: "0 [3 5]perf"}}, Mode: "perf", Kernel: true}},
 		{"ustack", &types.Type{Kind: types.Opaque, Name: ustackName, Size: 8, Params: []int64{0, 5}}, scalar(types.TUint64, 77<<32|3), value.Stack{Frames: []value.Frame{{Name: "77 [3 5]bpftrace"}}, Mode: "bpftrace"}},
-		{"no stack", &types.Type{Kind: types.Opaque, Name: kstackName, Size: 8, Params: []int64{2, 5}}, scalar(types.TUint64, noStack), value.Stack{Mode: "raw", Kernel: true}},
+		{"no stack", &types.Type{Kind: types.Opaque, Name: kstackName, Size: 8, Params: []int64{2, 5}}, scalar(types.TUint64, stacks.None), value.Stack{Mode: "raw", Kernel: true}},
 		{"unknown opaque", &types.Type{Kind: types.Opaque, Name: "what", Size: 1}, []byte{1}, value.Null{}},
 	}
 }

@@ -6,24 +6,20 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/builtins/code"
+	"github.com/gotrace/gotrace/builtins/stacks"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/unwind"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
-// A stack is one word, unless storesFrames reports otherwise. The low half is the
-// number of the stack in the kernel's map of stacks, or noStack minus an unwind.Why if
-// there is no stack. In user stacks, the process ID is in the 22 bits above, the
-// maximum size of an ID. The top 10 bits hold the number of frames minus 1 if the
-// program needs it, because a program cannot read what the kernel stored. The type's
-// parameters are the index of the mode in stackModes and the depth.
+// The value of a stack is a word as package stacks describes it, unless storesFrames
+// reports otherwise. The type's parameters are the index of the mode in stackModes and the
+// depth.
 const (
-	noStack       = 0xffffffff
-	lastStack     = noStack - int64(unwind.NumWhys) // greater numbers are the reason why there is no stack
-	stackPidBits  = 22
-	stackLenShift = 32 + stackPidBits
 	userStackFlag = 1 << 8 // BPF_F_USER_STACK
 	defaultDepth  = 127
 	maxDepth      = 1024
@@ -38,7 +34,27 @@ type stackCall struct {
 	lens bool   // the program stores stacks with their lengths
 	by   string // how a user stack is unwound: one of config.UserStacks
 	skip int64  // number of the innermost frames that are left out
-	task *otherTask
+	task *stacks.Task
+	arg  *Arg // points to the task
+}
+
+// stackRequest returns what package stacks needs to know of a call.
+func stackRequest(g Gen, call *Call) *stacks.Request {
+	data, ns := call.Data.(stackCall), g.Invocation().PIDNS
+	r := &stacks.Request{
+		Span: call.Span, Name: call.Def.Name,
+		Depth: int(call.Type.Params[1]), Skip: data.skip, Lens: data.lens,
+		Task: data.task,
+		ID:   func() *ir.Value { return readTask(g, call, data.task.ID) },
+		PID:  func(g code.Gen) *ir.Value { return idsIn(g, ns, nil).pid() },
+	}
+	if n := len(call.Args); n > 0 {
+		r.Limited = call.Args[n-1].Lit != nil
+	}
+	if ctx := g.Context(); ctx != nil {
+		r.NoMap = ctx.OtherTasks // it may sleep
+	}
+	return r
 }
 
 var stackParams = []Param{{Name: "mode", Optional: true, Kind: NameArg}, {Name: "task", Optional: true}, {Name: "limit", Optional: true}, {Name: "skip", Optional: true}}
@@ -62,10 +78,11 @@ func kstack() *Def {
 		},
 		Check: checkStack,
 		Emit: func(g Gen, call *Call) *ir.Value {
-			if o := call.Data.(stackCall).task; o != nil {
-				return takeTaskStack(g, call, o)
+			r := stackRequest(g, call)
+			if r.Task != nil {
+				return r.TakeOther(g)
 			}
-			return takeStack(g, call, 0)
+			return r.Take(g, 0)
 		},
 	}
 }
@@ -106,10 +123,10 @@ func checkStack(c Checker, call *Call) *types.Type {
 	}
 	data := stackCall{lens: c.StackLens(false)}
 	if len(args) > 0 && args[0].Type != nil && args[0].Type.Kind == types.Pointer {
-		var ok bool
-		if data.task, ok = checkOtherTask(c, call, &args[0]); !ok {
+		if data.task = checkOtherTask(c, call, &args[0]); data.task == nil {
 			return types.TInvalid
 		}
+		data.arg = &args[0]
 		args = args[1:]
 	}
 	depth, ok := stackDepth(c, call, args, &data)
@@ -182,16 +199,16 @@ func keptStack(t *types.Type, data []byte) (depth int, number uint32, ok bool) {
 		return 0, 0, false
 	}
 	number = uint32(binary.NativeEndian.Uint64(data))
-	return int(t.Params[1]), number, int64(number) <= lastStack
+	return int(t.Params[1]), number, int64(number) <= stacks.Last
 }
 
 func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
-	id := binary.NativeEndian.Uint64(data) & noStack
+	id := binary.NativeEndian.Uint64(data) & stacks.None
 	if len(t.Params) < 2 { // declared, but never assigned
 		return value.Stack{}
 	}
 	s := value.Stack{Mode: stackModes[t.Params[0]], Kernel: t.Name == kstackName, Debug: env.Settings().ShowDebugInfo}
-	switch why := unwind.Why(noStack - id); {
+	switch why := unwind.Why(stacks.None - id); {
 	case why == unwind.Complete:
 	case why < unwind.NumWhys:
 		s.Missing = why.String()
@@ -205,4 +222,56 @@ func formatStack(env Env, t *types.Type, data []byte, pid int) value.Value {
 		}
 	}
 	return s
+}
+
+// checkOtherTask checks that the stack of the task that a points to can be taken. It
+// returns nil after it has reported an error.
+func checkOtherTask(c Checker, call *Call, a *Arg) *stacks.Task {
+	name := call.Def.Name + "(task)"
+	k := c.Kernel()
+	if to := a.Type.Elem; to == nil || to.Name != stacks.TaskStruct {
+		c.Errorf(call.Span, "%s takes a pointer to a %s, not %s", name, stacks.TaskStruct, a.Type)
+		return nil
+	}
+	if ctx := c.Context(); ctx != nil {
+		if call.Def.UserSymbols && !ctx.OtherTasks {
+			c.Errorf(call.Span, "%s is not supported in %s probes: the kernel lets only iterators, such as iter:task, read the memory of another process", name, ctx.Kind.Name)
+			return nil
+		}
+		if since, ok := ctx.Kfuncs(); !ok || k.Release().Less(since) {
+			c.Errorf(call.Span, "%s is not supported in %s probes: the kernel does not let their programs look up tasks", name, ctx.Kind.Name)
+			return nil
+		}
+	}
+	if call.Def.UserSymbols && c.Invocation().PIDNS != nil {
+		c.Errorf(call.Span, "%s needs the initial pid namespace", name)
+		return nil
+	}
+	task, known := stacks.NewTask(k)
+	switch {
+	case !known:
+		c.Errorf(call.Span, "%s", probes.NeedsRelease(k, name, "6.2 ("+stacks.FindTask+")"))
+	case task == nil:
+		c.Errorf(call.Span, "%s needs the kernel's BTF of %s", name, stacks.TaskStruct)
+	}
+	return task
+}
+
+// readTask reads a field of the task that the call names. It returns 0 if the pointer is null.
+func readTask(g Gen, call *Call, f types.Field) *ir.Value {
+	b := g.B()
+	v := &ir.Var{Name: "field", Type: ir.Int}
+	b.Write(v, b.Const(0))
+	g.Object(call.Data.(stackCall).arg, func(task *ir.Value) {
+		if task.Type == ir.PtrBTF {
+			b.If(b.Op(ir.OpNe, task, b.Const(0)), func() {
+				b.Write(v, b.Load(task, int64(f.Off), 4, false))
+			})
+			return
+		}
+		tmp := g.Temp(8)
+		g.Read(tmp, 0, 4, b.AddImm(task, int64(f.Off)), types.Kernel, call.Def.Name)
+		b.Write(v, b.Load(tmp, 0, 4, false))
+	}, func() {})
+	return b.Read(v)
 }

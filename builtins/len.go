@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"github.com/gotrace/gotrace/builtins/stacks"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -29,9 +30,9 @@ func length() *Def {
 				return countBuildIDs(g, a.Type, g.Addr(a))
 			}
 			if counted(a) {
-				return stackLen(g, a.Type, 0)
+				return stacks.Len(g, int(a.Type.Params[1]), 0)
 			}
-			return storedStackLen(g, g.Value(a))
+			return stacks.StoredLen(g.B(), g.Value(a))
 		},
 	}
 }
@@ -74,26 +75,4 @@ func checkLen(c Checker, call *Call) *types.Type {
 // in other ways.
 func counted(a *Arg) bool {
 	return a.Made && a.Type.Name == kstackName
-}
-
-// stackLen counts the frames of the current stack. It lets the kernel write them to
-// scratch memory, because programs cannot read what get_stackid stores.
-func stackLen(g Gen, t *types.Type, flags int64) *ir.Value {
-	size := 8 * int(t.Params[1])
-	b := g.B()
-	if size == 0 {
-		return b.Const(0)
-	}
-	n := b.Call(ir.GetStack, g.Ctx(), g.Temp(size), b.Const(int64(size)), b.Const(flags))
-	// If the result is negative, there is no stack: use 0.
-	n = b.Op(ir.OpAnd, n, b.Op(ir.OpXor, b.Op(ir.OpSar, n, b.Const(63)), b.Const(-1)))
-	return b.Op(ir.OpShr, n, b.Const(3))
-}
-
-// storedStackLen returns the number of frames that a stack's word contains.
-func storedStackLen(g Gen, word *ir.Value) *ir.Value {
-	b := g.B()
-	n := b.Op(ir.OpAdd, b.Op(ir.OpShr, word, b.Const(stackLenShift)), b.Const(1))
-	kept := b.Op(ir.OpULe, b.Extend(word, 4, false), b.Const(lastStack))
-	return b.Op(ir.OpMul, n, kept)
 }

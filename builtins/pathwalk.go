@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 
+	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -126,11 +127,11 @@ const (
 // pathWalk emits a walk from a file to the root of the current task. Its result is that
 // of d_path in fs/d_path.c.
 type pathWalk struct {
-	g     Gen
+	g     code.Gen
 	lay   *pathLayout
-	p     *ir.Value // the walk's memory
-	size  int64     // of the result, including its NUL
-	leave Leave     // valid during an iteration
+	p     *ir.Value  // the walk's memory
+	size  int64      // of the result, including its NUL
+	leave code.Leave // valid during an iteration
 }
 
 // room returns the number of characters that fit into the walk's memory. It is a power
@@ -189,7 +190,7 @@ func walkPath(g Gen, call *Call, dst Dest, p *ir.Value, start func(*pathWalk, *i
 	if !g.Kernel().Has(probes.FeatLoop) {
 		turns = min(turns, freeWalk(g.Calls(call.Def)))
 	}
-	g.Repeat(int(turns), w.p, func(g Gen, p *ir.Value, leave Leave) {
+	g.Repeat(int(turns), w.p, func(g code.Gen, p *ir.Value, leave code.Leave) {
 		in := &pathWalk{g: g, lay: w.lay, p: p, size: w.size, leave: leave}
 		in.turn()
 	})

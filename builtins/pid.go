@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -56,7 +57,7 @@ func (i ids) tid() *ir.Value {
 func InProcess(g Gen, pid int) *ir.Value {
 	var ids ids
 	if s := g.Invocation(); s.PIDNS != nil && pid == s.PID && s.Inner.PID != 0 {
-		ids, pid = namespaceIDs(g, &s.Inner.PIDNamespace, nil), s.Inner.PID
+		ids, pid = idsIn(g, &s.Inner.PIDNamespace, nil), s.Inner.PID
 	} else {
 		ids = currentIDs(g, nil)
 	}
@@ -66,29 +67,27 @@ func InProcess(g Gen, pid int) *ir.Value {
 // currentIDs gets the IDs in the namespace that call specifies. If call is nil, it is
 // gotrace's.
 func currentIDs(g Gen, call *Call) ids {
-	b := g.B()
 	ns := g.Invocation().PIDNS
-	initial := false
 	if call != nil {
-		if a := call.arg(0); a != nil {
-			initial = a.Word == "init"
+		if a := call.arg(0); a != nil && a.Word == "init" {
+			ns = nil
 		}
 	}
-	if ns == nil || initial {
-		return ids{b: b, both: b.Call(ir.CurrentPidTgid)}
-	}
-	return namespaceIDs(g, ns, call)
+	return idsIn(g, ns, call)
 }
 
-// namespaceIDs gets the IDs in a namespace other than the initial one. It counts failures
-// at call, unless call is nil.
-func namespaceIDs(g Gen, ns *PIDNamespace, call *Call) ids {
+// idsIn gets the IDs in a namespace; nil: the initial one. It counts failures at call,
+// unless call is nil.
+func idsIn(g code.Gen, ns *PIDNamespace, call *Call) ids {
 	b := g.B()
+	if ns == nil {
+		return ids{b: b, both: b.Call(ir.CurrentPidTgid)}
+	}
 	info := g.Temp(8)
 	// The helper clears info if the task is in another namespace.
 	r := b.Call(ir.NsPidTgid, b.Const(int64(ns.Dev)), b.Const(int64(ns.Ino)), info, b.Const(8))
 	if call != nil {
-		g.B().If(b.Op(ir.OpNe, r, b.Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })
+		b.If(b.Op(ir.OpNe, r, b.Const(0)), func() { g.Count(object.HelperFail, call.Span, call.Def.Name) })
 	}
 	return ids{b: b, info: info}
 }

@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 
+	"github.com/gotrace/gotrace/builtins/stacks"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/unwind"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -107,20 +109,40 @@ func checkWalk(c Checker, call *Call, by, mode string, data *stackCall) bool {
 	return data.by == config.StackFP || canUnwind(c, call)
 }
 
+// canUnwind reports an error if the kernel or the machine does not support unwinding
+// with tables. It returns whether they do.
+func canUnwind(c Checker, call *Call) bool {
+	if unwind.ByName(c.Kernel().Arch()) == nil {
+		c.Errorf(call.Span, "%s: stacks can be unwound without frame pointers on amd64 only, and this machine is %s", call.Def.Name, c.Kernel().Arch())
+		return false
+	}
+	t, err := c.Kernel().Type(stacks.TaskStruct)
+	if err != nil {
+		c.Errorf(call.Span, "%s needs the kernel's BTF to unwind without frame pointers: %v", call.Def.Name, err)
+		return false
+	}
+	for _, name := range []string{"flags", "stack", "mm"} {
+		if _, ok := t.Field(name); !ok {
+			c.Errorf(call.Span, "%s: this kernel's struct task_struct has no %s", call.Def.Name, name)
+			return false
+		}
+	}
+	return true
+}
+
 // emitUserStack is the Emit of a user stack.
 func emitUserStack(g Gen, call *Call) *ir.Value {
-	var id *ir.Value
-	switch by := call.Data.(stackCall).by; by {
-	case config.StackFP:
-		id = takeStack(g, call, userStackFlag)
-	default:
-		id = takeUnwound(g, call, by == config.StackAuto)
-	}
-	var pid *ir.Value
-	if o := call.Data.(stackCall).task; o != nil {
-		pid = o.read(g, call, o.tgid)
+	r := stackRequest(g, call)
+	var id, pid *ir.Value
+	if by := call.Data.(stackCall).by; by == config.StackFP {
+		id = r.Take(g, userStackFlag)
 	} else {
-		pid = currentIDs(g, nil).pid()
+		id = r.Unwind(g, by == config.StackAuto)
+	}
+	if r.Task != nil {
+		pid = readTask(g, call, r.Task.TGID)
+	} else {
+		pid = r.PID(g)
 	}
 	b := g.B()
 	pid = b.Op(ir.OpShl, pid, b.Const(32))
@@ -140,7 +162,7 @@ func ustack() *Def {
 				if storesFrames(t) {
 					return formatBuildIDs(data)
 				}
-				return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32&(1<<stackPidBits-1)))
+				return formatStack(env, t, data, int(binary.NativeEndian.Uint64(data)>>32&(1<<stacks.PIDBits-1)))
 			},
 		},
 		Params: ustackParams,

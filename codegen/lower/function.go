@@ -3,14 +3,14 @@ package lower
 import (
 	"fmt"
 
-	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/probes"
 )
 
 // Function returns a function of the program that the kernel's verifier checks once.
-func (f *fn) Function(name string, build func(g builtins.Gen) *ir.Value) *ir.Func {
+func (f *fn) Function(name string, build func(g code.Gen) *ir.Value) *ir.Func {
 	if done := f.adders[name]; done != nil {
 		return done
 	}
@@ -28,7 +28,7 @@ func (f *fn) Function(name string, build func(g builtins.Gen) *ir.Value) *ir.Fun
 
 // Repeat runs body up to turns times. If the kernel has bpf_loop, body becomes a
 // function that it calls, so that the verifier checks it once.
-func (f *fn) Repeat(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Value, leave builtins.Leave)) {
+func (f *fn) Repeat(turns int, p *ir.Value, body func(g code.Gen, p *ir.Value, leave code.Leave)) {
 	if !f.k.Has(probes.FeatLoop) {
 		f.repeatHere(turns, p, body)
 		return
@@ -57,7 +57,7 @@ func (f *fn) Repeat(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Valu
 }
 
 // repeatHere emits Repeat as a loop in the current function.
-func (f *fn) repeatHere(turns int, p *ir.Value, body func(g builtins.Gen, p *ir.Value, leave builtins.Leave)) {
+func (f *fn) repeatHere(turns int, p *ir.Value, body func(g code.Gen, p *ir.Value, leave code.Leave)) {
 	f.b.Count(turns, func(_ *ir.Value, out *ir.Block) {
 		body(f, p, func(cond *ir.Value, last func()) {
 			f.b.If(cond, func() {

@@ -1,4 +1,4 @@
-package builtins
+package stacks
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -23,13 +23,13 @@ func (w *walker) findMapping(pc *ir.Value) {
 		w.set(wInode, w.num(0))
 		w.findFile(pc)
 	}
-	g.B().If(w.op(ir.OpULe, w.num(noCode<<48), w.get(wSeg)), func() {
+	w.b.If(w.op(ir.OpULe, w.num(noCode<<48), w.get(wSeg)), func() {
 		w.findEntry(w.get(wList), pc, func(start, end, origin, inode *ir.Value) {
 			w.set(wStart, start)
 			w.set(wEnd, end)
 			w.set(wOrigin, origin)
 			if known {
-				g.B().If(w.op(ir.OpNe, inode, w.get(wInode)), func() { w.set(wSeg, w.num(unwind.Pending<<48)) })
+				w.b.If(w.op(ir.OpNe, inode, w.get(wInode)), func() { w.set(wSeg, w.num(unwind.Pending<<48)) })
 			}
 		})
 	})
@@ -38,26 +38,27 @@ func (w *walker) findMapping(pc *ir.Value) {
 // findEntry looks up the entry that contains an address or, in the list of a file, an
 // offset. If there is one, it sets wSeg, and calls found with the entry's range, the start of
 // its segment and the inode.
+//
+//go:noinline
 func (w *walker) findEntry(list, pc *ir.Value, found func(start, end, origin, inode *ir.Value)) {
-	g := w.g
-	g.B().If(list, func() {
-		off := w.b().Extend(list, 4, false)
+	w.b.If(list, func() {
+		off := w.b.Extend(list, 4, false)
 		chunk := w.chunk(w.op(ir.OpAnd, w.op(ir.OpShr, list, w.num(unwind.ListChunk)), w.num(0xffff)))
 		lo, hi := &ir.Var{Name: "low", Type: ir.Int}, &ir.Var{Name: "high", Type: ir.Int}
-		w.b().Write(lo, w.num(0))
-		w.b().Write(hi, w.op(ir.OpShr, list, w.num(unwind.ListCount)))
+		w.b.Write(lo, w.num(0))
+		w.b.Write(hi, w.op(ir.OpShr, list, w.num(unwind.ListCount)))
 		entry := func(i *ir.Value) *ir.Value {
 			return w.inChunk(chunk, w.op(ir.OpAdd, off, w.op(ir.OpMul, i, w.num(unwind.EntrySize))))
 		}
 		w.search(unwind.SearchList, lo, hi, func(i *ir.Value) *ir.Value {
-			return w.op(ir.OpULe, w.b().Load(entry(i), unwind.EntryStart, 8, false), pc)
+			return w.op(ir.OpULe, w.b.Load(entry(i), unwind.EntryStart, 8, false), pc)
 		})
-		i := w.b().Read(lo)
-		g.B().If(i, func() {
+		i := w.b.Read(lo)
+		w.b.If(i, func() {
 			e := entry(w.op(ir.OpSub, i, w.num(1)))
-			end := w.b().Load(e, unwind.EntryEnd, 8, false)
-			g.B().If(w.op(ir.OpULt, pc, end), func() {
-				b := w.b()
+			end := w.b.Load(e, unwind.EntryEnd, 8, false)
+			w.b.If(w.op(ir.OpULt, pc, end), func() {
+				b := w.b
 				w.set(wSeg, b.Load(e, unwind.EntrySeg, 8, false))
 				found(b.Load(e, unwind.EntryStart, 8, false), end, b.Load(e, unwind.EntryOrigin, 8, false), b.Load(e, unwind.EntryInode, 8, false))
 			})
@@ -68,7 +69,7 @@ func (w *walker) findEntry(list, pc *ir.Value, found func(start, end, origin, in
 // findRule returns the number of the rule for pc in a segment.
 func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {
 	chunk := w.chunk(w.op(ir.OpAnd, w.op(ir.OpShr, seg, w.num(32)), w.num(0xffff)))
-	b := w.b()
+	b := w.b
 	at := b.Extend(seg, 4, false)
 	head := w.inChunk(chunk, at)
 	rules, pcs := b.Load(head, unwind.SegRules, 4, false), b.Load(head, unwind.SegPCs, 4, false)
@@ -81,32 +82,32 @@ func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {
 	b.Write(hi, b.Op(ir.OpShr, next, b.Const(unwind.PageRow)))
 	low := b.Op(ir.OpAnd, rel, b.Const(unwind.PageSize-1))
 	w.search(unwind.SearchPage, lo, hi, func(i *ir.Value) *ir.Value {
-		x := w.b().Load(w.inChunk(chunk, w.op(ir.OpAdd, pcs, i)), 0, 1, false)
+		x := w.b.Load(w.inChunk(chunk, w.op(ir.OpAdd, pcs, i)), 0, 1, false)
 		return w.op(ir.OpULe, x, low)
 	})
-	i := w.b().Read(lo)
+	i := w.b.Read(lo)
 	rule := &ir.Var{Name: "rule", Type: ir.Int}
-	w.b().Write(rule, first)
-	w.g.B().If(w.op(ir.OpNe, i, from), func() {
+	w.b.Write(rule, first)
+	w.b.If(w.op(ir.OpNe, i, from), func() {
 		at := w.op(ir.OpAdd, rules, w.op(ir.OpShl, w.op(ir.OpSub, i, w.num(1)), w.num(1)))
-		w.b().Write(rule, w.b().Load(w.inChunk(chunk, at), 0, 2, false))
+		w.b.Write(rule, w.b.Load(w.inChunk(chunk, at), 0, 2, false))
 	})
-	return w.b().Read(rule)
+	return w.b.Read(rule)
 }
 
 // readUser reads size bytes of the process's memory into a field and the words after
 // it. It returns 0 if that succeeds.
 func (w *walker) readUser(field, size int, addr *ir.Value) *ir.Value {
-	if w.other != nil {
+	if w.r.Task != nil {
 		return w.readOther(field, size, addr)
 	}
-	b := w.b()
+	b := w.b
 	return b.Call(ir.ReadUser, b.AddImm(w.p, w.lay.at(field)), b.Const(int64(size)), addr)
 }
 
 // know reads a register from the address at which it was saved.
 func (w *walker) know(value, place int) {
-	w.g.B().If(w.get(place), func() {
+	w.b.If(w.get(place), func() {
 		failed := w.readUser(value, 8, w.get(place))
 		w.stop(failed, unwind.NotPresent)
 		w.set(place, w.num(0))
@@ -115,27 +116,27 @@ func (w *walker) know(value, place int) {
 
 // base returns the value of the register that a rule depends on.
 func (w *walker) base(rule *ir.Value) *ir.Value {
-	g, arch := w.g, w.arch.CFI
-	reg := w.b().Load(rule, unwind.RuleReg, 1, false)
-	return g.B().IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.SP))), func() *ir.Value {
+	arch := w.arch.CFI
+	reg := w.b.Load(rule, unwind.RuleReg, 1, false)
+	return w.b.IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.SP))), func() *ir.Value {
 		return w.get(wSP)
 	}, func() *ir.Value {
-		return g.B().IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.FP))), func() *ir.Value {
+		return w.b.IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.FP))), func() *ir.Value {
 			w.know(wFP, wFPAt)
 			return w.get(wFP)
 		}, func() *ir.Value {
-			return g.B().IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.BX))), func() *ir.Value {
+			return w.b.IfElse(w.op(ir.OpEq, reg, w.num(int64(arch.BX))), func() *ir.Value {
 				w.know(wBX, wBXAt)
 				return w.get(wBX)
 			}, func() *ir.Value {
 				// The other registers are known only in the first frame.
-				w.b().Cur.Unlikely = true
+				w.b.Cur.Unlikely = true
 				w.stop(w.op(ir.OpNe, w.get(wCount), w.num(1)), unwind.Strange)
 				w.stop(w.op(ir.OpULt, reg, w.num(unwind.FirstSaved)), unwind.Strange)
 				i := w.op(ir.OpSub, reg, w.num(unwind.FirstSaved))
 				w.stop(w.op(ir.OpULe, w.num(int64(w.arch.RegsSize/8)), i), unwind.Strange)
 				at := w.op(ir.OpAdd, w.get(wRegs), w.op(ir.OpShl, i, w.num(3)))
-				b := w.b()
+				b := w.b
 				failed := b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wBuf)), b.Const(8), at)
 				w.stop(failed, unwind.Strange)
 				return w.get(wBuf)
@@ -146,18 +147,17 @@ func (w *walker) base(rule *ir.Value) *ir.Value {
 
 // apply continues with the caller according to a rule.
 func (w *walker) apply(ip, rule, how *ir.Value) {
-	g := w.g
 	w.stop(w.op(ir.OpEq, how, w.num(int64(cfi.End))), unwind.Complete)
 	w.stop(w.op(ir.OpEq, how, w.num(int64(cfi.Unknown))), unwind.Strange)
 	base := w.base(rule)
 	sp := w.get(wSP)
 	elsewhere := w.op(ir.OpULe, w.num(int64(cfi.Switch)), how) // or Signal, as the others have ended it
 	cfa := &ir.Var{Name: "cfa", Type: ir.Int}
-	w.b().Write(cfa, w.op(ir.OpAdd, base, w.b().Load(rule, unwind.RuleCFA, 4, true)))
-	g.B().If(w.op(ir.OpNe, how, w.num(int64(cfi.Register))), func() {
-		at := w.b().Read(cfa)
-		add := w.b().Load(rule, unwind.RuleAdd, 2, true)
-		w.b().Write(cfa, g.B().IfElse(w.op(ir.OpOr, w.op(ir.OpEq, how, w.num(int64(cfi.PLT))), w.op(ir.OpEq, how, w.num(int64(cfi.Switch)))), func() *ir.Value {
+	w.b.Write(cfa, w.op(ir.OpAdd, base, w.b.Load(rule, unwind.RuleCFA, 4, true)))
+	w.b.If(w.op(ir.OpNe, how, w.num(int64(cfi.Register))), func() {
+		at := w.b.Read(cfa)
+		add := w.b.Load(rule, unwind.RuleAdd, 2, true)
+		w.b.Write(cfa, w.b.IfElse(w.op(ir.OpOr, w.op(ir.OpEq, how, w.num(int64(cfi.PLT))), w.op(ir.OpEq, how, w.num(int64(cfi.Switch)))), func() *ir.Value {
 			pushed := w.op(ir.OpULe, add, w.op(ir.OpAnd, ip, w.num(15)))
 			return w.op(ir.OpAdd, at, w.op(ir.OpShl, pushed, w.num(3)))
 		}, func() *ir.Value {
@@ -166,27 +166,27 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 			return w.op(ir.OpAdd, w.get(wBuf), add)
 		}))
 	})
-	frame := w.b().Read(cfa)
-	ra := g.B().IfElse(elsewhere, func() *ir.Value { return base }, func() *ir.Value {
+	frame := w.b.Read(cfa)
+	ra := w.b.IfElse(elsewhere, func() *ir.Value { return base }, func() *ir.Value {
 		// The frames of all callers that are on the same stack are above.
 		w.stop(w.op(ir.OpULe, frame, sp), unwind.Broken)
 		return frame
 	})
-	ra = w.op(ir.OpAdd, ra, w.b().Load(rule, unwind.RuleRA, 2, true))
+	ra = w.op(ir.OpAdd, ra, w.b.Load(rule, unwind.RuleRA, 2, true))
 	// The frame pointer is usually saved next to the return address.
 	below := &ir.Var{Name: "below", Type: ir.Int}
-	w.b().Write(below, w.op(ir.OpSub, ra, w.num(8)))
-	failed := w.readUser(wBuf, 16, w.b().Read(below))
-	g.B().If(failed, func() {
-		w.b().Cur.Unlikely = true
+	w.b.Write(below, w.op(ir.OpSub, ra, w.num(8)))
+	failed := w.readUser(wBuf, 16, w.b.Read(below))
+	w.b.If(failed, func() {
+		w.b.Cur.Unlikely = true
 		w.stop(w.readUser(wBuf2, 8, ra), unwind.NotPresent)
-		w.b().Write(below, w.num(0))
+		w.b.Write(below, w.num(0))
 	})
 	fp := w.get(wFP)
 	w.saved(rule, unwind.RuleFP, unwind.RuleFPOff, wFP, wFPAt, frame, sp, fp)
 	w.saved(rule, unwind.RuleBX, unwind.RuleBXOff, wBX, wBXAt, frame, sp, fp)
 	at := w.get(wFPAt)
-	g.B().If(w.op(ir.OpAnd, w.op(ir.OpEq, at, w.b().Read(below)), w.op(ir.OpNe, at, w.num(0))), func() {
+	w.b.If(w.op(ir.OpAnd, w.op(ir.OpEq, at, w.b.Read(below)), w.op(ir.OpNe, at, w.num(0))), func() {
 		w.set(wFP, w.get(wBuf))
 		w.set(wFPAt, w.num(0))
 	})
@@ -197,15 +197,14 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 
 // saved records where a register of the caller is according to a rule.
 func (w *walker) saved(rule *ir.Value, how, off int64, value, place int, cfa, sp, fp *ir.Value) {
-	g := w.g
-	save := w.b().Load(rule, how, 1, false)
-	g.B().If(save, func() {
-		n := w.b().Load(rule, off, 2, true)
-		from := g.B().IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtCFA))), func() *ir.Value { return cfa }, func() *ir.Value {
-			return g.B().IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtSP))), func() *ir.Value { return sp }, func() *ir.Value { return fp })
+	save := w.b.Load(rule, how, 1, false)
+	w.b.If(save, func() {
+		n := w.b.Load(rule, off, 2, true)
+		from := w.b.IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtCFA))), func() *ir.Value { return cfa }, func() *ir.Value {
+			return w.b.IfElse(w.op(ir.OpEq, save, w.num(int64(cfi.AtSP))), func() *ir.Value { return sp }, func() *ir.Value { return fp })
 		})
 		w.set(place, w.op(ir.OpAdd, from, n))
-		g.B().If(w.op(ir.OpEq, save, w.num(int64(cfi.Lost))), func() {
+		w.b.If(w.op(ir.OpEq, save, w.num(int64(cfi.Lost))), func() {
 			w.set(place, w.num(0))
 			w.set(value, w.num(0))
 		})
@@ -217,16 +216,16 @@ func (w *walker) saved(rule *ir.Value, how, off int64, value, place int, cfa, sp
 // otherwise the frame pointer. Such instructions are in the trampolines that Python
 // generates for profilers, which do not set the frame pointer.
 func (w *walker) followFP() {
-	g, arch := w.g, w.arch
+	arch := w.arch
 	code := &ir.Var{Name: "code", Type: ir.Int}
-	w.b().Write(code, w.num(0))
-	g.B().If(w.not(w.get(wExact)), func() {
+	w.b.Write(code, w.num(0))
+	w.b.If(w.not(w.get(wExact)), func() {
 		failed := w.readUser(wBuf, 8, w.get(wIP))
-		g.B().If(w.not(failed), func() { w.b().Write(code, w.get(wBuf)) })
+		w.b.If(w.not(failed), func() { w.b.Write(code, w.get(wBuf)) })
 	})
-	frees := w.op(ir.OpEq, w.op(ir.OpAnd, w.b().Read(code), w.num(arch.FreeMask)), w.num(arch.Free))
-	g.B().IfElse(frees, func() *ir.Value {
-		size := w.op(ir.OpAnd, w.op(ir.OpShr, w.b().Read(code), w.num(arch.FreeSize)), w.num(0x7f))
+	frees := w.op(ir.OpEq, w.op(ir.OpAnd, w.b.Read(code), w.num(arch.FreeMask)), w.num(arch.Free))
+	w.b.IfElse(frees, func() *ir.Value {
+		size := w.op(ir.OpAnd, w.op(ir.OpShr, w.b.Read(code), w.num(arch.FreeSize)), w.num(0x7f))
 		ra := w.op(ir.OpAdd, w.get(wSP), size)
 		failed := w.readUser(wBuf, 8, ra)
 		w.stop(failed, unwind.NotPresent)

@@ -1,4 +1,4 @@
-package builtins
+package stacks
 
 import (
 	"errors"
@@ -171,7 +171,7 @@ func canFindFile(k probes.Kernel) bool {
 // fetch reads size bytes of the kernel's memory into a field. It sets the field to 0 if
 // that fails, so that a chain of pointers ends there.
 func (w *walker) fetch(field int, size int64, from *ir.Value, off int64) {
-	b := w.b()
+	b := w.b
 	b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(field)), b.Const(size), b.AddImm(from, off))
 }
 
@@ -186,13 +186,13 @@ func (w *walker) findFile(pc *ir.Value) {
 	g := w.g
 	l, err := layVMA(g.Kernel())
 	if err != nil {
-		panic("builtins: unwind: " + err.Error())
+		panic("stacks: " + err.Error())
 	}
 	var task *ir.Value
-	if w.other != nil {
-		task = w.b().Load(w.p, walkTask, 8, false)
+	if w.r.Task != nil {
+		task = w.b.Load(w.p, walkTask, 8, false)
 	} else {
-		task = w.b().Call(ir.CurrentTask)
+		task = w.b.Call(ir.CurrentTask)
 	}
 	root := w.follow(w.follow(task, l.mm), l.root)
 	w.set(wNode, root)
@@ -208,21 +208,21 @@ func (w *walker) findFile(pc *ir.Value) {
 	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, end, start))
 	const executable = 4 // VM_EXEC
 	code := w.op(ir.OpAnd, w.copied(l.flags), w.num(executable))
-	g.B().IfElse(w.op(ir.OpAnd, inside, w.op(ir.OpNe, code, w.num(0))), func() *ir.Value {
+	w.b.IfElse(w.op(ir.OpAnd, inside, w.op(ir.OpNe, code, w.num(0))), func() *ir.Value {
 		file := w.copied(l.file)
-		g.B().IfElse(file, func() *ir.Value {
+		w.b.IfElse(file, func() *ir.Value {
 			w.set(wFile, file)
 			w.set(wMapBase, w.op(ir.OpSub, w.get(wMapStart), w.op(ir.OpShl, w.copied(l.offset), w.num(pageShift))))
 			w.fileKey(l, w.follow(file, l.inode))
 			w.findListed(pc)
 			if l.backing {
-				g.B().If(w.op(ir.OpULe, w.num(unwind.Pending<<48), w.get(wSeg)), func() { w.findUpper(l, pc) })
+				w.b.If(w.op(ir.OpULe, w.num(unwind.Pending<<48), w.get(wSeg)), func() { w.findUpper(l, pc) })
 			}
 			return nil
 		}, func() *ir.Value {
 			// Memory without a file that is not the kernel's own has code that was
 			// generated at run time.
-			g.B().If(w.not(w.copied(l.ops)), func() {
+			w.b.If(w.not(w.copied(l.ops)), func() {
 				w.set(wStart, w.get(wMapStart))
 				w.set(wEnd, w.get(wMapEnd))
 				w.set(wSeg, w.num(unwind.FramePointer<<48))
@@ -246,19 +246,19 @@ func (w *walker) findUpper(l *vmaLayout, pc *ir.Value) {
 	file := w.get(wFile)
 	w.set(wBuf2, w.num(0))
 	w.fetch(wBuf2, 4, file, l.mode)
-	w.g.B().If(w.op(ir.OpAnd, w.get(wBuf2), w.num(backing)), func() {
+	w.b.If(w.op(ir.OpAnd, w.get(wBuf2), w.num(backing)), func() {
 		w.fileKey(l, w.follow(w.follow(w.get(wFile), l.userDentry), l.dentryInode))
 		w.findListed(pc)
 	})
 }
 
 // copied returns a word of the copy in wMaple.
-func (w *walker) copied(off int64) *ir.Value { return w.b().Load(w.p, w.lay.at(wMaple)+off, 8, false) }
+func (w *walker) copied(off int64) *ir.Value { return w.b.Load(w.p, w.lay.at(wMaple)+off, 8, false) }
 
 // fileKey sets the key of a file in FilesMap from its inode.
 func (w *walker) fileKey(l *vmaLayout, inode *ir.Value) {
 	w.fetch(wMaple, l.inodeSize, inode, l.inodeStart)
-	b := w.b()
+	b := w.b
 	b.Store(w.p, w.lay.at(wKey)+unwind.FileNsec, 4, b.Load(w.p, w.lay.at(wMaple)+l.nsec-l.inodeStart, 4, false))
 	w.set(wInode, w.copied(l.ino-l.inodeStart))
 	w.set(wKey+2, w.copied(l.size-l.inodeStart))
@@ -270,10 +270,10 @@ func (w *walker) fileKey(l *vmaLayout, inode *ir.Value) {
 func (w *walker) findListed(pc *ir.Value) {
 	g := w.g
 	files := g.KernelMap(ir.Map{Name: unwind.FilesMap, Type: ir.Hash, KeySize: unwind.FileKeySize, ValueSize: 8, MaxEntries: unwind.MaxFiles})
-	b := w.b()
+	b := w.b
 	found := b.Call(ir.MapLookup, b.MapPtr(files), b.AddImm(w.p, w.lay.at(wKey)))
-	g.B().If(found, func() {
-		list := w.b().Load(w.b().NonNil(found), 0, 8, false)
+	w.b.If(found, func() {
+		list := w.b.Load(w.b.NonNil(found), 0, 8, false)
 		base := w.get(wMapBase)
 		w.findEntry(list, w.op(ir.OpSub, pc, base), func(start, end, origin, _ *ir.Value) {
 			w.within(wStart, w.op(ir.OpAdd, start, base), wMapStart, false)
@@ -291,7 +291,7 @@ func (w *walker) within(field int, x *ir.Value, limit int, above bool) {
 	if above {
 		beyond = w.op(ir.OpULt, most, x)
 	}
-	w.g.B().If(beyond, func() { w.set(field, most) })
+	w.b.If(beyond, func() { w.set(field, most) })
 }
 
 // pageShift is the number of bits of an offset in a page of amd64.
@@ -302,7 +302,7 @@ const pageShift = 12
 // range of each slot except the last slot. It also has the number of the last slot,
 // except in a full leaf, which uses that memory for a slot.
 func (w *walker) searchMaple(l *vmaLayout, pc *ir.Value) {
-	b := w.b()
+	b := w.b
 	b.Count(mapleLevels, func(_ *ir.Value, end *ir.Block) {
 		node := w.get(wNode)
 		failed := b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wMaple)), b.Const(mapleSize), w.op(ir.OpAnd, node, w.num(-mapleSize)))
@@ -332,7 +332,7 @@ func (w *walker) searchMaple(l *vmaLayout, pc *ir.Value) {
 
 // searchRB does the same in a tree of struct rb_node.
 func (w *walker) searchRB(l *vmaLayout, pc *ir.Value) {
-	b := w.b()
+	b := w.b
 	b.Count(rbLevels, func(_ *ir.Value, end *ir.Block) {
 		node := w.get(wNode)
 		b.Leave(w.not(node), end)

@@ -1,8 +1,9 @@
-package builtins
+package stacks
 
 import (
 	"fmt"
 
+	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -79,29 +80,38 @@ const (
 
 // walker emits the function's code.
 type walker struct {
-	g     Gen
+	r     *Request
+	g     code.Gen
+	b     *ir.Builder
 	p     *ir.Value // the walk's memory
 	arch  *unwind.Arch
 	lay   walkLayout
 	auto  bool
-	skip  int64 // number of the innermost frames that are left out
-	leave Leave
-	other *otherTask // nil: the current task is unwound
-	call  *Call
+	leave code.Leave
+}
+
+// in returns a walker that emits code for the same walk with g.
+func (w *walker) in(g code.Gen, p *ir.Value, leave code.Leave) *walker {
+	in := *w
+	in.g, in.b, in.p, in.leave = g, g.B(), p, leave
+	return &in
 }
 
 //go:noinline
-func (w *walker) b() *ir.Builder { return w.g.B() }
+func (w *walker) get(field int) *ir.Value { return w.b.Load(w.p, w.lay.at(field), 8, false) }
 
-func (w *walker) get(field int) *ir.Value { return w.b().Load(w.p, w.lay.at(field), 8, false) }
+//go:noinline
+func (w *walker) set(field int, x *ir.Value) { w.b.Store(w.p, w.lay.at(field), 8, x) }
 
-func (w *walker) set(field int, x *ir.Value) { w.b().Store(w.p, w.lay.at(field), 8, x) }
+//go:noinline
+func (w *walker) num(n int64) *ir.Value { return w.b.Const(n) }
 
-func (w *walker) num(n int64) *ir.Value { return w.b().Const(n) }
-
-func (w *walker) op(op ir.Op, x, y *ir.Value) *ir.Value { return w.b().Op(op, x, y) }
+//go:noinline
+func (w *walker) op(op ir.Op, x, y *ir.Value) *ir.Value { return w.b.Op(op, x, y) }
 
 // not returns 1 if x is 0, else 0.
+//
+//go:noinline
 func (w *walker) not(x *ir.Value) *ir.Value { return w.op(ir.OpEq, x, w.num(0)) }
 
 // stop ends the walk for the reason why if cond is not 0.
@@ -109,82 +119,51 @@ func (w *walker) not(x *ir.Value) *ir.Value { return w.op(ir.OpEq, x, w.num(0)) 
 //go:noinline
 func (w *walker) stop(cond *ir.Value, why unwind.Why) {
 	w.leave(cond, func() {
-		w.b().Cur.Unlikely = why != unwind.Complete
+		w.b.Cur.Unlikely = why != unwind.Complete
 		w.set(wWhy, w.num(int64(why)))
 	})
 }
 
-// canUnwind reports an error if the kernel or the machine does not support unwinding
-// with tables. It returns whether they do.
-func canUnwind(c Checker, call *Call) bool {
-	if unwind.ByName(c.Kernel().Arch()) == nil {
-		c.Errorf(call.Span, "%s: stacks can be unwound without frame pointers on amd64 only, and this machine is %s", call.Def.Name, c.Kernel().Arch())
-		return false
+// Unwind emits code that unwinds the user stack with tables, stores it and returns its
+// number, as Take does. If auto is set, it follows frame pointers in code without tables.
+func (r *Request) Unwind(g code.Gen, auto bool) *ir.Value {
+	b := g.B()
+	if r.Depth == 0 {
+		return b.Const(None)
 	}
-	t, err := c.Kernel().Type("struct task_struct")
-	if err != nil {
-		c.Errorf(call.Span, "%s needs the kernel's BTF to unwind without frame pointers: %v", call.Def.Name, err)
-		return false
-	}
-	for _, name := range []string{"flags", "stack", "mm"} {
-		if _, ok := t.Field(name); !ok {
-			c.Errorf(call.Span, "%s: this kernel's struct task_struct has no %s", call.Def.Name, name)
-			return false
-		}
-	}
-	return true
-}
-
-// takeUnwound unwinds the current user stack, stores it and returns its number, with
-// the number of frames in the bits above. It counts failures.
-func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
-	depth := int(call.Type.Params[1])
-	if depth == 0 {
-		return g.B().Const(noStack)
-	}
-	name := fmt.Sprintf("unwind%d", depth)
-	data := call.Data.(stackCall)
+	name := fmt.Sprintf("unwind%d", r.Depth)
 	if auto {
 		name += "auto"
 	}
-	if data.skip > 0 {
-		name += fmt.Sprintf("skip%d", data.skip)
+	if r.Skip > 0 {
+		name += fmt.Sprintf("skip%d", r.Skip)
 	}
-	w := &walker{arch: unwind.ByName(g.Kernel().Arch()), lay: walkLayout{depth}, auto: auto, skip: data.skip, other: data.task, call: call}
-	build := func(g Gen) *ir.Value {
-		w.g = g
-		return w.function(name)
+	build := func(g code.Gen) *ir.Value {
+		w := &walker{r: r, arch: unwind.ByName(g.Kernel().Arch()), lay: walkLayout{r.Depth}, auto: auto}
+		return w.in(g, nil, nil).function(name)
 	}
 	var word *ir.Value
-	if w.other != nil { // the function would not know the task
+	if r.Task != nil { // the function would not know the task
 		word = build(g)
 	} else {
-		fun := g.Function(name, build)
-		word = g.B().CallFn(fun)
+		word = b.CallFn(g.Function(name, build))
 	}
-	b := g.B()
 	why := b.Op(ir.OpShr, word, b.Const(wordWhy))
-	g.B().If(why, func() {
-		g.B().Cur.Unlikely = true
+	b.If(why, func() {
+		b.Cur.Unlikely = true
 		for y := unwind.Ending + 1; y < unwind.NumWhys; y++ {
-			if y == unwind.TooDeep && len(call.Args) > 0 && call.Args[len(call.Args)-1].Lit != nil {
-				continue // the script limits the number of frames
-			}
-			if y == unwind.Running && w.other == nil {
+			if y == unwind.TooDeep && r.Limited || y == unwind.Running && r.Task == nil {
 				continue
 			}
-			b := g.B()
-			g.B().If(b.Op(ir.OpEq, why, b.Const(int64(y))), func() {
-				g.Count(object.StackFault, call.Span, call.Def.Name+": "+y.String())
+			b.If(b.Op(ir.OpEq, why, b.Const(int64(y))), func() {
+				g.Count(object.StackFault, r.Span, r.Name+": "+y.String())
 			})
 		}
 	})
-	b = g.B()
 	id := b.Extend(word, 4, false)
-	if call.Data.(stackCall).lens {
+	if r.Lens {
 		n := b.Op(ir.OpAnd, b.Op(ir.OpShr, word, b.Const(wordCount)), b.Const(0xffff))
-		n = b.Op(ir.OpSub, n, b.Const(1))
-		id = b.Op(ir.OpOr, id, b.Op(ir.OpShl, n, b.Const(stackLenShift)))
+		id = withLen(b, id, n)
 	}
 	return id
 }
@@ -193,18 +172,17 @@ func takeUnwound(g Gen, call *Call, auto bool) *ir.Value {
 // loops. The verifier checks the function once instead of at each iteration. The function
 // returns 1 at the end of the walk.
 func (w *walker) turn(name string) *ir.Func {
-	return w.g.Function(name+"turn", func(g Gen) *ir.Value {
-		in := &walker{g: g, arch: w.arch, lay: w.lay, auto: w.auto, skip: w.skip}
-		in.leave = func(cond *ir.Value, last func()) {
-			b := g.B()
+	return w.g.Function(name+"turn", func(g code.Gen) *ir.Value {
+		b := g.B()
+		in := w.in(g, nil, func(cond *ir.Value, last func()) {
 			b.If(cond, func() {
 				last()
 				b.Ret(b.Const(1))
 			})
-		}
+		})
 		in.p = in.state(1)
 		in.frame()
-		return g.B().Const(0)
+		return b.Const(0)
 	})
 }
 
@@ -213,7 +191,7 @@ func (w *walker) turn(name string) *ir.Func {
 // would return none.
 func (w *walker) state(none int64) *ir.Value {
 	m := w.g.KernelMap(ir.Map{Name: fmt.Sprintf("unwind_state%d", w.lay.depth), Type: ir.PerCPUArray, KeySize: 4, ValueSize: int(w.lay.at(numWalkWords)), MaxEntries: 1})
-	b := w.b()
+	b := w.b
 	key := w.g.Temp(4)
 	b.Store(key, 0, 4, b.Const(0))
 	found := b.Call(ir.MapLookup, b.MapPtr(m), key)
@@ -229,50 +207,47 @@ func (w *walker) function(name string) *ir.Value {
 	if loops {
 		w.p = g.Temp(int(w.lay.at(numWalkWords)))
 	} else {
-		w.p = w.state(noStack)
+		w.p = w.state(None)
 	}
 	// Only the unused frames must be zero, but programs may read the whole entry.
-	w.b().Zero(w.p, 0, int(w.lay.at(wMaple)))
-	if w.other != nil {
+	w.b.Zero(w.p, 0, int(w.lay.at(wMaple)))
+	if w.r.Task != nil {
 		w.startOther()
 	} else {
 		w.start()
 	}
-	if w.skip > 0 {
-		w.set(wSkip, w.num(w.skip))
+	if w.r.Skip > 0 {
+		w.set(wSkip, w.num(w.r.Skip))
 	}
 	// One additional iteration distinguishes a stack of exactly depth frames from a
 	// deeper one.
-	turns := depth + 1 + int(w.skip)
-	g.B().If(w.not(w.get(wWhy)), func() {
+	turns := depth + 1 + int(w.r.Skip)
+	w.b.If(w.not(w.get(wWhy)), func() {
 		if loops {
-			g.Repeat(turns, w.p, func(g Gen, p *ir.Value, leave Leave) {
-				in := &walker{g: g, p: p, arch: w.arch, lay: w.lay, auto: w.auto, skip: w.skip, leave: leave, other: w.other}
-				in.frame()
-			})
+			g.Repeat(turns, w.p, func(g code.Gen, p *ir.Value, leave code.Leave) { w.in(g, p, leave).frame() })
 			return
 		}
 		turn := w.turn(name)
-		g.B().Count(turns, func(_ *ir.Value, out *ir.Block) { g.B().Leave(g.B().CallFn(turn), out) })
+		w.b.Count(turns, func(_ *ir.Value, out *ir.Block) { w.b.Leave(w.b.CallFn(turn), out) })
 	})
 	why, n := w.get(wWhy), w.get(wCount)
 	num := &ir.Var{Name: "number", Type: ir.Int}
-	w.b().Write(num, w.op(ir.OpSub, w.num(noStack), why))
-	g.B().If(n, func() {
-		b := g.B()
-		b.Write(num, b.Const(noStack))
+	w.b.Write(num, w.op(ir.OpSub, w.num(None), why))
+	w.b.If(n, func() {
+		b := w.b
+		b.Write(num, b.Const(None))
 		b.Store(w.p, object.StackEnd, 8, why)
-		hash := mixWord(g, mixWord(g, w.get(wHash), n), why)
+		hash := mixWord(w.b, mixWord(w.b, w.get(wHash), n), why)
 		keepEntry(g, depth, w.p, hash, num)
 	})
-	b := g.B()
+	b := w.b
 	word := b.Op(ir.OpOr, b.Extend(b.Read(num), 4, false), b.Op(ir.OpShl, n, b.Const(wordCount)))
 	return b.Op(ir.OpOr, word, b.Op(ir.OpShl, why, b.Const(wordWhy)))
 }
 
 // start sets the state to the current thread's registers.
 func (w *walker) start() {
-	b := w.b()
+	b := w.b
 	if w.g.Kernel().Has(probes.FeatTaskBTF) {
 		w.startAt(b.Call(ir.CurrentTaskBTF))
 	} else {
@@ -282,10 +257,10 @@ func (w *walker) start() {
 
 // startAt sets the state to the registers of the task at cur.
 func (w *walker) startAt(cur *ir.Value) {
-	g, b := w.g, w.b()
+	g, b := w.g, w.b
 	task, err := g.Kernel().Type("struct task_struct")
 	if err != nil {
-		panic("builtins: unwind: " + err.Error())
+		panic("stacks: " + err.Error())
 	}
 	flags, _ := task.Field("flags")
 	stack, _ := task.Field("stack")
@@ -293,26 +268,26 @@ func (w *walker) startAt(cur *ir.Value) {
 	buf := b.AddImm(w.p, w.lay.at(wBuf))
 	field := func(f types.Field, size int) *ir.Value {
 		if cur.Type == ir.PtrBTF {
-			return w.b().Load(cur, int64(f.Off), size, false)
+			return w.b.Load(cur, int64(f.Off), size, false)
 		}
-		w.b().Call(ir.ReadKernel, buf, w.num(int64(size)), w.b().AddImm(cur, int64(f.Off)))
-		return w.b().Load(w.p, w.lay.at(wBuf), size, false)
+		w.b.Call(ir.ReadKernel, buf, w.num(int64(size)), w.b.AddImm(cur, int64(f.Off)))
+		return w.b.Load(w.p, w.lay.at(wBuf), size, false)
 	}
 	const kernelThread = 0x00200000 // PF_KTHREAD
 	w.set(wWhy, w.num(int64(unwind.NotUser)))
 	fl := field(flags, 4)
-	g.B().If(w.not(w.op(ir.OpAnd, fl, w.num(kernelThread))), func() {
+	w.b.If(w.not(w.op(ir.OpAnd, fl, w.num(kernelThread))), func() {
 		a := w.arch
 		var reg func(off int) *ir.Value
 		if g.Kernel().Has(probes.FeatTaskRegs) {
-			regs := w.b().Call(ir.TaskPtRegs, cur)
-			w.set(wRegs, w.b().AsInt(regs))
-			reg = func(off int) *ir.Value { return w.b().Load(regs, int64(off), 8, false) }
+			regs := w.b.Call(ir.TaskPtRegs, cur)
+			w.set(wRegs, w.b.AsInt(regs))
+			reg = func(off int) *ir.Value { return w.b.Load(regs, int64(off), 8, false) }
 		} else {
 			top := w.op(ir.OpAdd, field(stack, 8), w.num(int64(a.StackSize-a.RegsSize)))
 			w.set(wRegs, top)
 			reg = func(off int) *ir.Value {
-				w.b().Call(ir.ReadKernel, w.b().AddImm(w.p, w.lay.at(wBuf)), w.num(8), w.op(ir.OpAdd, top, w.num(int64(off))))
+				w.b.Call(ir.ReadKernel, w.b.AddImm(w.p, w.lay.at(wBuf)), w.num(8), w.op(ir.OpAdd, top, w.num(int64(off))))
 				return w.get(wBuf)
 			}
 		}
@@ -326,22 +301,22 @@ func (w *walker) startAt(cur *ir.Value) {
 		w.set(wBX, reg(a.BX))
 		mode := w.op(ir.OpAnd, reg(a.Mode), w.num(0xffff))
 		w.set(wExact, w.num(1))
-		g.B().If(w.not(ip), func() { w.set(wWhy, w.num(int64(unwind.NotUser))) })
-		g.B().If(w.op(ir.OpAnd, w.op(ir.OpNe, memory, w.num(0)), w.op(ir.OpNe, ip, w.num(0))), func() {
+		w.b.If(w.not(ip), func() { w.set(wWhy, w.num(int64(unwind.NotUser))) })
+		w.b.If(w.op(ir.OpAnd, w.op(ir.OpNe, memory, w.num(0)), w.op(ir.OpNe, ip, w.num(0))), func() {
 			w.set(wWhy, w.num(0))
-			g.B().If(w.op(ir.OpEq, mode, w.num(a.NarrowMode)), func() { w.set(wWhy, w.num(int64(unwind.Narrow))) })
+			w.b.If(w.op(ir.OpEq, mode, w.num(a.NarrowMode)), func() { w.set(wWhy, w.num(int64(unwind.Narrow))) })
 			procs := g.KernelMap(ir.Map{Name: unwind.ProcsMap, Type: ir.Hash, KeySize: 4, ValueSize: 8, MaxEntries: unwind.MaxProcs})
 			key := g.Temp(4)
 			var pid *ir.Value
-			if w.other != nil {
-				pid = w.b().Load(cur, int64(w.other.tgid.Off), 4, false)
+			if w.r.Task != nil {
+				pid = w.b.Load(cur, int64(w.r.Task.TGID.Off), 4, false)
 			} else {
-				pid = currentIDs(g, nil).pid()
+				pid = w.r.PID(g)
 			}
-			w.b().Store(key, 0, 4, pid)
-			found := w.b().Call(ir.MapLookup, w.b().MapPtr(procs), key)
-			g.B().If(found, func() {
-				b := w.b()
+			w.b.Store(key, 0, 4, pid)
+			found := w.b.Call(ir.MapLookup, w.b.MapPtr(procs), key)
+			w.b.If(found, func() {
+				b := w.b
 				w.set(wList, b.Load(b.NonNil(found), 0, 8, false))
 			})
 		})
@@ -351,18 +326,18 @@ func (w *walker) startAt(cur *ir.Value) {
 // chunk emits code that gets the address of a chunk. It stops the walk if there is no
 // such chunk.
 func (w *walker) chunk(number *ir.Value) *ir.Value {
-	b := w.b()
+	b := w.b
 	chunks := w.g.KernelMap(ir.Map{Name: unwind.ChunksMap, Type: ir.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: unwind.MaxChunks, Inner: unwind.ChunkSize + unwind.ChunkSlack})
 	key := w.g.Temp(4)
 	b.Store(key, 0, 4, number)
 	inner := b.Call(ir.MapLookup, b.MapPtr(chunks), key)
 	w.stop(w.not(inner), unwind.Missing)
-	b = w.b()
+	b = w.b
 	zero := w.g.Temp(4)
 	b.Store(zero, 0, 4, b.Const(0))
 	p := b.Call(ir.MapLookup, b.InnerMap(inner), zero)
 	w.stop(w.not(p), unwind.Missing)
-	return w.b().NonNil(p)
+	return w.b.NonNil(p)
 }
 
 // inChunk returns the address of the byte at an offset in a chunk.
@@ -373,7 +348,7 @@ func (w *walker) inChunk(chunk, off *ir.Value) *ir.Value {
 // search sets lo to the index of the first element in [lo, hi) for which before returns
 // 0.
 func (w *walker) search(turns int, lo, hi *ir.Var, before func(i *ir.Value) *ir.Value) {
-	b := w.b()
+	b := w.b
 	b.Count(turns, func(_ *ir.Value, out *ir.Block) {
 		x, y := b.Read(lo), b.Read(hi)
 		b.Leave(b.Op(ir.OpULe, y, x), out)
@@ -392,8 +367,8 @@ func (w *walker) search(turns int, lo, hi *ir.Var, before func(i *ir.Value) *ir.
 // the next frame takes its place. It has no branch, as the verifier would follow both ways in
 // each frame.
 func (w *walker) count(n, ip *ir.Value) {
-	hash := mixWord(w.g, w.get(wHash), ip)
-	if w.skip == 0 {
+	hash := mixWord(w.b, w.get(wHash), ip)
+	if w.r.Skip == 0 {
 		w.set(wCount, w.op(ir.OpAdd, n, w.num(1)))
 		w.set(wHash, hash)
 		return
@@ -408,22 +383,21 @@ func (w *walker) count(n, ip *ir.Value) {
 // frame emits one iteration of the loop: it adds the function at wIP to the stack and
 // continues with the caller.
 func (w *walker) frame() {
-	g := w.g
 	n := w.get(wCount)
 	w.stop(w.op(ir.OpULe, w.num(int64(w.lay.depth)), n), unwind.TooDeep)
 	ip := w.get(wIP)
-	b := w.b()
+	b := w.b
 	b.Store(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, n, b.Const(3))), object.StackFrames, 8, ip)
 	// A return address may be that of the instruction after the end of the function.
 	pc := w.op(ir.OpSub, w.op(ir.OpAdd, ip, w.get(wExact)), w.num(1))
 	start := w.get(wStart)
 	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wEnd), start))
-	g.B().If(w.not(inside), func() { w.findMapping(pc) })
+	w.b.If(w.not(inside), func() { w.findMapping(pc) })
 	seg := w.get(wSeg)
 	kind := w.op(ir.OpShr, seg, w.num(48))
 	nowhere := w.op(ir.OpEq, kind, w.num(noCode))
 	w.leave(w.op(ir.OpAnd, nowhere, w.op(ir.OpNe, n, w.num(0))), func() { // it is no return address
-		b := w.b()
+		b := w.b
 		b.Cur.Unlikely = true
 		b.Store(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, n, b.Const(3))), object.StackFrames, 8, b.Const(0))
 		w.set(wWhy, w.num(int64(unwind.Broken)))
@@ -431,9 +405,9 @@ func (w *walker) frame() {
 	w.count(n, ip)
 	w.stop(nowhere, unwind.Unmapped)
 	by := &ir.Var{Name: "rule", Type: ir.Int}
-	w.b().Write(by, w.num(0)) // the number of cfi.NoTable
-	g.B().IfElse(w.op(ir.OpEq, kind, w.num(unwind.HasTable)), func() *ir.Value {
-		w.b().Write(by, w.findRule(pc, seg))
+	w.b.Write(by, w.num(0)) // the number of cfi.NoTable
+	w.b.IfElse(w.op(ir.OpEq, kind, w.num(unwind.HasTable)), func() *ir.Value {
+		w.b.Write(by, w.findRule(pc, seg))
 		return nil
 	}, func() *ir.Value {
 		w.stop(w.op(ir.OpEq, kind, w.num(unwind.Trampoline)), unwind.Probed)
@@ -445,11 +419,11 @@ func (w *walker) frame() {
 		return nil
 	})
 	rules := w.g.KernelMap(ir.Map{Name: unwind.RulesMap, Type: ir.Array, KeySize: 4, ValueSize: unwind.RulesSize, MaxEntries: 1, Flags: unwind.Mapped})
-	b = w.b()
+	b = w.b
 	at := b.Op(ir.OpMul, b.Op(ir.OpAnd, b.Read(by), b.Const(unwind.MaxRules-1)), b.Const(unwind.RuleSize))
 	rule := b.Op(ir.OpAdd, b.MapValue(rules, 0), at)
 	how := b.Load(rule, unwind.RuleKind, 1, false)
-	g.B().IfElse(how, func() *ir.Value {
+	w.b.IfElse(how, func() *ir.Value {
 		w.apply(ip, rule, how)
 		return nil
 	}, func() *ir.Value {
