@@ -20,134 +20,8 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/shapes"
 )
-
-// shapes are scripts of n lines, each long in a different way.
-var shapes = []struct {
-	name  string
-	loads int // number of lines of the script that is also loaded
-	text  func(n int) string
-}{
-	{"sum", 10000, body(func(i int) string { return "@m[1] = sum(args.count + 1);" })},
-	{"stores", 5000, body(func(i int) string { return fmt.Sprintf("@m[%d] = args.count;", i) })},
-	{"threads", 1000, body(func(i int) string { return fmt.Sprintf("@m%d[tid] = %d;", i%40, i) })},
-	{"current task", 0, body(func(i int) string { return fmt.Sprintf("if (curtask.tgid == %d) { @a%d[cpu] = jiffies; }", i, i%9) })},
-	{"keys", 1000, body(func(i int) string { return fmt.Sprintf("@m[%d] = count();", i) })},
-	{"counters", 5000, body(func(i int) string { return fmt.Sprintf("@m%d = count();", i%50) })},
-	{"slots", 0, body(func(i int) string { return fmt.Sprintf("@m%d = args.count;", i) })},
-	{"stats", 1000, body(func(i int) string { return fmt.Sprintf("@m[%d, comm] = stats(args.count);", i%10) })},
-	{"hist", 1000, body(func(i int) string { return fmt.Sprintf("@m[pid] = hist(args.count + %d);", i) })},
-	{"printf", 10000, body(func(i int) string { return fmt.Sprintf(`printf("%d %%d %%s\n", args.count, comm);`, i) })},
-	{"if", 10000, body(func(i int) string { return fmt.Sprintf("if (args.count == %d) { @a = %d; }", i, i) })},
-	{"vars", 0, body(func(i int) string { return fmt.Sprintf("$v%d = args.count + %d; @x = $v%d;", i, i, max(i-5, 0)) })},
-	{"accum", 0, body(func(i int) string {
-		return fmt.Sprintf("$a = (uint64)3 + args.count; $a = $a * 3 + args.count; if ($a > %d) { $a = $a - %d; } @z = $a;", i, i)
-	})},
-	{"elseif", 0, func(n int) string {
-		var b strings.Builder
-		b.WriteString("tracepoint:syscalls:sys_enter_read {\n")
-		for i := range n {
-			fmt.Fprintf(&b, "if (args.count == %d) { @a = %d; } else ", i, i)
-		}
-		b.WriteString("{ @a = 0; } }")
-		return b.String()
-	}},
-	{"expr", 0, func(n int) string {
-		var b strings.Builder
-		b.WriteString("tracepoint:syscalls:sys_enter_read { @a = args.count\n")
-		for i := range n {
-			fmt.Fprintf(&b, "+ (args.count ^ %d)\n", i)
-		}
-		b.WriteString("; }")
-		return b.String()
-	}},
-	{"and", 0, func(n int) string {
-		var b strings.Builder
-		b.WriteString("tracepoint:syscalls:sys_enter_read { @a = args.count > 0\n")
-		for i := range n {
-			fmt.Fprintf(&b, "&& args.count != %d\n", i)
-		}
-		b.WriteString("; }")
-		return b.String()
-	}},
-	{"game", 400, game},
-	{"str", 1000, body(func(i int) string { return fmt.Sprintf(`@s[%d] = str(args.buf, 32);`, i%7) })},
-	{"probes", 0, func(n int) string {
-		var b strings.Builder
-		for i := range n {
-			fmt.Fprintf(&b, "interval:us:%d { @a[%d] = count(); }\n", i+100, i)
-		}
-		return b.String()
-	}},
-	{"maps", 0, body(func(i int) string { return fmt.Sprintf("@m%d[pid] = %d;", i, i) })},
-	{"loop", 1000, body(func(int) string { return "for ($i : 0..3) { @l += $i; }" })},
-	{"while", 1000, body(func(i int) string {
-		return fmt.Sprintf("$i%d = 0; while ($i%d < 4) { $i%d++; @w = $i%d; }", i, i, i, i)
-	})},
-	{"tern", 3000, body(func(i int) string { return fmt.Sprintf("@t = args.count > %d ? 1 : @t + 2;", i) })},
-	{"strcmp", 1000, body(func(i int) string { return fmt.Sprintf(`if (comm == "name%d") { @c = %d; }`, i, i) })},
-	{"map copy", 1000, body(func(i int) string { return fmt.Sprintf("@a[%d] = @b[%d];", i%9, i%7) })},
-	{"key from a map", 1000, body(func(i int) string { return fmt.Sprintf("@a[@b[%d]] = @c[pid];", i%7) })},
-	{"arithmetic", 1000, body(func(i int) string {
-		return fmt.Sprintf("@a = @a * %d + args.count / %d - (args.count %% %d);", i+2, i+3, i+4)
-	})},
-	{"helper", 3000, body(func(i int) string { return fmt.Sprintf("if (pid == %d) { @a = %d; }", i, i) })},
-	{"ternary strings", 1000, body(func(i int) string { return fmt.Sprintf(`@s[%d] = args.count == %d ? "a%d" : "b%d";`, i%5, i, i, i) })},
-	{"nested ternary strings", 0, func(n int) string {
-		var b strings.Builder
-		b.WriteString("tracepoint:syscalls:sys_enter_read { @s = ")
-		for i := range n {
-			fmt.Fprintf(&b, "args.count == %d ? \"s%d\" : ", i, i)
-		}
-		b.WriteString("\"none\"; }")
-		return b.String()
-	}},
-	{"string variables", 500, body(func(i int) string { return fmt.Sprintf(`$s%d = str(args.buf, 32); @s[$s%d] = count();`, i, i) })},
-	{"print", 1000, body(func(i int) string { return fmt.Sprintf(`print((args.count, %d, comm));`, i) })},
-	{"stacks", 200, body(func(i int) string { return fmt.Sprintf("@s[%d, kstack] = count();", i) })},
-	{"delete", 500, body(func(i int) string { return fmt.Sprintf("@m[%d] = nsecs; delete(@m, %d);", i%8, i%7) })},
-}
-
-// game returns a program with many branches, loops and maps on a few variables.
-func game(n int) string {
-	var b strings.Builder
-	b.WriteString("begin { @x = 5; @score = 0; @seed = 7; }\ninterval:ms:100 { @tick++; $x = @x; $y = @y; $rot = @rot; $piece = @piece; $ok = 1;\n")
-	for i := range n {
-		switch i % 8 {
-		case 0:
-			fmt.Fprintf(&b, "if ($piece == %d && $rot == %d) { $dx = %d; if (@cell[$x + $dx, $y + 1] != 0) { $ok = 0; } else if (@cell[$x, $y] == %d) { @near++; } }\n", i%7, i%4, i%3, i%9)
-		case 1:
-			fmt.Fprintf(&b, "for ($r : 0..4) { if (@cell[$r, %d] != 0) { @full[%d]++; } }\n", i%20, i%20)
-		case 2:
-			fmt.Fprintf(&b, "if (@tick %% %d == 0 && $y < %d) { @y = $y + 1; } else { @x = ($x + %d) %% 10; }\n", i%13+2, i%20, i%3)
-		case 3:
-			fmt.Fprintf(&b, `if (@score > %d) { printf("%%d %%s\n", @score, @full[%d] > 4 ? "full" : "----"); @level = %d; }`+"\n", i*100, i%20, i)
-		case 4:
-			fmt.Fprintf(&b, "@seed = (@seed * 1103515245 + %d) & 0x7fffffff; $rnd = (@seed >> 16) %% 7; if ($rnd == %d) { @next = $rnd; }\n", i, i%7)
-		case 5:
-			fmt.Fprintf(&b, "if ($ok == 1) { @cell[$x + %d, $y + %d] = %d; } else { @lock++; if (@lock > %d) { @piece = @next; @lock = 0; } }\n", i%4, i%3, i%7+1, i)
-		case 6:
-			fmt.Fprintf(&b, "$line%d = @full[%d]; if ($line%d >= 10) { delete(@full, %d); @score = @score + $line%d; @lines++; }\n", i, i%20, i, i%20, i)
-		case 7:
-			fmt.Fprintf(&b, "$i = 0; while ($i < 3) { if (@cell[$i, %d] == %d) { @hits[%d] = count(); } $i++; }\n", i%20, i%5, i%5)
-		}
-	}
-	b.WriteString("}")
-	return b.String()
-}
-
-func body(line func(i int) string) func(n int) string {
-	return func(n int) string {
-		var b strings.Builder
-		b.WriteString("tracepoint:syscalls:sys_enter_read {\n")
-		for i := range n {
-			b.WriteString(line(i))
-			b.WriteByte('\n')
-		}
-		b.WriteString("}")
-		return b.String()
-	}
-}
 
 // compileFor compiles text for a kernel, with max_probes and max_bpf_progs raised.
 // timed may be nil.
@@ -178,10 +52,10 @@ func TestLinear(t *testing.T) {
 		t.Fatal(err)
 	}
 	const few, many = 200, 1000
-	for _, s := range shapes {
-		t.Run(s.name, func(t *testing.T) {
+	for _, s := range shapes.All {
+		t.Run(s.Name, func(t *testing.T) {
 			measure := func(n int) (insns, bytes float64) {
-				text := s.text(n)
+				text := s.Text(n)
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
 				obj := compileFor(t, k, text, nil)
@@ -213,9 +87,9 @@ func TestReplacedCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	replaced := []asm.BuiltinFunc{asm.FnMapLookupElem, asm.FnGetSmpProcessorId, asm.FnGetCurrentTask, asm.FnGetCurrentTaskBtf, asm.FnJiffies64}
-	for _, s := range shapes {
-		t.Run(s.name, func(t *testing.T) {
-			for _, p := range compileFor(t, k, s.text(1000), nil).Programs {
+	for _, s := range shapes.All {
+		t.Run(s.Name, func(t *testing.T) {
+			for _, p := range compileFor(t, k, s.Text(1000), nil).Programs {
 				n := 0
 				for _, in := range p.Insns {
 					if in.IsBuiltinCall() && slices.Contains(replaced, asm.BuiltinFunc(in.Constant)) {
@@ -238,9 +112,9 @@ func BenchmarkStages(b *testing.B) {
 		b.Fatal(err)
 	}
 	const lines = 1000
-	for _, s := range shapes {
-		text := s.text(lines)
-		b.Run(s.name, func(b *testing.B) {
+	for _, s := range shapes.All {
+		text := s.Text(lines)
+		b.Run(s.Name, func(b *testing.B) {
 			total := map[string]time.Duration{}
 			for b.Loop() {
 				compileFor(b, k, text, func(stage string, took time.Duration) { total[stage] += took })
@@ -259,15 +133,15 @@ func TestManyLines(t *testing.T) {
 		t.Skip("loading programs needs root")
 	}
 	k := kernel.Live()
-	for _, s := range shapes {
-		if s.loads == 0 {
+	for _, s := range shapes.All {
+		if s.Loads == 0 {
 			continue
 		}
-		t.Run(s.name, func(t *testing.T) {
-			few := verified(t, compileFor(t, k, s.text(s.loads/5), nil))
-			many := verified(t, compileFor(t, k, s.text(s.loads), nil))
+		t.Run(s.Name, func(t *testing.T) {
+			few := verified(t, compileFor(t, k, s.Text(s.Loads/5), nil))
+			many := verified(t, compileFor(t, k, s.Text(s.Loads), nil))
 			if many > 5*few*3/2 {
-				t.Errorf("%d lines: the verifier processes %d instructions, %d lines: %d", s.loads/5, few, s.loads, many)
+				t.Errorf("%d lines: the verifier processes %d instructions, %d lines: %d", s.Loads/5, few, s.Loads, many)
 			}
 		})
 	}

@@ -6,6 +6,11 @@
 //
 // It needs root and gcc. The time is taken from the kernel's statistics, minus that of an
 // empty program. It is the least of all rounds.
+//
+// With -scripts it measures instead how long scripts of many lines take to compile and to
+// load. Arguments select shapes by name:
+//
+//	go run ./tests/bench -scripts sum "counted if"
 package main
 
 import (
@@ -71,15 +76,16 @@ func main() {
 	flag.StringVar(&b.gotrace, "gotrace", "", "the gotrace to measure; the default builds one")
 	peer := flag.String("peer", "", "the `command` of bpftrace, to measure it too")
 	flag.IntVar(&b.rounds, "rounds", 3, "how often each case is measured")
+	scripts := flag.Bool("scripts", false, "measure the compilation of scripts with many lines")
 	flag.Parse()
 	b.peer = strings.Fields(*peer)
-	if err := b.run(); err != nil {
+	if err := b.run(*scripts); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func (b *bench) run() (err error) {
+func (b *bench) run(scripts bool) (err error) {
 	if b.dir, err = os.MkdirTemp("", "gotrace-bench-"); err != nil {
 		return err
 	}
@@ -91,6 +97,10 @@ func (b *bench) run() (err error) {
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w\n%s", err, out)
 		}
+	}
+	if scripts {
+		b.scripts(flag.Args())
+		return nil
 	}
 	file := filepath.Join(b.dir, "deep.c")
 	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
