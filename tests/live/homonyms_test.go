@@ -71,25 +71,20 @@ func TestUserHomonyms(t *testing.T) {
 		t.Skip("there is no compiler")
 	}
 	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	write("both.h", "static int __attribute__((noinline)) both(int x) { __asm__ volatile(\"\"); return x; }\n")
-	unit := func(name string, add int) string {
-		return write(name, fmt.Sprintf(`#include "both.h"
+	unit := func(add int) string {
+		return fmt.Sprintf(`#include "both.h"
 static int __attribute__((noinline)) twin(int x) { __asm__ volatile(""); return x + %[1]d; }
 int from%[1]d(int x) { return both(twin(x)) * 2; }
-`, add))
+`, add)
 	}
-	rest := write("main.x", `int from1(int), from100(int);
+	writeFiles(t, dir, map[string]string{
+		"both.h": "static int __attribute__((noinline)) both(int x) { __asm__ volatile(\"\"); return x; }\n",
+		"one.x":  unit(1), "two.x": unit(100),
+		"main.x": `int from1(int), from100(int);
 int odd(void) __asm__("odd.lto_priv.7"); // as with -flto
 int odd(void) { return 1; }
 int main(void) { int sum = 0; for (int i = 0; i < 8; i++) sum += i < 3 ? from1(i) : from100(i); return sum == 0; }
-`)
+`})
 	for _, c := range []struct {
 		name, cc, lang string
 		flags          []string
@@ -103,8 +98,9 @@ int main(void) { int sum = 0; for (int i = 0; i < 8; i++) sum += i < 3 ? from1(i
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bin := filepath.Join(dir, c.lang+c.flags[len(c.flags)-1])
-			args := append(c.flags, "-o", bin, "-x", c.lang, unit("one.x", 1), unit("two.x", 100), rest)
-			if out, err := exec.Command(c.cc, args...).CombinedOutput(); err != nil {
+			cmd := exec.Command(c.cc, append(c.flags, "-o", bin, "-x", c.lang, "one.x", "two.x", "main.x")...)
+			cmd.Dir = dir
+			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Skipf("%v\n%s", err, out)
 			}
 			script, want := "", ""
@@ -149,6 +145,16 @@ int main(void) { int sum = 0; for (int i = 0; i < 8; i++) sum += i < 3 ? from1(i
 	}
 }
 
+// writeFiles writes files with the given texts to a directory.
+func writeFiles(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestVersions attaches to the versions of a function that a library exports. Results show
 // one name for them.
 func TestVersions(t *testing.T) {
@@ -161,17 +167,13 @@ func TestVersions(t *testing.T) {
 	}
 	dir := t.TempDir()
 	lib := filepath.Join(dir, "libtwo.so")
-	for name, text := range map[string]string{
+	writeFiles(t, dir, map[string]string{
 		"lib.c": `__asm__(".symver first, two@V1"); __asm__(".symver second, two@@V2");
 			int first(int x) { return x; } int second(int x) { return x + 1; }`,
 		"lib.map": "V1 { global: two; local: *; }; V2 { } V1;",
 		"main.c": `__asm__(".symver first, two@V1"); int first(int), two(int);
 			int main(void) { return first(3) + two(1) + two(2) - 8; }`,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	for _, args := range [][]string{
 		{"-shared", "-fPIC", "-O1", "-o", "libtwo.so", "lib.c", "-Wl,--version-script=lib.map"},
 		{"-O1", "-o", "main", "main.c", "-L.", "-ltwo", "-Wl,-rpath," + dir},

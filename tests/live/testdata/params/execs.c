@@ -5,17 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define OWN __attribute__((noinline, noclone))
-#define AFTER __asm__ volatile("" ::: "memory")
-
-#if NUMBER == 1
-#define inner inner1
-#define outer outer1
-#else
-#define inner inner2
-#define outer outer2
-OWN int padding(int n) { AFTER; return n * 3 + 1; }
-#endif
+#include "numbered.h"
 
 OWN int leaf(long n)
 {
