@@ -31,26 +31,35 @@ func product(t *testing.T) []parsed {
 	return files
 }
 
-var parseProduct = sync.OnceValues(func() ([]parsed, error) {
+var parseProduct = sync.OnceValues(func() ([]parsed, error) { return parseFiles(ofProduct) })
+
+// ofProduct reports whether a file belongs to the product and is none of its tests.
+func ofProduct(path string) bool {
+	return !strings.HasPrefix(path, "tests/") && !strings.HasPrefix(path, "examples/") && !strings.HasSuffix(path, "_test.go")
+}
+
+// parseFiles parses the Go files for which want is true, except those in testdata.
+func parseFiles(want func(path string) bool) ([]parsed, error) {
 	var files []parsed
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		rel, _ := filepath.Rel("..", path)
+		rel = filepath.ToSlash(rel)
 		if d.IsDir() {
-			if rel == "tests" || rel == "examples" || strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "testdata" {
+			if strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "testdata" {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+		if filepath.Ext(path) != ".go" || !want(rel) {
 			return nil
 		}
 		fset := token.NewFileSet()
 		f, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
-		files = append(files, parsed{filepath.ToSlash(rel), fset, f})
+		files = append(files, parsed{rel, fset, f})
 		return err
 	})
 	return files, err
-})
+}

@@ -59,6 +59,107 @@ func frameText(list []Frame) string {
 	return strings.Join(out, " ")
 }
 
+// step changes a program in a directory after it is linked, and returns where its debug
+// information is.
+type step func(t *testing.T, dir string) Where
+
+// debugFile is a form and location of debug information.
+type debugFile struct {
+	name  string
+	flags string
+	make  step
+	want  string
+}
+
+const (
+	full  = "[inlined] inner@inlined.c:13 [inlined] outer@inlined.c:18 work@inlined.c:23"
+	names = "" // symbols only
+	// Of the data that dwz moves to a shared file, only names are read.
+	sharedByDwz = "shared by dwz"
+)
+
+// inShell runs commands in the directory of the program.
+func inShell(lines ...string) step {
+	return func(t *testing.T, dir string) Where {
+		for _, l := range lines {
+			tool(t, dir, "sh", "-c", "set -e; "+l)
+		}
+		return Where{}
+	}
+}
+
+// searched has debug information below a directory that is searched.
+func searched(sub string, s step) step {
+	return func(t *testing.T, dir string) Where {
+		s(t, dir)
+		return Where{Dirs: []string{"/nowhere", filepath.Join(dir, sub)}}
+	}
+}
+
+// inRoot is for a process with a root of its own, which runs the program as /opt/p.
+func inRoot(s step) step {
+	return func(t *testing.T, dir string) Where {
+		s(t, dir)
+		return Where{Root: filepath.Join(dir, "root"), Path: "/opt/p"}
+	}
+}
+
+// debugFiles returns all supported forms and locations, for a program from the file src.
+func debugFiles(src string) []debugFile {
+	// strip moves the symbols and the debug information of the program to the file
+	// p.debug.
+	strip := "objcopy --only-keep-debug p p.debug; objcopy --strip-all p"
+	id := `id=$(readelf -n p | sed -n 's/.*Build ID: //p'); a=$(echo $id | cut -c1-2); b=$(echo $id | cut -c3-)`
+	return []debugFile{
+		{"DWARF 2", "-gdwarf-2 -gno-strict-dwarf", inShell(), full},
+		{"DWARF 3", "-gdwarf-3", inShell(), full},
+		{"DWARF 4", "-gdwarf-4", inShell(), full},
+		{"DWARF 5", "-gdwarf-5", inShell(), full},
+		{"64-bit DWARF 5", "-gdwarf-5 -gdwarf64", inShell(), full},
+		{"64-bit DWARF 4", "-gdwarf-4 -gdwarf64", inShell(), full},
+		{"functions in sections", "-gdwarf-5 -ffunction-sections -Wl,--gc-sections", inShell(), full},
+		{"no PIE", "-gdwarf-5 -no-pie", inShell(), full},
+		{"static", "-gdwarf-5 -static", inShell(), full},
+		{"compressed", "-g -gz=zlib", inShell(), full},
+		{"compressed, zstd", "-g", inShell("objcopy --compress-debug-sections=zstd p"), full},
+		{"compressed, older way", "-g -gdwarf-4", inShell("objcopy --compress-debug-sections=zlib-gnu p"), full},
+		{"type units", "-gdwarf-4 -fdebug-types-section", inShell(), full},
+		{"split DWARF 4", "-gdwarf-4 -gsplit-dwarf", inShell(), full},
+		{"split DWARF 5", "-gdwarf-5 -gsplit-dwarf", inShell(), full},
+		{"split DWARF 4, functions in sections", "-gdwarf-4 -gsplit-dwarf -ffunction-sections", inShell(), full},
+		{"split DWARF 5, functions in sections", "-gdwarf-5 -gsplit-dwarf -ffunction-sections", inShell(), full},
+		{"split DWARF 5, moved", "-gdwarf-5 -gsplit-dwarf", searched("moved", inShell("mkdir moved; mv *.dwo moved")), full},
+		{"package of split DWARF 4", "-gdwarf-4 -gsplit-dwarf", inShell("dwp -e p -o p.dwp; rm *.dwo"), full},
+		{"package of split DWARF 5", "-gdwarf-5 -gsplit-dwarf", func(t *testing.T, dir string) Where {
+			pack(t, dir)
+			return Where{}
+		}, full},
+		{"split DWARF, lost", "-gdwarf-5 -gsplit-dwarf", inShell("rm *.dwo"), "@inlined.c:13"},
+		{"link, same directory", "-g", inShell(strip, "objcopy --add-gnu-debuglink=p.debug p"), full},
+		{"link, .debug", "-g", inShell(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir .debug; mv p.debug .debug"), full},
+		{"link, named directory", "-g", searched("d", inShell(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir d; mv p.debug d")), full},
+		{"link, named directory and path", "-g", searched("d", inShell(strip, `objcopy --add-gnu-debuglink=p.debug p; mkdir -p d/"$PWD"; mv p.debug d/"$PWD"`)), full},
+		{"build ID, named directory", "-g", searched("d", inShell(strip, id+`; mkdir -p d/.build-id/$a; mv p.debug d/.build-id/$a/$b.debug`)), full},
+		{"build ID as the name", "-g", searched("d", inShell(strip, id+`; mkdir d; mv p.debug d/$id.debug`)), full},
+		{"link, beside in a root", "-g", inRoot(inShell(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir -p root/opt; mv p.debug root/opt")), full},
+		{"link, .debug in a root", "-g", inRoot(inShell(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir -p root/opt/.debug; mv p.debug root/opt/.debug")), full},
+		{"link, system's directory", "-g", inRoot(inShell(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir -p root/usr/lib/debug/opt; mv p.debug root/usr/lib/debug/opt")), full},
+		{"build ID, system's directory", "-g", inRoot(inShell(strip, id+"; mkdir -p root/usr/lib/debug/.build-id/$a; mv p.debug root/usr/lib/debug/.build-id/$a/$b.debug")), full},
+		{"program's name", "-g", searched("d", inShell(strip, `mkdir d; mv p.debug d`)), full},
+		{"program's name, of another build", "-g", searched("d", inShell(strip, `mkdir d; gcc -g -O2 -DX -o d/p.debug `+src)), "none"},
+		{"link, wrong checksum", "-g", inShell(strip, "objcopy --add-gnu-debuglink=p.debug p; echo >>p.debug"), "none"},
+		{"MiniDebugInfo", "-g", inShell(`objcopy --only-keep-debug p mini; objcopy -S --remove-section .comment --keep-symbol=work --keep-symbol=leaf mini;
+			xz mini; objcopy --strip-all --add-section .gnu_debugdata=mini.xz p`), names},
+		{sharedByDwz, "-g", func(t *testing.T, dir string) Where {
+			if _, err := exec.LookPath("dwz"); err != nil {
+				t.Skip("needs dwz")
+			}
+			return inShell("gcc -g -O1 -o q "+src, "dwz -m shared.debug p q")(t, dir)
+		}, full},
+		{"link to a split program's debug file", "-gdwarf-5 -gsplit-dwarf", inShell(strip, "objcopy --add-gnu-debuglink=p.debug p"), full},
+	}
+}
+
 // TestDebugFiles builds a program with its debug information in each supported form and
 // location, and looks up a call in inlined functions.
 func TestDebugFiles(t *testing.T) {
@@ -66,91 +167,7 @@ func TestDebugFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const (
-		full  = "[inlined] inner@inlined.c:13 [inlined] outer@inlined.c:18 work@inlined.c:23"
-		names = "" // symbols only
-	)
-	// Of the data that dwz moves to a shared file, only names are read.
-	const sharedByDwz = "shared by dwz"
-	type step func(t *testing.T, dir string) Where
-	run := func(lines ...string) step {
-		return func(t *testing.T, dir string) Where {
-			for _, l := range lines {
-				tool(t, dir, "sh", "-c", "set -e; "+l)
-			}
-			return Where{}
-		}
-	}
-	// strip moves the symbols and the debug information of the program to the file
-	// p.debug.
-	strip := "objcopy --only-keep-debug p p.debug; objcopy --strip-all p"
-	id := `id=$(readelf -n p | sed -n 's/.*Build ID: //p'); a=$(echo $id | cut -c1-2); b=$(echo $id | cut -c3-)`
-	in := func(sub string, s step) step {
-		return func(t *testing.T, dir string) Where {
-			s(t, dir)
-			return Where{Dirs: []string{"/nowhere", filepath.Join(dir, sub)}}
-		}
-	}
-	// A process with a root of its own runs the program as /opt/p.
-	inRoot := func(s step) step {
-		return func(t *testing.T, dir string) Where {
-			s(t, dir)
-			return Where{Root: filepath.Join(dir, "root"), Path: "/opt/p"}
-		}
-	}
-	for _, c := range []struct {
-		name  string
-		flags string
-		make  step
-		want  string
-	}{
-		{"DWARF 2", "-gdwarf-2 -gno-strict-dwarf", run(), full},
-		{"DWARF 3", "-gdwarf-3", run(), full},
-		{"DWARF 4", "-gdwarf-4", run(), full},
-		{"DWARF 5", "-gdwarf-5", run(), full},
-		{"64-bit DWARF 5", "-gdwarf-5 -gdwarf64", run(), full},
-		{"64-bit DWARF 4", "-gdwarf-4 -gdwarf64", run(), full},
-		{"functions in sections", "-gdwarf-5 -ffunction-sections -Wl,--gc-sections", run(), full},
-		{"no PIE", "-gdwarf-5 -no-pie", run(), full},
-		{"static", "-gdwarf-5 -static", run(), full},
-		{"compressed", "-g -gz=zlib", run(), full},
-		{"compressed, zstd", "-g", run("objcopy --compress-debug-sections=zstd p"), full},
-		{"compressed, older way", "-g -gdwarf-4", run("objcopy --compress-debug-sections=zlib-gnu p"), full},
-		{"type units", "-gdwarf-4 -fdebug-types-section", run(), full},
-		{"split DWARF 4", "-gdwarf-4 -gsplit-dwarf", run(), full},
-		{"split DWARF 5", "-gdwarf-5 -gsplit-dwarf", run(), full},
-		{"split DWARF 4, functions in sections", "-gdwarf-4 -gsplit-dwarf -ffunction-sections", run(), full},
-		{"split DWARF 5, functions in sections", "-gdwarf-5 -gsplit-dwarf -ffunction-sections", run(), full},
-		{"split DWARF 5, moved", "-gdwarf-5 -gsplit-dwarf", in("moved", run("mkdir moved; mv *.dwo moved")), full},
-		{"package of split DWARF 4", "-gdwarf-4 -gsplit-dwarf", run("dwp -e p -o p.dwp; rm *.dwo"), full},
-		{"package of split DWARF 5", "-gdwarf-5 -gsplit-dwarf", func(t *testing.T, dir string) Where {
-			pack(t, dir)
-			return Where{}
-		}, full},
-		{"split DWARF, lost", "-gdwarf-5 -gsplit-dwarf", run("rm *.dwo"), "@inlined.c:13"},
-		{"link, same directory", "-g", run(strip, "objcopy --add-gnu-debuglink=p.debug p"), full},
-		{"link, .debug", "-g", run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir .debug; mv p.debug .debug"), full},
-		{"link, named directory", "-g", in("d", run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir d; mv p.debug d")), full},
-		{"link, named directory and path", "-g", in("d", run(strip, `objcopy --add-gnu-debuglink=p.debug p; mkdir -p d/"$PWD"; mv p.debug d/"$PWD"`)), full},
-		{"build ID, named directory", "-g", in("d", run(strip, id+`; mkdir -p d/.build-id/$a; mv p.debug d/.build-id/$a/$b.debug`)), full},
-		{"build ID as the name", "-g", in("d", run(strip, id+`; mkdir d; mv p.debug d/$id.debug`)), full},
-		{"link, beside in a root", "-g", inRoot(run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir -p root/opt; mv p.debug root/opt")), full},
-		{"link, .debug in a root", "-g", inRoot(run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir -p root/opt/.debug; mv p.debug root/opt/.debug")), full},
-		{"link, system's directory", "-g", inRoot(run(strip, "objcopy --add-gnu-debuglink=p.debug p; mkdir -p root/usr/lib/debug/opt; mv p.debug root/usr/lib/debug/opt")), full},
-		{"build ID, system's directory", "-g", inRoot(run(strip, id+"; mkdir -p root/usr/lib/debug/.build-id/$a; mv p.debug root/usr/lib/debug/.build-id/$a/$b.debug")), full},
-		{"program's name", "-g", in("d", run(strip, `mkdir d; mv p.debug d`)), full},
-		{"program's name, of another build", "-g", in("d", run(strip, `mkdir d; gcc -g -O2 -DX -o d/p.debug `+src)), "none"},
-		{"link, wrong checksum", "-g", run(strip, "objcopy --add-gnu-debuglink=p.debug p; echo >>p.debug"), "none"},
-		{"MiniDebugInfo", "-g", run(`objcopy --only-keep-debug p mini; objcopy -S --remove-section .comment --keep-symbol=work --keep-symbol=leaf mini;
-			xz mini; objcopy --strip-all --add-section .gnu_debugdata=mini.xz p`), names},
-		{sharedByDwz, "-g", func(t *testing.T, dir string) Where {
-			if _, err := exec.LookPath("dwz"); err != nil {
-				t.Skip("needs dwz")
-			}
-			return run("gcc -g -O1 -o q "+src, "dwz -m shared.debug p q")(t, dir)
-		}, full},
-		{"link to a split program's debug file", "-gdwarf-5 -gsplit-dwarf", run(strip, "objcopy --add-gnu-debuglink=p.debug p"), full},
-	} {
+	for _, c := range debugFiles(src) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			exe := filepath.Join(dir, "p")

@@ -84,32 +84,8 @@ func described(n int, f []byte) (out []string) {
 		}
 	case kind == 0x86dd && len(rest) >= 40 && rest[0]>>4 == 6:
 		h := rest
-		rest = rest[40:]
-		rest = rest[:min(len(rest), int(be.Uint16(h[4:])))]
-		proto = h[6]
-		shown := proto
-		for turn := 0; turn < 8 && slices.Contains([]byte{0, 43, 44, 51, 60}, proto); turn++ {
-			if len(rest) < 8 {
-				rest, proto = nil, 255
-				break
-			}
-			was := proto
-			size := 8 * (int(rest[1]) + 1)
-			if was == 51 {
-				size = 4 * (int(rest[1]) + 2)
-			}
-			if was == 44 {
-				size = 8
-			}
-			proto = rest[0]
-			shown = proto
-			if was == 44 && be.Uint16(rest[2:])>>3 != 0 {
-				rest, proto = nil, 255
-				break
-			}
-			rest = rest[min(size, len(rest)):]
-		}
-		l4 = rest
+		var shown byte
+		shown, proto, l4 = skipExtensions(h[6], rest[40:][:min(len(rest)-40, int(be.Uint16(h[4:])))])
 		say("from %s to %s proto %d", netip.AddrFrom16([16]byte(h[8:24])), netip.AddrFrom16([16]byte(h[24:40])), shown)
 		say("ip6 6 %d %d %d %d %s", be.Uint16(h)>>4&255, be.Uint32(h)&0xfffff, be.Uint16(h[4:]), h[7], netip.AddrFrom16([16]byte(h[24:40])))
 		if proto == 1 {
@@ -143,6 +119,35 @@ func described(n int, f []byte) (out []string) {
 		say("low")
 	}
 	return out
+}
+
+// skipExtensions skips the extension headers of IPv6. It returns the number of the first
+// header that it does not know, its protocol for scripts, which is 255 for a later fragment
+// or a header that is cut off, and its bytes.
+func skipExtensions(proto byte, rest []byte) (shown, known byte, l4 []byte) {
+	shown = proto
+	for turn := 0; turn < 8 && slices.Contains([]byte{0, 43, 44, 51, 60}, proto); turn++ {
+		if len(rest) < 8 {
+			rest, proto = nil, 255
+			break
+		}
+		was := proto
+		size := 8 * (int(rest[1]) + 1)
+		if was == 51 {
+			size = 4 * (int(rest[1]) + 2)
+		}
+		if was == 44 {
+			size = 8
+		}
+		proto = rest[0]
+		shown = proto
+		if was == 44 && binary.BigEndian.Uint16(rest[2:])>>3 != 0 {
+			rest, proto = nil, 255
+			break
+		}
+		rest = rest[min(size, len(rest)):]
+	}
+	return shown, proto, rest
 }
 
 // randomFrame returns a frame with random VLAN tags, IPv4 or IPv6 with options or

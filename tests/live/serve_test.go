@@ -71,6 +71,105 @@ func capabilities(t *testing.T, pid int) map[string]bool {
 // requestWait is how long the server waits at its end for the request of a new connection.
 const requestWait = 100 * time.Millisecond
 
+// served is a directory of scripts that a server runs.
+type served struct {
+	*testing.T
+	dir  string
+	addr string // where it exports metrics
+	s    *session
+}
+
+// write writes a script.
+func (d *served) write(name, text string) {
+	d.Helper()
+	if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o644); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// reported waits until the server has printed a text a number of times.
+func (d *served) reported(text string, times int) {
+	d.Helper()
+	eventually(d.T, text, func() bool { return strings.Count(d.s.stderr.String(), text) >= times })
+}
+
+// exported waits until the server exports lines.
+func (d *served) exported(want ...string) {
+	d.Helper()
+	eventually(d.T, strings.Join(want, ", "), func() bool {
+		text, err := scrape(d.addr)
+		if err != nil {
+			d.Fatal(err)
+		}
+		for _, line := range want {
+			if !strings.Contains(text, line+"\n") {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// confined waits until the server has only the capabilities that scripts need.
+func (d *served) confined() {
+	var keep, have uint64
+	for _, c := range []int{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_NET_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYSLOG, unix.CAP_DAC_READ_SEARCH, unix.CAP_DAC_OVERRIDE, unix.CAP_SYS_RESOURCE} {
+		keep |= 1 << c
+	}
+	for line := range capabilities(d.T, os.Getpid()) {
+		fmt.Sscanf(line, "CapPrm: %x", &have)
+	}
+	keep &= have
+	want := fmt.Sprint(map[string]bool{"CapInh: 0000000000000000": true, "NoNewPrivs: 1": true,
+		fmt.Sprintf("CapPrm: %016x", keep): true, fmt.Sprintf("CapEff: %016x", keep): true})
+	eventually(d.T, "the capabilities are "+want, func() bool { return fmt.Sprint(capabilities(d.T, d.s.cmd.Process.Pid)) == want })
+}
+
+// replace replaces the directory by one with a single script.
+func (d *served) replace(name, text string) {
+	old := d.dir
+	d.dir = filepath.Join(filepath.Dir(old), "next")
+	os.Mkdir(d.dir, 0o755)
+	d.write(name, text)
+	if err := os.Rename(old, filepath.Join(filepath.Dir(old), "old")); err != nil {
+		d.Fatal(err)
+	}
+	if err := os.Rename(d.dir, old); err != nil {
+		d.Fatal(err)
+	}
+	d.dir = old
+}
+
+// end ends the server while others request metrics, which have a line.
+func (d *served) end(line string) result {
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				began := time.Now()
+				text, err := scrape(d.addr)
+				if err != nil && time.Since(began) >= requestWait {
+					continue // the machine is busy: the server no longer waited for the request
+				}
+				if err != nil || text != "" && !strings.Contains(text, line) {
+					d.Errorf("while it ends: %v, %q", err, text)
+				}
+			}
+		})
+	}
+	d.s.signal(syscall.SIGINT)
+	r := d.s.wait()
+	close(stop)
+	wg.Wait()
+	return r
+}
+
 // TestServe serves a directory of scripts, one of which is wrong. It changes a script,
 // restarts one that has ended, replaces the directory, and ends the server while others
 // request metrics and a collector does not answer.
@@ -84,115 +183,42 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer collector.Close()
-	place := t.TempDir()
-	dir := filepath.Join(place, "scripts")
-	os.Mkdir(dir, 0o755)
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	d := &served{T: t, dir: filepath.Join(t.TempDir(), "scripts"), addr: freeAddress(t)}
+	os.Mkdir(d.dir, 0o755)
 	// rawtracepoint needs no CAP_SYS_ADMIN, whatever kernel.perf_event_paranoid is.
 	good := func(n int) string {
 		return fmt.Sprintf("begin { @a = %d; printf(\"version %[1]d\\n\"); } rawtracepoint:sys_enter { @n = count(); }", n)
 	}
-	write("good.bt", good(1))
-	write("bad.bt", "begin { nonsense(); }")
-	addr := freeAddress(t)
-	s := start(t, "serve", dir, "--prometheus", addr, "--otlp", collector.Addr().String(), "--max-overhead", "90%")
-	s.waitFor("good.bt: version 1\n")
-	reported := func(text string, times int) {
-		t.Helper()
-		eventually(t, text, func() bool { return strings.Count(s.stderr.String(), text) >= times })
-	}
-	reported("bad.bt: it has errors: it does not run", 1)
-	exported := func(want ...string) {
-		t.Helper()
-		eventually(t, strings.Join(want, ", "), func() bool {
-			text, err := scrape(addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, line := range want {
-				if !strings.Contains(text, line+"\n") {
-					return false
-				}
-			}
-			return true
-		})
-	}
-	exported(`gotrace_a{script="good.bt"} 1`, `gotrace_script_up{script="good.bt"} 1`, `gotrace_script_up{script="bad.bt"} 0`,
+	d.write("good.bt", good(1))
+	d.write("bad.bt", "begin { nonsense(); }")
+	d.s = start(t, "serve", d.dir, "--prometheus", d.addr, "--otlp", collector.Addr().String(), "--max-overhead", "90%")
+	d.s.waitFor("good.bt: version 1\n")
+	d.reported("bad.bt: it has errors: it does not run", 1)
+	d.exported(`gotrace_a{script="good.bt"} 1`, `gotrace_script_up{script="good.bt"} 1`, `gotrace_script_up{script="bad.bt"} 0`,
 		`gotrace_script_last_load_successful{script="good.bt"} 1`, `gotrace_script_last_load_successful{script="bad.bt"} 0`)
+	d.confined()
 
-	var keep, have uint64
-	for _, c := range []int{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_NET_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYSLOG, unix.CAP_DAC_READ_SEARCH, unix.CAP_DAC_OVERRIDE, unix.CAP_SYS_RESOURCE} {
-		keep |= 1 << c
-	}
-	for line := range capabilities(t, os.Getpid()) {
-		fmt.Sscanf(line, "CapPrm: %x", &have)
-	}
-	keep &= have
-	want := fmt.Sprint(map[string]bool{"CapInh: 0000000000000000": true, "NoNewPrivs: 1": true,
-		fmt.Sprintf("CapPrm: %016x", keep): true, fmt.Sprintf("CapEff: %016x", keep): true})
-	eventually(t, "the capabilities are "+want, func() bool { return fmt.Sprint(capabilities(t, s.cmd.Process.Pid)) == want })
-
-	write("good.bt", good(2))
-	s.waitFor("good.bt: version 2\n")
-	exported(`gotrace_a{script="good.bt"} 2`)
-	write("good.bt", "begin { wrong(); }")
-	reported("good.bt: it has errors: the previous version keeps running", 1)
-	exported(`gotrace_a{script="good.bt"} 2`, `gotrace_script_last_load_successful{script="good.bt"} 0`)
+	d.write("good.bt", good(2))
+	d.s.waitFor("good.bt: version 2\n")
+	d.exported(`gotrace_a{script="good.bt"} 2`)
+	d.write("good.bt", "begin { wrong(); }")
+	d.reported("good.bt: it has errors: the previous version keeps running", 1)
+	d.exported(`gotrace_a{script="good.bt"} 2`, `gotrace_script_last_load_successful{script="good.bt"} 0`)
 	const packets = " xdp:lo { @p = count(); }" // only one program can be attached there
-	write("packets.bt", packets)
-	exported(`gotrace_script_up{script="packets.bt"} 1`)
-	write("good.bt", good(4)+packets)
-	reported("good.bt: it cannot be attached: the previous version keeps running", 1)
-	exported(`gotrace_a{script="good.bt"} 2`, `gotrace_script_last_load_successful{script="good.bt"} 0`, `gotrace_script_up{script="good.bt"} 1`)
-	write("ends.bt", "begin { exit(); }")
-	reported("ends.bt: ended with status 0", 1)
-	s.signal(syscall.SIGHUP)
-	reported("ends.bt: ended with status 0", 2)
+	d.write("packets.bt", packets)
+	d.exported(`gotrace_script_up{script="packets.bt"} 1`)
+	d.write("good.bt", good(4)+packets)
+	d.reported("good.bt: it cannot be attached: the previous version keeps running", 1)
+	d.exported(`gotrace_a{script="good.bt"} 2`, `gotrace_script_last_load_successful{script="good.bt"} 0`, `gotrace_script_up{script="good.bt"} 1`)
+	d.write("ends.bt", "begin { exit(); }")
+	d.reported("ends.bt: ended with status 0", 1)
+	d.s.signal(syscall.SIGHUP)
+	d.reported("ends.bt: ended with status 0", 2)
 
-	old := dir
-	dir = filepath.Join(place, "next")
-	os.Mkdir(dir, 0o755)
-	write("good.bt", good(3))
-	if err := os.Rename(old, filepath.Join(place, "old")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(dir, old); err != nil {
-		t.Fatal(err)
-	}
-	s.waitFor("good.bt: version 3\n")
-	exported(`gotrace_a{script="good.bt"} 3`)
-
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	for range 2 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				began := time.Now()
-				text, err := scrape(addr)
-				if err != nil && time.Since(began) >= requestWait {
-					continue // the machine is busy: the server no longer waited for the request
-				}
-				if err != nil || text != "" && !strings.Contains(text, `gotrace_a{script="good.bt"} 3`) {
-					t.Errorf("while it ends: %v, %q", err, text)
-				}
-			}
-		})
-	}
-	s.signal(syscall.SIGINT)
-	r := s.wait()
-	close(stop)
-	wg.Wait()
-	if r.status != 0 || !strings.Contains(r.stderr, "--otlp: ") {
+	d.replace("good.bt", good(3))
+	d.s.waitFor("good.bt: version 3\n")
+	d.exported(`gotrace_a{script="good.bt"} 3`)
+	if r := d.end(`gotrace_a{script="good.bt"} 3`); r.status != 0 || !strings.Contains(r.stderr, "--otlp: ") {
 		t.Errorf("status %d\n%s", r.status, r.stderr)
 	}
 }
