@@ -3,6 +3,7 @@ package builtins
 import (
 	"slices"
 
+	"github.com/gotrace/gotrace/builtins/paths"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -45,19 +46,19 @@ func path() *Def {
 
 // pathObjects are the structs that path() accepts. Each function calls whole with the
 // address of the struct path in the object at p, or bare with that of its struct dentry.
-var pathObjects = lazy.Value[map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value))]{New: func() map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value)) {
-	return map[string]func(g Gen, lay *pathLayout, p *ir.Value, whole, bare func(p *ir.Value)){
-		"struct path": func(_ Gen, _ *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) { whole(p) },
-		"struct file": func(g Gen, lay *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) {
-			whole(g.B().AddImm(p, lay.filePath))
+var pathObjects = lazy.Value[map[string]func(g Gen, lay *paths.Layout, p *ir.Value, whole, bare func(p *ir.Value))]{New: func() map[string]func(g Gen, lay *paths.Layout, p *ir.Value, whole, bare func(p *ir.Value)) {
+	return map[string]func(g Gen, lay *paths.Layout, p *ir.Value, whole, bare func(p *ir.Value)){
+		"struct path": func(_ Gen, _ *paths.Layout, p *ir.Value, whole, _ func(p *ir.Value)) { whole(p) },
+		"struct file": func(g Gen, lay *paths.Layout, p *ir.Value, whole, _ func(p *ir.Value)) {
+			whole(g.B().AddImm(p, lay.FilePath))
 		},
-		"struct linux_binprm": func(g Gen, lay *pathLayout, p *ir.Value, whole, _ func(p *ir.Value)) {
+		"struct linux_binprm": func(g Gen, lay *paths.Layout, p *ir.Value, whole, _ func(p *ir.Value)) {
 			b := g.B()
 			word := b.Slot(8)
-			b.Call(ir.ReadKernel, word, b.Const(8), b.AsInt(b.AddImm(p, lay.programFile)))
-			whole(b.AddImm(b.Load(word, 0, 8, false), lay.filePath))
+			b.Call(ir.ReadKernel, word, b.Const(8), b.AsInt(b.AddImm(p, lay.ProgramFile)))
+			whole(b.AddImm(b.Load(word, 0, 8, false), lay.FilePath))
 		},
-		"struct dentry": func(_ Gen, _ *pathLayout, p *ir.Value, _, bare func(p *ir.Value)) { bare(p) },
+		"struct dentry": func(_ Gen, _ *paths.Layout, p *ir.Value, _, bare func(p *ir.Value)) { bare(p) },
 	}
 }}
 
@@ -91,7 +92,7 @@ func checkPath(c Checker, call *Call) *types.Type {
 		}
 		size = int(min(a.Lit.Int, int64(size)))
 	}
-	lay, err := layPath(c.Kernel())
+	lay, err := paths.New(c.Kernel())
 	if err != nil {
 		c.Errorf(call.Span, "path() needs the kernel's BTF: %v", err)
 		return types.TInvalid
@@ -152,15 +153,19 @@ func storePath(g Gen, call *Call, dst Dest) {
 	if t.Kind == types.Pointer {
 		t = t.Elem
 	}
-	lay := call.Data.(*pathLayout)
+	lay := call.Data.(*paths.Layout)
+	walk := func(p *ir.Value, bare bool) {
+		w := paths.Walk{Layout: lay, Size: call.Type.Size, Calls: g.Calls(call.Def), Bare: bare, Failed: func() { g.Count(object.HelperFail, call.Span, call.Def.Name) }}
+		SetStrLen(g, dst, w.Emit(g, p, dst.Ptr, dst.Off))
+	}
 	g.Object(&call.Args[0], func(p *ir.Value) {
 		pathObjects.Get()[t.Name](g, lay, p, func(p *ir.Value) {
 			if helperFindsPath(g, call, p) {
 				callPath(g, call, dst, p)
 			} else {
-				walkPath(g, call, dst, p, (*pathWalk).start)
+				walk(p, false)
 			}
-		}, func(p *ir.Value) { walkPath(g, call, dst, p, (*pathWalk).startBare) })
+		}, func(p *ir.Value) { walk(p, true) })
 	}, empty)
 }
 

@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "builtins/sums", "runtime/store", "runtime/object/elfobj", "runtime/cost"},
 	{"probes", "runtime/symbols", "runtime/output/profile", "runtime/output/live", "runtime/output/metrics"},
 	{"builtins/code"},
-	{"builtins/stacks"},
+	{"builtins/paths", "builtins/stacks"},
 	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins", "runtime/output/perfetto", "runtime/output/picture", "runtime/output/prometheus", "runtime/output/otlp"},
 	{"lang/attach", "lang/macro", "lang/policy/cilium", "lang/policy/falco", "lang/policy/tetragon"},
 	{"lang/check"},
@@ -103,7 +103,7 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":             {"cmd/gotrace"},
 	"github.com/ulikunitz/xz":            {"probes/binary"},
 	"go.yaml.in/yaml/v3":                 {"lang/policy/yaml"},
-	"golang.org/x/sys":                   {"builtins", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/daemon", "runtime/hosts", "runtime/output", "runtime/output/live", "runtime/output/otlp", "runtime/output/perfetto", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows", "runtime/views/requests"},
+	"golang.org/x/sys":                   {"builtins", "builtins/paths", "cmd/gotrace", "probes", "probes/binary", "probes/kernel", "runtime", "runtime/cgroups", "runtime/daemon", "runtime/hosts", "runtime/output", "runtime/output/live", "runtime/output/otlp", "runtime/output/perfetto", "runtime/policy/cilium", "runtime/policy/falco", "runtime/policy/procs", "runtime/policy/tetragon", "runtime/store", "runtime/symbols", "runtime/unwind", "runtime/views/flows", "runtime/views/requests"},
 	"golang.org/x/term":                  {"cmd/gotrace", "runtime/output/live"},
 }
 

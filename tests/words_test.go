@@ -30,7 +30,6 @@ var core = map[string]string{
 	"match.go":     "comparing a string with patterns: startswith, contains, glob, matches",
 	"sets.go":      "lists of values: in",
 	"prefixes.go":  "lists of addresses: in",
-	"pathwalk.go":  "walking from a file to the root where the kernel does not: path",
 	"reference.go": "documentation",
 	"registry.go":  "lookup",
 }
@@ -201,7 +200,7 @@ var homonyms = map[string]struct{ words, why string }{
 	"builtins/comm.go":                    {"pid", "a parameter"},
 	"builtins/lhist.go":                   {"min max", "parameters"},
 	"builtins/quantile.go":                {"count", "a field of its result"},
-	"builtins/pathwalk.go":                {"len", "a member of qstr"},
+	"builtins/paths/paths.go":             {"len", "a member of qstr"},
 	"builtins/stacks/file.go":             {"end", "a member of maple_metadata"},
 	"builtins/stacks/task.go":             {"pid", "a member of task_struct"},
 	"builtins/kstack.go":                  {"limit", "a parameter"},

@@ -1,4 +1,6 @@
-package builtins
+// Package paths has the code that finds the path of a file where the kernel has no helper
+// for it: it walks from the file to the root of the current task.
+package paths
 
 import (
 	"fmt"
@@ -8,16 +10,15 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/object"
 	"golang.org/x/sys/unix"
 )
 
-// pathLayout holds the offsets of the kernel's fields that a walk from a file to the
+// Layout holds the offsets of the kernel's fields that a walk from a file to the
 // root reads.
-type pathLayout struct {
+type Layout struct {
 	pathMnt, pathDentry int64 // struct path
-	filePath            int64 // struct file
-	programFile         int64 // struct linux_binprm
+	FilePath            int64 // struct file
+	ProgramFile         int64 // struct linux_binprm
 	taskFS, fsRoot      int64 // struct task_struct, struct fs_struct
 
 	// Offsets in struct dentry. All are in [first, end), and those that each step of
@@ -32,9 +33,9 @@ type pathLayout struct {
 	mount, mountParent, mountedOn int64 // offsets in struct mount; mount is that of its struct vfsmount
 }
 
-// layPath looks up the offsets.
-func layPath(k probes.Kernel) (*pathLayout, error) {
-	l := &pathLayout{}
+// New looks up the offsets.
+func New(k probes.Kernel) (*Layout, error) {
+	l := &Layout{}
 	for _, row := range []struct {
 		off    *int64
 		object string
@@ -42,8 +43,8 @@ func layPath(k probes.Kernel) (*pathLayout, error) {
 	}{
 		{&l.pathMnt, "struct path", []string{"mnt"}},
 		{&l.pathDentry, "struct path", []string{"dentry"}},
-		{&l.filePath, "struct file", []string{"f_path"}},
-		{&l.programFile, "struct linux_binprm", []string{"file"}},
+		{&l.FilePath, "struct file", []string{"f_path"}},
+		{&l.ProgramFile, "struct linux_binprm", []string{"file"}},
 		{&l.taskFS, "struct task_struct", []string{"fs"}},
 		{&l.fsRoot, "struct fs_struct", []string{"root"}},
 		{&l.pprev, "struct dentry", []string{"d_hash", "pprev"}},
@@ -124,11 +125,21 @@ const (
 	mountTurns = 32
 )
 
-// pathWalk emits a walk from a file to the root of the current task. Its result is that
-// of d_path in fs/d_path.c.
-type pathWalk struct {
+// Walk is a walk from a file to the root of the current task. Its result is that of
+// d_path in fs/d_path.c.
+type Walk struct {
+	Layout *Layout
+	Size   int  // of the result, including its NUL
+	Calls  int  // number of walks of the program
+	Bare   bool // it starts at a struct dentry, not at a struct path
+	Failed func()
+}
+
+// walker emits a walk.
+type walker struct {
 	g     code.Gen
-	lay   *pathLayout
+	b     *ir.Builder
+	lay   *Layout
 	p     *ir.Value  // the walk's memory
 	size  int64      // of the result, including its NUL
 	leave code.Leave // valid during an iteration
@@ -138,33 +149,46 @@ type pathWalk struct {
 // of two, so that the verifier knows the range of a masked offset.
 //
 //go:noinline
-func (w *pathWalk) room() int64 { return 1 << bits.Len64(uint64(w.size+nameMax+overhead)) }
+func (w *walker) room() int64 { return 1 << bits.Len64(uint64(w.size+nameMax+overhead)) }
 
-func (w *pathWalk) atPath() int64 { return atCopy + (w.lay.end-w.lay.first+7)&^7 }
+func (w *walker) atPath() int64 { return atCopy + (w.lay.end-w.lay.first+7)&^7 }
 
-func (w *pathWalk) get(off int64) *ir.Value       { return w.g.B().Load(w.p, off, 8, false) }
-func (w *pathWalk) set(off int64, x *ir.Value)    { w.g.B().Store(w.p, off, 8, x) }
-func (w *pathWalk) num(n int64) *ir.Value         { return w.g.B().Const(n) }
-func (w *pathWalk) same(x, y *ir.Value) *ir.Value { return w.g.B().Op(ir.OpEq, x, y) }
+//go:noinline
+func (w *walker) get(off int64) *ir.Value { return w.b.Load(w.p, off, 8, false) }
+
+//go:noinline
+func (w *walker) set(off int64, x *ir.Value) { w.b.Store(w.p, off, 8, x) }
+
+//go:noinline
+func (w *walker) num(n int64) *ir.Value { return w.b.Const(n) }
+
+//go:noinline
+func (w *walker) same(x, y *ir.Value) *ir.Value { return w.b.Op(ir.OpEq, x, y) }
 
 // field returns a word of the copied dentry, or the length of its name.
-func (w *pathWalk) field(off int64) *ir.Value {
+//
+//go:noinline
+func (w *walker) field(off int64) *ir.Value {
 	size := 8
 	if off == w.lay.nameLen {
 		size = 4
 	}
-	return w.g.B().Load(w.p, atCopy+off-w.lay.first, size, false)
+	return w.b.Load(w.p, atCopy+off-w.lay.first, size, false)
 }
 
 // read copies size bytes of kernel memory at src+from to the walk's memory. If there is
 // no such memory, it zeroes them and returns a negative number.
-func (w *pathWalk) read(off, size int64, src *ir.Value, from int64) *ir.Value {
-	b := w.g.B()
+//
+//go:noinline
+func (w *walker) read(off, size int64, src *ir.Value, from int64) *ir.Value {
+	b := w.b
 	return b.Call(ir.ReadKernel, b.AddImm(w.p, off), b.Const(size), b.AddImm(src, from))
 }
 
 // word returns the word of kernel memory at src+from, or 0.
-func (w *pathWalk) word(src *ir.Value, from int64) *ir.Value {
+//
+//go:noinline
+func (w *walker) word(src *ir.Value, from int64) *ir.Value {
 	w.read(atScratch, 8, src, from)
 	return w.get(atScratch)
 }
@@ -172,49 +196,52 @@ func (w *pathWalk) word(src *ir.Value, from int64) *ir.Value {
 // stop ends the walk with a state if cond is not 0.
 //
 //go:noinline
-func (w *pathWalk) stop(cond *ir.Value, state int64) {
+func (w *walker) stop(cond *ir.Value, state int64) {
 	w.leave(cond, func() { w.set(atState, w.num(state)) })
 }
 
-func (w *pathWalk) failed(r *ir.Value) *ir.Value { return w.g.B().Op(ir.OpSLt, r, w.num(0)) }
+//go:noinline
+func (w *walker) failed(r *ir.Value) *ir.Value { return w.b.Op(ir.OpSLt, r, w.num(0)) }
 
-// walkPath emits the walk from the object at p, for which start sets the state.
-func walkPath(g Gen, call *Call, dst Dest, p *ir.Value, start func(*pathWalk, *ir.Value)) {
-	w := &pathWalk{g: g, lay: call.Data.(*pathLayout), size: int64(min(call.Type.Size, pathMax))}
+// Emit emits the walk from the object at p. It writes the path to dst+off and returns its
+// length including the NUL. If the path is not found, it writes an empty string and emits
+// Failed.
+func (r *Walk) Emit(g code.Gen, p, dst *ir.Value, off int64) *ir.Value {
+	b := g.B()
+	w := &walker{g: g, b: b, lay: r.Layout, size: int64(min(r.Size, pathMax))}
 	w.p = g.Temp(int(w.atPath() + w.room() + nameMax + 1))
 	w.set(atState, w.num(pathWalking))
 	w.set(atPos, w.num(w.room()))
-	g.B().Store(w.p, w.atPath()+w.room(), 1, g.B().Const(0))
-	start(w, g.B().AsInt(p))
+	b.Store(w.p, w.atPath()+w.room(), 1, b.Const(0))
+	if p = b.AsInt(p); r.Bare {
+		w.startBare(p)
+	} else {
+		w.start(p)
+	}
 	turns := w.size/2 + mountTurns
 	if !g.Kernel().Has(probes.FeatLoop) {
-		turns = min(turns, freeWalk(g.Calls(call.Def)))
+		turns = min(turns, freeWalk(r.Calls))
 	}
 	g.Repeat(int(turns), w.p, func(g code.Gen, p *ir.Value, leave code.Leave) {
-		in := &pathWalk{g: g, lay: w.lay, p: p, size: w.size, leave: leave}
+		in := &walker{g: g, b: g.B(), lay: w.lay, p: p, size: w.size, leave: leave}
 		in.turn()
 	})
-	b := g.B()
 	found := w.same(w.get(atState), w.num(pathDone))
-	if int64(turns) < w.size/2 {
+	if turns < w.size/2 {
 		found = b.Op(ir.OpNe, w.get(atState), w.num(pathFault))
 	}
-	n := b.IfElse(found, func() *ir.Value {
-		b := g.B()
+	return b.IfElse(found, func() *ir.Value {
 		b.If(w.same(w.get(atPos), w.get(atEnd)), func() { w.text("/") })
-		b = g.B()
 		// Leave out everything before the last size-1 characters.
 		first := w.num(w.room() - (w.size - 1))
 		pos := w.get(atPos)
 		from := b.IfElse(b.Op(ir.OpULt, pos, first), func() *ir.Value { return first }, func() *ir.Value { return pos })
-		return g.ReadStr(dst.Ptr, dst.Off, w.num(w.size), int(w.size), w.at(from), types.Kernel)
+		return g.ReadStr(dst, off, w.num(w.size), int(w.size), w.at(from), types.Kernel)
 	}, func() *ir.Value {
-		b := g.B()
-		b.Store(dst.Ptr, dst.Off, 1, b.Const(0))
-		g.Count(object.HelperFail, call.Span, call.Def.Name)
-		return g.B().Const(1)
+		b.Store(dst, off, 1, b.Const(0))
+		r.Failed()
+		return b.Const(1)
 	})
-	SetStrLen(g, dst, n)
 }
 
 // freeWalk returns the number of iterations of each of n walks of a program, on a kernel
@@ -225,9 +252,9 @@ func freeWalk(n int) int64 {
 
 // start sets the state for the struct path at p. It writes the end of the path, which
 // follows the names of directories.
-func (w *pathWalk) start(p *ir.Value) {
+func (w *walker) start(p *ir.Value) {
 	l := w.lay
-	b := w.g.B()
+	b := w.b
 	fs := w.word(b.Op(ir.OpAdd, b.Call(ir.CurrentTask), w.num(l.taskFS)), 0)
 	w.read(atRoot, 8, fs, l.fsRoot+l.pathDentry)
 	w.read(atRootMnt, 8, fs, l.fsRoot+l.pathMnt)
@@ -238,7 +265,7 @@ func (w *pathWalk) start(p *ir.Value) {
 
 // startBare does the same for the struct dentry at p, whose mount is not known. The
 // path ends at the root of its file system.
-func (w *pathWalk) startBare(p *ir.Value) {
+func (w *walker) startBare(p *ir.Value) {
 	for _, off := range []int64{atRoot, atRootMnt, atTop} {
 		w.set(off, w.num(0))
 	}
@@ -252,25 +279,25 @@ const noMount = 1
 
 // begin copies the dentry and writes the part of the path after the directories. If r is
 // negative, the walk has failed.
-func (w *pathWalk) begin(r *ir.Value) {
+func (w *walker) begin(r *ir.Value) {
 	l := w.lay
-	b := w.g.B()
+	b := w.b
 	dentry := w.get(atDentry)
 	r = b.Op(ir.OpOr, r, w.read(atCopy, l.end-l.first, dentry, l.first))
 	b.If(w.failed(r), func() { w.set(atState, w.num(pathFault)) })
 
 	named := w.word(w.field(l.op), l.dname)
-	b = w.g.B()
+	b = w.b
 	top := w.same(dentry, w.field(l.parent))
 	mounted := b.Op(ir.OpAnd, top, w.same(dentry, w.get(atTop)))
 	own := b.Op(ir.OpAnd, b.Op(ir.OpNe, named, w.num(0)), b.Op(ir.OpXor, mounted, w.num(1)))
 	b.IfElse(own, func() *ir.Value {
 		w.set(atEnd, w.num(0))
 		w.ownName()
-		w.g.B().If(w.same(w.get(atState), w.num(pathWalking)), func() { w.set(atState, w.num(pathDone)) })
+		w.b.If(w.same(w.get(atState), w.num(pathWalking)), func() { w.set(atState, w.num(pathDone)) })
 		return nil
 	}, func() *ir.Value {
-		b := w.g.B()
+		b := w.b
 		gone := b.Op(ir.OpAnd, w.same(w.field(l.pprev), w.num(0)), b.Op(ir.OpXor, top, w.num(1)))
 		b.If(gone, func() { w.text(" (deleted)") })
 		w.set(atEnd, w.get(atPos))
@@ -281,16 +308,16 @@ func (w *pathWalk) begin(r *ir.Value) {
 // ownName writes the name of a file that is not in a directory. Each file system of
 // such files has its own function for names. The magic number identifies the file
 // system.
-func (w *pathWalk) ownName() {
+func (w *walker) ownName() {
 	l := w.lay
 	magic := w.word(w.field(l.super), l.magic)
 	is := func(n int64) *ir.Value { return w.same(magic, w.num(n)) }
 	choose := func(cond *ir.Value, then, els func()) {
-		w.g.B().IfElse(cond, func() *ir.Value { then(); return nil }, func() *ir.Value { els(); return nil })
+		w.b.IfElse(cond, func() *ir.Value { then(); return nil }, func() *ir.Value { els(); return nil })
 	}
 	text := func(s string) func() { return func() { w.text(s) } }
 	pipe, socket, space := is(unix.PIPEFS_MAGIC), is(unix.SOCKFS_MAGIC), is(unix.NSFS_MAGIC)
-	b := w.g.B()
+	b := w.b
 	choose(b.Op(ir.OpOr, b.Op(ir.OpOr, pipe, socket), space), func() {
 		w.text("]")
 		w.number(w.word(w.field(l.inode), l.ino))
@@ -312,32 +339,32 @@ func (w *pathWalk) ownName() {
 
 // namespace writes the name of a namespace's kind, such as "mnt". It overwrites the
 // copy of the dentry.
-func (w *pathWalk) namespace() {
+func (w *walker) namespace() {
 	l := w.lay
 	name := w.word(w.word(w.word(w.field(l.inode), l.private), l.nsOps), l.nsName)
-	b := w.g.B()
+	b := w.b
 	n := b.Call(ir.ReadKernelStr, b.AddImm(w.p, atCopy), w.num(l.end-l.first), name)
-	b.Unless(w.failed(n), func() { w.prepend(w.g.B().Op(ir.OpSub, n, w.num(1)), name) })
+	b.Unless(w.failed(n), func() { w.prepend(w.b.Op(ir.OpSub, n, w.num(1)), name) })
 }
 
 // turn emits one step of the walk: to the parent directory of a dentry, or to the
 // directory on which its file system is mounted.
-func (w *pathWalk) turn() {
+func (w *walker) turn() {
 	l := w.lay
 	w.leave(w.get(atState), nil)
-	b := w.g.B()
+	b := w.b
 	dentry := w.get(atDentry)
 	w.stop(b.Op(ir.OpAnd, w.same(dentry, w.get(atRoot)), w.same(w.get(atMnt), w.get(atRootMnt))), pathDone)
-	b = w.g.B()
+	b = w.b
 	b.IfElse(w.same(dentry, w.get(atTop)), func() *ir.Value {
-		b := w.g.B()
+		b := w.b
 		mount := b.Op(ir.OpSub, w.get(atMnt), w.num(l.mount))
 		r := w.read(atScratch, 8, mount, l.mountParent)
 		r = b.Op(ir.OpOr, r, w.read(atDentry, 8, mount, l.mountedOn))
 		w.stop(w.failed(r), pathFault)
 		up := w.get(atScratch)
 		w.stop(w.same(up, mount), pathDone)
-		w.set(atMnt, w.g.B().AddImm(up, l.mount))
+		w.set(atMnt, w.b.AddImm(up, l.mount))
 		w.stop(w.failed(w.read(atTop, 8, up, l.mount+l.mntRoot)), pathFault)
 		return nil
 	}, func() *ir.Value {
@@ -345,13 +372,13 @@ func (w *pathWalk) turn() {
 		parent := w.field(l.parent)
 		// The file is not below what is mounted there, or its mount is not known.
 		w.leave(w.same(parent, dentry), func() {
-			w.g.B().Unless(w.same(w.get(atMnt), w.num(noMount)), func() { w.set(atPos, w.get(atEnd)) })
+			w.b.Unless(w.same(w.get(atMnt), w.num(noMount)), func() { w.set(atPos, w.get(atEnd)) })
 			w.set(atState, w.num(pathDone))
 		})
 		w.stop(w.failed(w.component()), pathFault)
 		w.text("/")
 		w.set(atDentry, parent)
-		b := w.g.B()
+		b := w.b
 		w.stop(b.Op(ir.OpULe, w.get(atPos), w.num(w.room()-(w.size-1))), pathDone)
 		return nil
 	})
@@ -360,14 +387,14 @@ func (w *pathWalk) turn() {
 // at returns the address of a character of the path.
 //
 //go:noinline
-func (w *pathWalk) at(off *ir.Value) *ir.Value {
-	b := w.g.B()
+func (w *walker) at(off *ir.Value) *ir.Value {
+	b := w.b
 	return b.Op(ir.OpAdd, b.AddImm(w.p, w.atPath()), b.Op(ir.OpAnd, off, w.num(w.room()-1)))
 }
 
 // prepend inserts n characters at src, at most nameMax, before the path.
-func (w *pathWalk) prepend(n, src *ir.Value) *ir.Value {
-	b := w.g.B()
+func (w *walker) prepend(n, src *ir.Value) *ir.Value {
+	b := w.b
 	n = b.Op(ir.OpAnd, n, w.num(nameMax))
 	pos := b.Op(ir.OpSub, w.get(atPos), n)
 	w.set(atPos, pos)
@@ -375,13 +402,15 @@ func (w *pathWalk) prepend(n, src *ir.Value) *ir.Value {
 }
 
 // component inserts the name of the dentry before the path.
-func (w *pathWalk) component() *ir.Value {
+//
+//go:noinline
+func (w *walker) component() *ir.Value {
 	return w.prepend(w.field(w.lay.nameLen), w.field(w.lay.name))
 }
 
 // text inserts s before the path.
-func (w *pathWalk) text(s string) {
-	b := w.g.B()
+func (w *walker) text(s string) {
+	b := w.b
 	pos := b.Op(ir.OpSub, w.get(atPos), w.num(int64(len(s))))
 	w.set(atPos, pos)
 	at := w.at(pos)
@@ -391,9 +420,9 @@ func (w *pathWalk) text(s string) {
 }
 
 // number inserts x in decimal before the path.
-func (w *pathWalk) number(x *ir.Value) {
+func (w *walker) number(x *ir.Value) {
 	rest := &ir.Var{Name: "rest", Type: ir.Int}
-	b := w.g.B()
+	b := w.b
 	b.Write(rest, x)
 	b.Count(20, func(_ *ir.Value, out *ir.Block) {
 		n := b.Read(rest)
