@@ -12,7 +12,7 @@ func mysqlProtocol() *Protocol {
 	return &Protocol{
 		Name: "mysql", About: "MySQL and MariaDB", Ports: []uint16{3306}, Op: "command", Target: "query", Event: "mysql:piece",
 		split:  splitMySQL,
-		reader: func(*Display) reader { return &mysqlReader{} },
+		reader: func(*Display) reader { return newMySQLReader() },
 	}
 }
 
@@ -67,8 +67,7 @@ func splitMySQL(data []byte, size uint64, o *Display) []*Request {
 
 // mysqlReader reads the answers of MySQL, which are packets.
 type mysqlReader struct {
-	head  []byte // length and number, then the first bytes of the packet
-	left  uint64 // bytes of the packet that are still to come
+	framed
 	state mysqlState
 	cols  uint64 // descriptions of columns that are still to come
 	req   *Request
@@ -82,70 +81,35 @@ const (
 	mysqlColumns
 	mysqlColumnsEnd
 	mysqlRows
-	mysqlLost
 )
 
 // mysqlBytes is the number of bytes of a packet that are examined, with its header.
 const mysqlBytes = 4 + 32
 
-func (m *mysqlReader) lost() bool { return m.state == mysqlLost }
-
-func (m *mysqlReader) read(data []byte, n uint64, to answers) {
-	w := &window{data, n}
-	for w.n > 0 {
-		switch {
-		case m.state == mysqlLost:
-			to.count(w.skip(w.n))
-		case len(m.head) < 4:
-			if w.cut() {
-				m.state = mysqlLost
-				continue
-			}
-			m.head = append(m.head, w.data[0])
-			w.skip(1)
-			if m.req != nil {
-				to.count(1)
-			}
-			if len(m.head) == 4 {
-				m.packet(to)
-			}
-		default:
-			if room := mysqlBytes - len(m.head); room > 0 {
-				m.head = append(m.head, w.data[:min(uint64(len(w.data)), m.left, uint64(room))]...)
-			}
-			k := w.skip(m.left)
-			to.count(k)
-			if m.left -= k; m.left == 0 {
-				m.ended(to)
-			}
-		}
-	}
+func newMySQLReader() *mysqlReader {
+	m := &mysqlReader{}
+	m.framed = framed{header: 4, most: mysqlBytes, begun: m.packet, ended: m.packetEnded}
+	return m
 }
 
-// packet handles the header of a packet.
-func (m *mysqlReader) packet(to answers) {
-	head := binary.LittleEndian.Uint32(m.head)
+// packet handles the header of a packet: its length and its number.
+func (m *mysqlReader) packet(message []byte, to answers) {
+	head := binary.LittleEndian.Uint32(message)
 	m.left = uint64(head & 0xffffff)
-	if m.left == 0 || m.state == mysqlFirst && m.req == nil && head>>24 != 1 {
-		m.state = mysqlLost
+	if m.off = m.left == 0 || !m.open && head>>24 != 1; m.off || m.open {
 		return
 	}
-	if m.state == mysqlFirst && m.req == nil {
-		if m.req = to.begin(); m.req == nil {
-			m.req = &Request{} // the packet is not known
-		}
-		m.rows = 0
-		to.count(4)
+	if m.req = to.begin(); m.req == nil {
+		m.req = &Request{} // the packet is not known
 	}
+	m.open, m.rows = true, 0
 }
 
-// ended handles a packet whose first bytes are known.
-func (m *mysqlReader) ended(to answers) {
-	size := uint64(binary.LittleEndian.Uint32(m.head) & 0xffffff)
-	body := m.head[4:]
-	m.head = m.head[:0]
-	if len(body) == 0 {
-		m.state = mysqlLost
+// packetEnded handles a packet whose first bytes are known.
+func (m *mysqlReader) packetEnded(message []byte, to answers) {
+	size := uint64(binary.LittleEndian.Uint32(message) & 0xffffff)
+	body := message[4:]
+	if m.off = len(body) == 0; m.off {
 		return
 	}
 	if m.req.Status == "" {
@@ -159,7 +123,7 @@ func (m *mysqlReader) ended(to answers) {
 		}
 		m.result(false, to)
 	case m.state == mysqlFirst && (m.req.Op == "PREPARE" || m.req.Op == "STATISTICS" || m.req.Op == "FIELD_LIST" || m.req.Op == "FETCH" || kind == 0xfb):
-		m.req, m.state = nil, mysqlLost
+		m.off = true
 	case m.state == mysqlFirst && kind == 0:
 		rows, rest := lenEnc(body[1:])
 		_, rest = lenEnc(rest)
@@ -193,7 +157,7 @@ func (m *mysqlReader) ended(to answers) {
 func (m *mysqlReader) result(more bool, to answers) {
 	m.state = mysqlFirst
 	if !more {
-		m.req = nil
+		m.open = false
 		to.end()
 	}
 }

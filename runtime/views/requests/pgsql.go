@@ -11,7 +11,7 @@ func pgsqlProtocol() *Protocol {
 	return &Protocol{
 		Name: "pgsql", About: "PostgreSQL", Ports: []uint16{5432}, Op: "command", Target: "query", Event: "pgsql:piece",
 		split:  splitPgsql,
-		reader: func(*Display) reader { return &pgsqlReader{} },
+		reader: func(*Display) reader { return newPgsqlReader() },
 	}
 }
 
@@ -90,73 +90,34 @@ const maxField = 1024
 
 // pgsqlReader reads the answers of PostgreSQL, each of which ends with ReadyForQuery.
 type pgsqlReader struct {
-	head []byte // type and length, then the first bytes of the message
-	left uint64 // bytes of the message that are still to come
-	open bool
-	req  *Request
-	off  bool
+	framed
+	req *Request
 }
 
-func (p *pgsqlReader) lost() bool { return p.off }
-
-func (p *pgsqlReader) read(data []byte, n uint64, to answers) {
-	w := &window{data, n}
-	for w.n > 0 {
-		switch {
-		case p.off:
-			to.count(w.skip(w.n))
-		case len(p.head) < 5:
-			if w.cut() {
-				p.off = true
-				continue
-			}
-			p.head = append(p.head, w.data[0])
-			w.skip(1)
-			if p.open {
-				to.count(1)
-			}
-			if len(p.head) == 5 {
-				p.message(to)
-			}
-		default:
-			if room := maxField - len(p.head); room > 0 {
-				known := min(uint64(len(w.data)), p.left, uint64(room))
-				p.head = append(p.head, w.data[:known]...)
-			}
-			k := w.skip(p.left)
-			if p.open {
-				to.count(k)
-			}
-			if p.left -= k; p.left == 0 {
-				p.ended(to)
-			}
-		}
-	}
+func newPgsqlReader() *pgsqlReader {
+	p := &pgsqlReader{}
+	p.framed = framed{header: 5, most: maxField, begun: p.message, ended: p.messageEnded}
+	return p
 }
 
 // message handles the type and length of a message.
-func (p *pgsqlReader) message(to answers) {
-	kind, n := p.head[0], uint64(binary.BigEndian.Uint32(p.head[1:]))
-	if n < 4 || n > 1<<30 || kind < '1' || kind > 'z' {
-		p.off = true
+func (p *pgsqlReader) message(head []byte, to answers) {
+	kind, n := head[0], uint64(binary.BigEndian.Uint32(head[1:]))
+	if p.off = n < 4 || n > 1<<30 || kind < '1' || kind > 'z'; p.off {
 		return
 	}
 	if !p.open && !strings.ContainsRune("NSA", rune(kind)) {
 		p.req, p.open = to.begin(), true
-		to.count(5)
 	}
 	if p.req != nil && p.req.Status == "" && strings.ContainsRune("TDCnIGHW", rune(kind)) {
 		p.req.Status = "OK"
 	}
-	if p.left = n - 4; p.left == 0 {
-		p.ended(to)
-	}
+	p.left = n - 4
 }
 
-// ended handles a message whose first bytes are known.
-func (p *pgsqlReader) ended(to answers) {
-	kind, body := p.head[0], p.head[5:]
-	p.head = p.head[:0]
+// messageEnded handles a message whose first bytes are known.
+func (p *pgsqlReader) messageEnded(message []byte, to answers) {
+	kind, body := message[0], message[5:]
 	switch {
 	case kind == 'Z':
 		if p.req != nil && p.req.Status == "" {
