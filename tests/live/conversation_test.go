@@ -31,7 +31,7 @@ type conversation struct {
 	r              *rand.Rand
 	client, server int // descriptors
 	want           map[string]string
-	open           map[string]bool // of those, the answers whose end may not be known
+	open           map[string]bool // of those, the answers whose end or status may not be known
 	apart          bool            // no request is sent before the one before has its answer
 	tight          bool            // the sockets hold few bytes and calls do not wait, so some send less
 	unended        bool            // the end of the connection is not seen

@@ -13,9 +13,10 @@ const (
 )
 
 const (
-	// quietTime is how long a connection has to be quiet until the next request is one that
-	// waited for the answers before.
-	quietTime = 300 * time.Millisecond
+	// quietTime is how long a connection has to be quiet in both directions until the next
+	// request is one that waited for the answers before. A server may take long for an answer, and
+	// a busy machine may stop a process in the middle of a request.
+	quietTime = 10 * time.Second
 	// idleTime is how long a connection has to be quiet until an answer without a known end is
 	// shown. It may go on.
 	idleTime = 3 * time.Second
@@ -62,7 +63,7 @@ type conn struct {
 	reader  reader
 	pending []*Request // waiting for their answers
 	current *Request   // whose answer is being read
-	last    time.Time  // of the last piece
+	last    time.Time  // of the last piece of an answer or a request
 	now     time.Time  // of the piece being read
 	ignore  bool       // the bytes being read belong to no request
 	gap     bool       // the last piece had more bytes than are known, or one since the reader is lost
@@ -113,7 +114,7 @@ func (t *tracker) piece(p *piece) {
 		}
 	case asksOn:
 		if c := t.conns[p.conn]; c != nil {
-			t.c, c.now = c, p.at
+			t.c, c.now, c.last = c, p.at, p.at
 			if t.asks(c, p.data, p.bytes, p.at); c.unsure {
 				t.giveUpAll(c)
 			}
@@ -164,7 +165,8 @@ func (t *tracker) turn(p *piece) {
 	if lost && len(c.pending) > 0 || c.asker.lost {
 		t.giveUpAll(c)
 	}
-	if c.unsure = c.unsure && start.Sub(c.last) < quietTime; lost && !c.unsure {
+	resumes := c.unsure && start.Sub(c.last) >= quietTime
+	if c.unsure = c.unsure && !resumes; lost && !c.unsure {
 		// The next answer starts here, so the one before has ended.
 		t.end()
 		c.reader = t.proto.reader(t.opt)
@@ -178,6 +180,9 @@ func (t *tracker) turn(p *piece) {
 		// There is an answer, although the bytes so far are not a request.
 		t.counts.Garbage++
 		c.ignore, c.asker = true, asker{}
+	}
+	if a := &c.asker; resumes && (a.last == nil || a.last.cut) {
+		c.unsure = true // it may be the rest of an earlier request
 	}
 	if c.unsure {
 		t.giveUpAll(c)

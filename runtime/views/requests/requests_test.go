@@ -327,6 +327,54 @@ func TestAsksInPieces(t *testing.T) {
 	}
 }
 
+// TestResume checks after which pieces of a connection requests are shown again when answers
+// could not be identified.
+func TestResume(t *testing.T) {
+	const (
+		ask    = "Q\x00\x00\x00\x0dselect 1\x00"
+		answer = "C\x00\x00\x00\x0dSELECT 1\x00Z\x00\x00\x00\x05I"
+		rest   = "P\x00E\x00\x00\x00\t\x00\x00\x00\x00\x00S\x00\x00\x00\x04" // of a request, and like the start of one
+	)
+	type step struct {
+		after time.Duration
+		kind  int
+		data  string // of requests
+	}
+	for _, tt := range []struct {
+		name  string
+		steps []step
+		shown int
+	}{
+		{"soon", []step{{quietTime - 1, answerStarts, ask}}, 0},
+		{"later", []step{{quietTime, answerStarts, ask}}, 1},
+		{"two at once", []step{{quietTime, answerStarts, ask + ask}}, 1},
+		{"twice", []step{{quietTime, answerStarts, ask}, {1, answerStarts, ask}}, 2},
+		{"soon, and later", []step{{1, answerStarts, ask}, {quietTime, answerStarts, ask}}, 1},
+		{"soon after a part", []step{{quietTime, asksOn, "P\x00\x00"}, {1, answerStarts, ask}}, 0},
+		{"a rest", []step{{quietTime, asksOn, "D\x00\x00\x00\x06"}, {1, answerStarts, rest}}, 0},
+		{"a rest, later", []step{{quietTime, answerStarts, rest}, {1, answerStarts, ask}}, 0},
+		{"a part", []step{{quietTime, answerStarts, ask[:9]}}, 0},
+		{"a rest, and later", []step{{quietTime, answerStarts, rest}, {quietTime, answerStarts, ask}}, 1},
+	} {
+		var got []*Request
+		tr := newTracker(pgsqlProtocol(), &Display{}, func(r *Request) { got = append(got, r) })
+		at := time.Unix(1000, 0)
+		// The end of the first of two answers is not known.
+		tr.piece(&piece{kind: answerStarts, conn: 1, at: at, request: []byte(ask + ask), reqBytes: 2 * uint64(len(ask)), data: []byte("D\x00"), bytes: 2000})
+		for _, s := range tt.steps {
+			at = at.Add(s.after)
+			p := &piece{kind: s.kind, conn: 1, at: at, data: []byte(answer), bytes: uint64(len(answer)), request: []byte(s.data), reqBytes: uint64(len(s.data))}
+			if s.kind == asksOn {
+				p.data, p.bytes, p.request, p.reqBytes = p.request, p.reqBytes, nil, 0
+			}
+			tr.piece(p)
+		}
+		if len(got) != tt.shown {
+			t.Errorf("%s: %d requests are shown, want %d:\n%s", tt.name, len(got), tt.shown, describe(got))
+		}
+	}
+}
+
 // TestUnknownBytes cuts the known bytes of the answers to three requests at each place. The last
 // answer comes in a piece of its own. No answer may be missing without being counted.
 func TestUnknownBytes(t *testing.T) {
