@@ -3,6 +3,7 @@ package builtins
 import (
 	"strings"
 
+	"github.com/gotrace/gotrace/builtins/match"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/types"
@@ -45,7 +46,7 @@ func endsIn(g Gen, a *Arg, p *ir.Value, text string) *ir.Value {
 	}
 	b.Count(places, func(i *ir.Value, out *ir.Block) {
 		at := b.Op(ir.OpAdd, p, i)
-		b.Write(found, equalsText(g, at, want))
+		b.Write(found, match.Equal(g.B(), at, want))
 		b.Leave(b.Read(found), out)
 		b.Leave(b.Op(ir.OpEq, b.Load(at, 0, 1, false), b.Const(0)), out)
 	})

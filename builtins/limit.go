@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 
+	"github.com/gotrace/gotrace/builtins/match"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -128,10 +129,10 @@ func digest(g Gen, p *ir.Value, size int) *ir.Value {
 	secret := g.SessionWord(object.SessionSecret)
 	hash := [2]*ir.Var{{Name: "hash", Type: ir.Int}, {Name: "check", Type: ir.Int}}
 	b.Write(hash[0], secret)
-	b.Write(hash[1], b.Op(ir.OpXor, b.Op(ir.OpMul, secret, b.Const(hashFactor)), b.Const(-1)))
+	b.Write(hash[1], b.Op(ir.OpXor, b.Op(ir.OpMul, secret, b.Const(match.HashFactor)), b.Const(-1)))
 	b.Count(size/8, func(i *ir.Value, _ *ir.Block) {
 		word := b.Load(b.Op(ir.OpAdd, p, b.Op(ir.OpShl, i, b.Const(3))), 8, 8, false)
-		for k, factor := range []int64{hashFactor, -0x61c8864680b583eb ^ 0x5a5a5a5a00} {
+		for k, factor := range []int64{match.HashFactor, -0x61c8864680b583eb ^ 0x5a5a5a5a00} {
 			h := b.Op(ir.OpMul, b.Op(ir.OpXor, b.Read(hash[k]), word), b.Const(factor|1))
 			b.Write(hash[k], b.Op(ir.OpXor, h, b.Op(ir.OpShr, h, b.Const(29+int64(k)*6))))
 		}

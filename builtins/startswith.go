@@ -3,6 +3,7 @@ package builtins
 import (
 	"strings"
 
+	"github.com/gotrace/gotrace/builtins/match"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/types"
@@ -29,7 +30,7 @@ func startswith() *Def {
 				if len(text) >= a.Type.Size { // a string ends in a NUL
 					return g.B().Const(0)
 				}
-				return equalsText(g, p, []byte(text))
+				return match.Equal(g.B(), p, []byte(text))
 			})
 		},
 	}

@@ -1,9 +1,9 @@
 package builtins
 
 import (
-	"encoding/binary"
 	"strings"
 
+	"github.com/gotrace/gotrace/builtins/match"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 )
@@ -75,26 +75,7 @@ func differsFrom(g Gen, a *Arg, lit string, n *Lit) *ir.Value {
 	if len(want) > a.Type.Size { // too long to be equal
 		return b.Const(1)
 	}
-	return memoryDiffers(b, g.Addr(a), want)
-}
-
-// memoryDiffers computes a value that is not 0 if the bytes at p differ from want. It
-// combines the differences of words with or, without a branch.
-func memoryDiffers(b *ir.Builder, p *ir.Value, want []byte) *ir.Value {
-	diff := b.Const(0)
-	for off := 0; off < len(want); {
-		n := 8
-		for n > len(want)-off {
-			n /= 2
-		}
-		var word [8]byte
-		copy(word[:], want[off:off+n])
-		x := b.Load(p, int64(off), n, false)
-		// In little-endian order, the first byte is the lowest.
-		diff = b.Op(ir.OpOr, diff, b.Op(ir.OpXor, x, b.Const(int64(binary.LittleEndian.Uint64(word[:])))))
-		off += n
-	}
-	return diff
+	return match.Differ(b, g.Addr(a), want)
 }
 
 // stringsDiffer computes 1 if the first n characters of two strings differ, else 0.

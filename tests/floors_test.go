@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"lang/parse", "codegen/opt", "codegen/bpf", "probes/binary", "builtins/sums", "runtime/store", "runtime/object/elfobj", "runtime/cost"},
 	{"probes", "runtime/symbols", "runtime/output/profile", "runtime/output/live", "runtime/output/metrics"},
 	{"builtins/code"},
-	{"builtins/paths", "builtins/stacks"},
+	{"builtins/match", "builtins/paths", "builtins/stacks"},
 	{"probes/kernel", "lang/policy", "lang/cdecl", "builtins", "runtime/output/perfetto", "runtime/output/picture", "runtime/output/prometheus", "runtime/output/otlp"},
 	{"lang/attach", "lang/macro", "lang/policy/cilium", "lang/policy/falco", "lang/policy/tetragon"},
 	{"lang/check"},

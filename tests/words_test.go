@@ -27,9 +27,6 @@ var core = map[string]string{
 	"emit.go":      "shared by code generation",
 	"env.go":       "what user-space halves may use",
 	"gen.go":       "what code is built with",
-	"match.go":     "comparing a string with patterns: startswith, contains, glob, matches",
-	"sets.go":      "lists of values: in",
-	"prefixes.go":  "lists of addresses: in",
 	"reference.go": "documentation",
 	"registry.go":  "lookup",
 }
