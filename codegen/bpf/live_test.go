@@ -55,16 +55,21 @@ func haveV4() bool {
 
 // haveFetch reports whether the kernel supports atomic exchanges.
 func haveFetch() bool {
-	return accepts(asm.StoreImm(asm.RFP, -8, 0, asm.DWord), asm.Mov.Imm(asm.R0, 0), atomic(asm.Xchg, asm.RFP, asm.R0, asm.DWord, -8))
+	return accepts(asm.Mov.Imm(asm.R0, 0), asm.StoreMem(asm.RFP, -8, asm.R0, asm.DWord), atomic(asm.Xchg, asm.RFP, asm.R0, asm.DWord, -8))
 }
 
-// accepts reports whether the kernel accepts a program of these instructions.
+// accepts reports whether the kernel accepts a program of these instructions. It panics if they
+// do not reach the verifier.
 func accepts(insns ...asm.Instruction) bool {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.SocketFilter, License: "GPL", Instructions: append(insns, asm.Return()),
 	})
-	if err == nil {
+	var refused *ebpf.VerifierError
+	switch {
+	case err == nil:
 		p.Close()
+	case !errors.As(err, &refused) && !errors.Is(err, os.ErrPermission):
+		panic(err)
 	}
 	return err == nil
 }
