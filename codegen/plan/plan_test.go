@@ -27,9 +27,15 @@ func planOf(t *testing.T, text string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return planOn(t, k, text)
+}
+
+// planOn does the same for a kernel.
+func planOn(t *testing.T, k *kernel.Kernel, text string) string {
+	t.Helper()
 	var diags source.Diags
 	out := ""
-	_, err = codegen.Compile(source.NewFile("stdin", text), codegen.Request{
+	_, err := codegen.Compile(source.NewFile("stdin", text), codegen.Request{
 		Env: &probes.Env{Kernel: k}, Invocation: &builtins.Invocation{},
 		Dump: func(stage, text string) {
 			if stage == "plan" {
