@@ -71,7 +71,7 @@ func userContext(e *Env, p *Point, shape string) (*Context, *binary.Arch, error)
 	}
 	c := &Context{
 		Kind:        p.Kind,
-		Load:        Load{Type: ebpf.Kprobe, Shape: shape, Sleeps: func() bool { return e.Kernel.Has(FeatSleepUprobe) }},
+		Load:        Load{Type: ebpf.Kprobe, Shape: shape, BareShape: shape, Sleeps: func() bool { return e.Kernel.Has(FeatSleepUprobe) }},
 		Ctx:         RawContext{Reg: a.Reg, SetReg: a.SetReg, Type: regsType(e, a)},
 		Args:        Args{Space: userSpace},
 		InTask:      true,
@@ -113,8 +113,8 @@ func (l *Load) multi(p *Point) {
 	if p.Multi {
 		l.AttachType = ebpf.AttachTraceUprobeMulti
 		l.Shape += " multi"
+		l.BareShape += " multi"
 	}
-	l.BareShape = l.Shape
 }
 
 // AnywhereIn reports whether an anywhere point may be in files with a given name.

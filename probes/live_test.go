@@ -327,7 +327,7 @@ func TestLiveUprobes(t *testing.T) {
 
 func TestLiveUSDT(t *testing.T) {
 	prog := target(t, cTarget)
-	for _, at := range []string{"usdt:" + prog + ":hit", "usdt:" + prog + ":demo:hit", "usdt:" + prog + ":demo:counted", "uprobe:" + prog + ":many", "uretprobe:" + prog + ":many", "uprobe:" + prog + ":man*y", "uretprobe:" + prog + ":man*y"} {
+	for _, at := range []string{"usdt:" + prog + ":hit", "usdt:" + prog + ":demo:hit", "usdt:" + prog + ":demo:counted", "usdt:" + prog + ":demo:coun*", "usdt:" + prog + ":*:hit", "uprobe:" + prog + ":many", "uretprobe:" + prog + ":many", "uprobe:" + prog + ":man*y", "uretprobe:" + prog + ":man*y"} {
 		for _, pid := range []bool{false, true} {
 			t.Run(fmt.Sprint(at, pid), func(t *testing.T) {
 				e := liveEnv(t)

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -82,15 +84,29 @@ func (cs closers) Missed() (sum uint64) {
 	return sum
 }
 
-// closers closes the elements of a list in reverse order.
+// closers closes the elements of a list, eight at a time.
 type closers []io.Closer
 
 func (cs closers) Close() error {
-	var errs []error
-	for i := len(cs) - 1; i >= 0; i-- {
-		errs = append(errs, cs[i].Close())
-	}
+	errs := make([]error, len(cs))
+	InParallel(8, len(cs), func(i int) { errs[i] = cs[i].Close() })
 	return errors.Join(errs...)
+}
+
+// InParallel calls do with the numbers from n-1 down to 0, at most most of them at a
+// time. It returns when all calls have returned.
+func InParallel(most, n int, do func(i int)) {
+	var left atomic.Int64
+	left.Store(int64(n))
+	var wg sync.WaitGroup
+	for range min(most, n) {
+		wg.Go(func() {
+			for i := left.Add(-1); i >= 0; i = left.Add(-1) {
+				do(int(i))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // attachPerf opens an event for pid (-1: all) on cpu (-1: all) and binds prog to it.

@@ -51,20 +51,11 @@ func uprobeKind(ret bool) *Kind {
 	}
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		nameHomonyms(e, p)
-		if p.Multi {
-			return attachUprobeMulti(prog, []*object.Point{p})
-		}
-		c, err := attachPMU(&uprobePMU, p.File, p.FileOffset, replacesReturn(p), p.PID, p.Semaphore, prog)
-		return c, uprobeError(p, err)
+		return attachUprobe(e, prog, p)
 	}
 	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
-		for _, p := range ps {
-			if !p.Multi {
-				return nil, ebpf.ErrNotSupported
-			}
-		}
 		nameHomonyms(e, ps...)
-		return attachUprobeMulti(prog, ps)
+		return attachUprobes(e, prog, ps)
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
 		return listUprobes(e, k, parts, yield)
@@ -410,6 +401,25 @@ func uprobeError(p *object.Point, err error) error {
 // replacesReturn reports whether the kernel must replace the return address when the
 // function at a point is called.
 func replacesReturn(p *object.Point) bool { return p.OnReturn && !p.AtInsn }
+
+// attachUprobe attaches a program to one point in a file.
+func attachUprobe(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+	if p.Multi {
+		return attachUprobeMulti(prog, []*object.Point{p})
+	}
+	c, err := attachPMU(&uprobePMU, p.File, p.FileOffset, replacesReturn(p), p.PID, p.Semaphore, prog)
+	return c, uprobeError(p, err)
+}
+
+// attachUprobes is the AttachMany of kinds of points in files.
+func attachUprobes(_ *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
+	for _, p := range ps {
+		if !p.Multi {
+			return nil, ebpf.ErrNotSupported
+		}
+	}
+	return attachUprobeMulti(prog, ps)
+}
 
 // attachUprobeMulti attaches a program to many points, with one link for each file.
 // Points at which the kernel replaces the return address have separate links.

@@ -2,7 +2,6 @@ package probes
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -10,7 +9,6 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
-	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
@@ -88,6 +86,7 @@ func usdtKind() *Kind {
 			Stacks:      true,
 			Func:        TracedFunc{Name: p.Func, User: true},
 		}
+		c.Load.multi(p)
 		c.Only.PID = p.PID // as for uprobes
 		c.Func.Symbol = p.place
 		c.Args.Read = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
@@ -106,10 +105,7 @@ func usdtKind() *Kind {
 		c.Func.Addr = a.IP
 		return c, nil
 	}
-	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
-		c, err := attachPMU(&uprobePMU, p.File, p.FileOffset, false, p.PID, p.Semaphore, prog)
-		return c, uprobeError(p, err)
-	}
+	k.Attach, k.AttachMany = attachUprobe, attachUprobes
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
 		target, rest, ok := listedTarget(e, parts)
 		if !ok {
@@ -166,6 +162,7 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 		return nil, err
 	}
 	var out []*Point
+	multi := (isWild(p.Target) || isWild(p.NS) || isWild(p.Func)) && uprobeMulti(e) && !strings.Contains(p.Target, binary.ArchiveMark)
 	for _, path := range paths {
 		x, err := openTraced(e, p.Kind.Name, path)
 		if err != nil {
@@ -189,7 +186,7 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			q := *p
 			q.Target, q.NS, q.Func = path, n.Provider, n.Name
 			q.Name = strings.Join([]string{p.Kind.Name, path, n.Provider, n.Name}, ":")
-			q.File, q.FileOffset = x.Path, x.Base+off
+			q.File, q.FileOffset, q.Multi = x.Path, x.Base+off, multi
 			at := &uprobePlace{exe: x, addr: n.Addr, replaced: replaced}
 			if n.Semaphore != 0 {
 				if q.Semaphore, ok = x.Offset(n.Semaphore); !ok {

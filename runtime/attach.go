@@ -379,7 +379,7 @@ func (s *Instance) detach() {
 			now = append(now, l)
 		}
 	}
-	inParallel(later, func(l attached) { l.Closer.(detacher).Detach() })
+	probes.InParallel(detachers, len(later), func(i int) { later[i].Closer.(detacher).Detach() })
 	s.detached = append(s.detached, later...)
 	s.links = nil
 	if len(s.detached) > 0 {
@@ -387,26 +387,7 @@ func (s *Instance) detach() {
 		now = append(now, s.detached[0])
 		s.detached = s.detached[1:]
 	}
-	inParallel(now, func(l attached) { l.Close() })
-}
-
-// inParallel calls do for every link, starting with the last one, several at a
-// time.
-func inParallel(list []attached, do func(attached)) {
-	links := make(chan attached)
-	var wg sync.WaitGroup
-	for range min(detachers, len(list)) {
-		wg.Go(func() {
-			for l := range links {
-				do(l)
-			}
-		})
-	}
-	for _, l := range slices.Backward(list) {
-		links <- l
-	}
-	close(links)
-	wg.Wait()
+	probes.InParallel(detachers, len(now), func(i int) { now[i].Close() })
 }
 
 // runAll runs the programs of the given moment, in script order.

@@ -282,7 +282,7 @@ func (s *Instance) Close() error {
 		s.opt.Child.terminate()
 	}
 	s.opt.Progress.Begin("Detaching probes", len(s.detached))
-	inParallel(s.detached, func(l attached) { l.Close(); s.opt.Progress.Add(1) })
+	probes.InParallel(detachers, len(s.detached), func(i int) { s.detached[i].Close(); s.opt.Progress.Add(1) })
 	s.detached = nil
 	s.opt.Progress.End()
 	if s.ring != nil {
