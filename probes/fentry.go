@@ -69,8 +69,13 @@ func fentryKind(ret bool) *Kind {
 			return attachFentryMulti(e, prog, manyFunctions(e, ret), []*object.Point{p})
 		}
 		c, err := attachTracing(e, prog, p)
+		// A function without room for a call looks to the kernel like one that something
+		// else has changed.
+		if p.Target != "bpf" && errors.Is(err, unix.EBUSY) && fentryRefusal(e, p, "") != "" {
+			err = unix.EINVAL
+		}
 		if errors.Is(err, unix.EINVAL) && p.Target != "bpf" {
-			return nil, &AttachError{p, fentryRefusal(e, p), err}
+			return nil, &AttachError{p, fentryRefusal(e, p, noFentry), err}
 		}
 		if n := homonyms(e, p, err); n > 1 {
 			return nil, &AttachError{p, fmt.Sprintf("the kernel has %d functions of that name, and takes one that cannot be traced; kprobe:%s is attached to all that can", n, p.Func), err}
@@ -229,6 +234,9 @@ func fentryContext(e *Env, p *Point, ret bool) (*Context, error) {
 	}
 	if proto.Variadic {
 		return nil, usage("%s takes a variable number of arguments: %s cannot be attached to it", p.Func, p.Kind.Name)
+	}
+	if slices.Contains(neverTraced, p.Func) {
+		return nil, usage("programs of %s call %s themselves, so the kernel attaches none to it", p.Kind.Name, p.Func)
 	}
 	if why := untraceable(e, proto); why != "" {
 		return nil, usage("%s", why)

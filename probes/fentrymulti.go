@@ -109,7 +109,7 @@ func attachFentryMulti(e *Env, prog *ebpf.Program, attach ebpf.AttachType, ps []
 	err := links.attach(prog, attach, ids, func(id btf.TypeID, err error) {
 		p := at[id]
 		if errors.Is(err, unix.EINVAL) {
-			err = &AttachError{p, fentryRefusal(e, p), err}
+			err = &AttachError{p, fentryRefusal(e, p, noFentry), err}
 		}
 		links.refused = append(links.refused, Refusal{p, attachError(p, err, capsTracing, nil)})
 	})

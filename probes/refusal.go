@@ -80,8 +80,8 @@ func kprobeRefusal(e *Env, p *object.Point, general string) string {
 }
 
 // fentryRefusal returns the reason why the kernel does not attach fentry or fexit to a
-// function that is in BTF.
-func fentryRefusal(e *Env, p *object.Point) string {
+// function that is in BTF. It returns general if the reason is not known.
+func fentryRefusal(e *Env, p *object.Point, general string) string {
 	if why := refusal(e.Kernel, p, ""); why != "" {
 		return why
 	}
@@ -89,8 +89,10 @@ func fentryRefusal(e *Env, p *object.Point) string {
 	if err == nil && !slices.Contains(all, p.Target+":"+p.Func) {
 		return "the function is not traceable: it is marked notrace, or has no room for a call at its start"
 	}
-	return "the kernel does not attach programs to this function"
+	return general
 }
+
+const noFentry = "the kernel does not attach programs to this function"
 
 // withoutBTF returns a message that an existing function has no BTF, which fentry
 // needs, or "".

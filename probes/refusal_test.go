@@ -74,7 +74,7 @@ func TestFentryRefusal(t *testing.T) {
 		"vfs_write":    "marked notrace",
 		"vfs_read":     "does not attach programs",
 	} {
-		if why := fentryRefusal(e, &object.Point{Target: "vmlinux", Func: fn}); !strings.Contains(why, want) {
+		if why := fentryRefusal(e, &object.Point{Target: "vmlinux", Func: fn}, noFentry); !strings.Contains(why, want) {
 			t.Errorf("%s: %q, want %q", fn, why, want)
 		}
 	}

@@ -121,6 +121,9 @@ func TestOnlyUntraceable(t *testing.T) {
 	if _, err := kind.Context(e, &Point{Kind: kind, Target: "vmlinux", Func: "printf_like"}); err == nil || !strings.Contains(err.Error(), "printf_like takes a variable number of arguments: fentry cannot be attached to it") {
 		t.Errorf("fentry:printf_like: %v", err)
 	}
+	if _, err := kind.Context(e, &Point{Kind: kind, Target: "vmlinux", Func: "migrate_enable"}); err == nil || !strings.Contains(err.Error(), "programs of fentry call migrate_enable themselves, so the kernel attaches none to it") {
+		t.Errorf("fentry:migrate_enable: %v", err)
+	}
 	for name, want := range map[string]string{"twice": "the kernel has 2 functions of the name twice and attaches fentry to one of them", "unknown": "", "do_exit": ""} {
 		p, err := kind.Parse(e, []string{kind.Name, name})
 		if err != nil {
