@@ -49,14 +49,7 @@ func uprobeKind(ret bool) *Kind {
 		}
 		return uprobeContext(e, p, ret)
 	}
-	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
-		nameHomonyms(e, p)
-		return attachUprobe(e, prog, p)
-	}
-	k.AttachMany = func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
-		nameHomonyms(e, ps...)
-		return attachUprobes(e, prog, ps)
-	}
+	k.Attach, k.AttachMany = attachUprobe, attachUprobes
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
 		return listUprobes(e, k, parts, yield)
 	}
@@ -403,27 +396,19 @@ func uprobeError(p *object.Point, err error) error {
 func replacesReturn(p *object.Point) bool { return p.OnReturn && !p.AtInsn }
 
 // attachUprobe attaches a program to one point in a file.
-func attachUprobe(_ *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
+func attachUprobe(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 	if p.Multi {
-		return attachUprobeMulti(prog, []*object.Point{p})
+		return attachUprobes(e, prog, []*object.Point{p})
 	}
+	nameHomonyms(e, p)
 	c, err := attachPMU(&uprobePMU, p.File, p.FileOffset, replacesReturn(p), p.PID, p.Semaphore, prog)
 	return c, uprobeError(p, err)
 }
 
-// attachUprobes is the AttachMany of kinds of points in files.
-func attachUprobes(_ *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
-	for _, p := range ps {
-		if !p.Multi {
-			return nil, ebpf.ErrNotSupported
-		}
-	}
-	return attachUprobeMulti(prog, ps)
-}
-
-// attachUprobeMulti attaches a program to many points, with one link for each file.
+// attachUprobes attaches a program to many points, with one link for each file.
 // Points at which the kernel replaces the return address have separate links.
-func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
+func attachUprobes(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error) {
+	nameHomonyms(e, ps...)
 	type group struct {
 		file string
 		ret  bool
@@ -431,6 +416,9 @@ func attachUprobeMulti(prog *ebpf.Program, ps []*object.Point) (io.Closer, error
 	var order []group
 	groups := map[group][]*object.Point{}
 	for _, p := range ps {
+		if !p.Multi {
+			return nil, ebpf.ErrNotSupported
+		}
 		g := group{p.File, replacesReturn(p)}
 		if groups[g] == nil {
 			order = append(order, g)
