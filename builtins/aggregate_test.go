@@ -159,7 +159,7 @@ func TestLhist(t *testing.T) {
 		}
 	}
 	if got := lhistBucket([]int64{1000, 5000, 1000}, 1).Label; got != "[1000, 2000)" {
-		t.Errorf("a bound that is no whole number of Ki: %s", got)
+		t.Errorf("bounds that are not multiples of 1024: %s", got)
 	}
 	if got := lhistBucket([]int64{0, 5, 1}, 2).Label; got != "[1]" {
 		t.Errorf("a bucket of one number: %s", got)

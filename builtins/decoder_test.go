@@ -54,7 +54,7 @@ func decodeCases() []struct {
 		{"string", types.NewString(6), []byte("ab\x00xyz"), value.Str{S: "ab"}},
 		{"string without NUL", types.NewString(3), []byte("abc"), value.Str{S: "abc"}},
 		{"buffer", types.NewBuffer(4), []byte("\x02\x00\x00\x00a\x00zz"), value.Bytes("a\x00")},
-		{"buffer that lies", types.NewBuffer(2), []byte("\xff\xff\xff\xffab"), value.Bytes("ab")},
+		{"buffer with a wrong length", types.NewBuffer(2), []byte("\xff\xff\xff\xffab"), value.Bytes("ab")},
 		{"array", types.NewArray(types.TInt16, 2), []byte{1, 0, 0xff, 0xff}, value.Array{value.Int(1), value.Int(-1)}},
 		{"empty array", types.NewArray(types.TInt16, 0), nil, value.Array{}},
 		{"char array", types.NewArray(char, 4), []byte("ab\x00c"), value.Str{S: "ab"}},

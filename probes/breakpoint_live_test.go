@@ -122,6 +122,6 @@ func TestLiveBreakpoints(t *testing.T) {
 	}
 	wg.Wait()
 	if refused.Load() == 0 {
-		t.Error("the kernel refused none of them")
+		t.Error("the kernel accepted all of them")
 	}
 }

@@ -91,7 +91,7 @@ func TestLookup(t *testing.T) {
 			seen[n] = true
 		}
 		if k.Parse == nil || k.Expand == nil || k.Context == nil || k.Syntax == "" || k.Doc == "" {
-			t.Errorf("%s lacks something", k.Name)
+			t.Errorf("%s is incomplete", k.Name)
 		}
 	}
 	var names []string

@@ -111,6 +111,6 @@ func TestStopwatch(t *testing.T) {
 		}
 	}
 	if e := newEnding(); e.hurried(0) {
-		t.Error("the end is hurried before it has come")
+		t.Error("the end is hurried before it starts")
 	}
 }

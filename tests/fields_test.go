@@ -15,11 +15,11 @@ var uncompared = map[string]string{
 	"mysql:piece": views,
 	"pgsql:piece": views,
 	"redis:piece": views,
-	"tls:data":    "the tests of requests in TLS compare what is made of it",
-	"tls:close":   "it has only a number that tells connections from others",
+	"tls:data":    "the tests of requests in TLS compare its data",
+	"tls:close":   "it has only the number of a connection",
 }
 
-const views = "gotrace requests and the events of requests are made of it, and have tests"
+const views = "gotrace requests and the events of requests use it, and have tests"
 
 var (
 	clauseStart = regexp.MustCompile(`\b(?:proc|file|net|pkt|dns|http|redis|mysql|pgsql|tls):[a-z]+(?:\s*,\s*[a-z]+:[a-z]+)*|\n-- |\nfunc |\ninterval:|\nend `)

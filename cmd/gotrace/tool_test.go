@@ -261,7 +261,7 @@ func TestDamagedTool(t *testing.T) {
 		int(base) + 1, int(base) - 1, int(base) - 1000, int(base) / 2, 4096, 200, 64} {
 		os.WriteFile(bin, data[:size], 0o755)
 		if _, _, err := readFile(bin); err != errDamaged {
-			t.Errorf("%d bytes of %d, of which %d are the binary: %v", size, len(data), base, err)
+			t.Errorf("%d bytes of %d, %d for the binary: %v", size, len(data), base, err)
 		}
 	}
 	// The binary alone is gotrace.

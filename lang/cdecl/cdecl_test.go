@@ -128,7 +128,7 @@ enum e { E0, E1 = 5, E2, E3 = -1 };
 		t.Errorf("E3: got %+v, %v", c, ok)
 	}
 	if _, ok := u.Const("F"); ok {
-		t.Error("a function-like macro is no constant")
+		t.Error("a function-like macro is not a constant")
 	}
 }
 

@@ -157,7 +157,7 @@ func TestTable(t *testing.T) {
 			continue
 		}
 		if !strings.HasSuffix(v.Doc, ".") {
-			t.Errorf("%s: its Doc is no sentence: %q", v.Name, v.Doc)
+			t.Errorf("%s: its Doc is not a sentence: %q", v.Name, v.Doc)
 		}
 		if Default().Get(v.Name) == nil {
 			t.Errorf("%s has no default", v.Name)

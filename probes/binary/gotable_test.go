@@ -73,7 +73,7 @@ func TestGoTable(t *testing.T) {
 			work, leaf := funcs["main.work"], funcs["main.leaf"]
 			off, ok := x.CodeOffset(work.addr)
 			if !ok {
-				t.Fatalf("main.work is at %#x, which is no code", work.addr)
+				t.Fatalf("main.work is at %#x, which is not code", work.addr)
 			}
 			code := x.data[off : off+work.end-work.addr]
 			for i := 0; i+5 <= len(code); i++ {

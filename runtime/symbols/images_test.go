@@ -75,7 +75,7 @@ func TestImages(t *testing.T) {
 		{"in a gap", []func(*User){mapped(pid, second)}, pid, []uint64{a + 21}, "-"},
 		{"returns to a gap", []func(*User){mapped(pid, second)}, pid, []uint64{a + 20, a + 21, a + 22, b - 1, b}, "second_a second_a - - second_b"},
 		{"replaced", []func(*User){mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b}, "second_a second_b"},
-		{"in a gap of what replaced it", []func(*User){mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b + 100}, "first_a first_b"},
+		{"in a gap of its replacement", []func(*User){mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b + 100}, "first_a first_b"},
 		{"replaced again and again", []func(*User){mapped(pid, first), mapped(pid, second), mapped(pid, first), mapped(pid, second)}, pid, []uint64{a, b + 100}, "first_a first_b"},
 		{"replaced, then ended", []func(*User){mapped(pid, first), mapped(pid, second), func(u *User) { u.Ended(pid) }}, pid, []uint64{a, b + 100}, "first_a first_b"},
 		{"forked", []func(*User){mapped(pid, first), forked}, child, []uint64{a}, "first_a"},

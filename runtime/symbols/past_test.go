@@ -65,7 +65,7 @@ func TestPast(t *testing.T) {
 				many(2)(u, pid, i)
 			}
 		}, false, true, 16 << 20},
-		{"files of their own", 200_000, maxPID, func(u *User, pid, i int) {
+		{"a file for each process", 200_000, maxPID, func(u *User, pid, i int) {
 			u.Executed(pid)
 			m := at(i)
 			m.Path = "/" + m.Path

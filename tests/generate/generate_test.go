@@ -290,7 +290,7 @@ func TestLoadsAndEnds(t *testing.T) {
 
 // errLacking is the result of a program that needs a feature that this kernel does not
 // have.
-var errLacking = errors.New("this kernel lacks something")
+var errLacking = errors.New("this kernel lacks a feature")
 
 var lacking = regexp.MustCompile(`operation not permitted|the kernel does not offer`)
 

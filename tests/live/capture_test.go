@@ -68,7 +68,7 @@ func payloads(t *testing.T, list []captured) (out []string) {
 		}
 		ip := p.data[skip:]
 		if whole := skip + int(be.Uint16(ip[2:])); ip[0] != 0x45 || ip[9] != 17 || p.length != whole {
-			t.Fatalf("%d bytes of which the headers tell %d: %x", p.length, whole, ip[:20])
+			t.Fatalf("%d bytes, %d according to the headers: %x", p.length, whole, ip[:20])
 		}
 		data := ip[28:]
 		if len(data) > 8 {

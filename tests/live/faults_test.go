@@ -114,7 +114,7 @@ func TestFaults(t *testing.T) {
 				errno := faultErrnos[(n+i)%len(faultErrnos)]
 				r := faulty(t, command, n, errno)
 				if r.failed == "" {
-					t.Logf("%d system calls, of which %d are as in an earlier script", n, known)
+					t.Logf("%d system calls, %d as in an earlier script", n, known)
 					break
 				}
 				if what := r.wrong(s.want); what != "" {

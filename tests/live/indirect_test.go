@@ -13,7 +13,7 @@ import (
 // equally often each time.
 func TestIndirectFunctions(t *testing.T) {
 	if *peer {
-		t.Skip("it probes what chooses them")
+		t.Skip("it probes the functions that select them")
 	}
 	const n = 1000
 	// count runs the workload and returns how often each probe ran: the one on the
@@ -61,7 +61,7 @@ func TestEveryIndirectFunction(t *testing.T) {
 	native(t)
 	needRoot(t)
 	if *peer {
-		t.Skip("it probes what chooses them")
+		t.Skip("it probes the functions that select them")
 	}
 	for _, name := range []string{"libc.so.6", "libm.so.6"} {
 		path := "/lib/x86_64-linux-gnu/" + name

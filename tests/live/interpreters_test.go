@@ -49,7 +49,7 @@ func TestInterpreters(t *testing.T) {
 				}
 			}
 			if file == "" {
-				t.Skip("there is none that has static probes")
+				t.Skip("no installed program of this kind has static probes")
 			}
 			program := filepath.Join(t.TempDir(), c.program)
 			if c.program != "" {

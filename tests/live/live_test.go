@@ -386,7 +386,7 @@ func (c *liveCase) run(t *testing.T) {
 	r := trace(t, args...)
 	if tooOld {
 		if r.status == 0 || !strings.Contains(r.stderr, c.since) {
-			t.Errorf("%s: this kernel is older than %s, which must be said:\n%s", c.At, c.since, r.stderr)
+			t.Errorf("%s: no message says that this kernel is older than %s:\n%s", c.At, c.since, r.stderr)
 		}
 		return
 	}

@@ -75,7 +75,7 @@ func TestLoads(t *testing.T) {
 				loaded++
 				s.Close()
 			case errors.Is(err, ebpf.ErrNotSupported):
-				t.Skip("this kernel lacks something: " + firstLine(err))
+				t.Skip("this kernel lacks a feature: " + firstLine(err))
 			case strings.Contains(err.Error(), "operation not permitted") && missing("fentry") != "":
 				t.Skip(missing("fentry"))
 			case strings.HasSuffix(name, "/override"), strings.Contains(name, "/write-user"):

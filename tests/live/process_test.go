@@ -323,7 +323,7 @@ func TestMapFull(t *testing.T) {
 			}
 		}
 		if said != 1 {
-			t.Errorf("that %s is full was said %d times:\n%s", name, said, r.stderr)
+			t.Errorf("%d messages say that %s is full:\n%s", said, name, r.stderr)
 		}
 	}
 	if !strings.Contains(r.stderr, "max_map_keys") {

@@ -439,6 +439,6 @@ func TestManyHTTPConnections(t *testing.T) {
 		paths[key] = true
 	}
 	if n := len(seen) + unasked; n > 2*conns || n+lost < 2*conns || unasked == 0 && lost == 0 {
-		t.Errorf("%d seen, %d said to be missed, and %d events lost, of %d\n%s", len(seen), unasked, lost, 2*conns, r.stderr)
+		t.Errorf("%d seen, %d reported as missed, and %d events lost, of %d\n%s", len(seen), unasked, lost, 2*conns, r.stderr)
 	}
 }

@@ -283,7 +283,7 @@ func compareTalks(t *testing.T, proto string, res result, list []*conversation) 
 		}
 		fail("%d requests are missing, but only %d are reported", missing, said)
 	}
-	t.Logf("%d requests, %d missing, %d said to be, %d not known to be complete", total, missing, said, unsaid)
+	t.Logf("%d requests, %d missing, %d reported as missing, %d not known to be complete", total, missing, said, unsaid)
 	if errors > 0 {
 		t.Errorf("%d errors; %s", errors, res.stderr)
 	}

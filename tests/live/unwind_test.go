@@ -101,7 +101,7 @@ func TestUnwind(t *testing.T) {
 			}
 			for n, ok := range found {
 				if !ok {
-					t.Errorf("case %d: no whole stack", n)
+					t.Errorf("case %d: no complete stack", n)
 				}
 			}
 			if t.Failed() {

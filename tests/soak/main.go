@@ -232,7 +232,7 @@ func (r *results) check(made uint64, said string) error {
 		errs = append(errs, fmt.Errorf("%d lines were printed and %d lost, of %d", r.lines, missing, made/args))
 	}
 	if said != "" {
-		fmt.Println("it said:", strings.TrimSpace(said))
+		fmt.Println("its output:", strings.TrimSpace(said))
 	}
 	return errors.Join(errs...)
 }

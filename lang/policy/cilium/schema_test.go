@@ -151,7 +151,7 @@ func TestGroups(t *testing.T) {
 		}
 		for _, list := range g {
 			if len(list) > groupSize || !compiles(list) {
-				t.Errorf("%d expressions are no automaton: %s", len(list), list[0])
+				t.Errorf("%d expressions do not make an automaton: %s", len(list), list[0])
 			}
 		}
 	}

@@ -472,7 +472,7 @@ func TestRandom(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%d packets, of which %d are denied", cases, denied)
+	t.Logf("%d packets, %d denied", cases, denied)
 	if denied < cases/20 {
 		t.Errorf("too few of %d packets are denied: %d", cases, denied)
 	}

@@ -58,7 +58,7 @@ func TestAgainstReadelf(t *testing.T) {
 		n, u := compareWithReadelf(t, path, got)
 		rows, unknown = rows+n, unknown+u
 	}
-	t.Logf("%d files, %d rows, of which %d are unknown", len(files), rows, unknown)
+	t.Logf("%d files, %d rows, %d unknown rows", len(files), rows, unknown)
 	if rows == 0 {
 		t.Error("nothing was compared")
 	}

@@ -213,7 +213,7 @@ func TestTracker(t *testing.T) {
 	const ask = "GET / HTTP/1.1\r\n\r\n"
 	turn(1, answerStarts, ask, "HTTP/1.1 200 X\r\n\r\nabc")
 	if len(got) != 0 {
-		t.Error("an answer whose end is not known is complete at once")
+		t.Error("an answer without a known end is shown as complete")
 	}
 	tr.quiet(at.Add(idleTime))
 	if len(got) != 1 || got[0].RespBytes != 21 || got[0].Whole {
