@@ -142,7 +142,6 @@ func (call *Call) typeOf(i int) *types.Type {
 // have settled, the reason has already been reported.
 //
 //go:noinline
-//go:noinline
 func (call *Call) known(i int) bool { return call.typeOf(i).Kind != types.Invalid }
 
 // className returns the class of a type, as errors about arguments name it.
