@@ -35,4 +35,8 @@ func (k WordsKey) Write(_ *types.Type, p *ir.Value, size int) {
 	for i, w := range k.Words {
 		k.G.B().Store(p, int64(8*i), min(size, 8), w)
 	}
+	// In a shared hash map, a key may have more padding than its last word.
+	if end := 8 * len(k.Words); end < size {
+		k.G.B().Zero(p, int64(end), size-end)
+	}
 }
