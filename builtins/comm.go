@@ -41,7 +41,7 @@ func comm() *Def {
 				storeCommOf(g, call, dst)
 				return
 			}
-			if name, ok := call.Data.(types.Field); ok {
+			if name, ok := call.Data.(types.Field); ok && g.Calls(call.Def) < manyComms {
 				loadComm(g, name, dst)
 				return
 			}
@@ -64,6 +64,10 @@ func comm() *Def {
 		},
 	}
 }
+
+// manyComms is the number of uses of comm in a program from which all call the helper,
+// which takes fewer instructions.
+const manyComms = 100
 
 // loadComm reads the name as two words of the current task. This takes a fifth of the
 // helper's time. In the kernel the bytes after the name are zeros for most threads, but
