@@ -7,12 +7,15 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// keeper opens files of processes that see other files than this process, such as those
-// in containers, while the processes run. When such a process has ended, its mount
-// namespace may be gone, and with it every name of the file.
+// keeper opens files of processes while the processes run. When a process has ended, the
+// file may be deleted, or the mount namespace of the process is gone, and with it every
+// name of the file.
 type keeper struct {
 	proc    string // mount point of procfs
 	devices *Devices
@@ -20,8 +23,9 @@ type keeper struct {
 	mu     sync.Mutex
 	wanted []wanted
 	idle   chan struct{}       // closed when no file is wanted any more; nil: run is not running
-	held   map[fileID]*os.File // nil: this process can open the file by its path
+	held   map[fileID]*os.File // nil: it was not possible or not wise to keep the file open
 	order  []fileID            // the open files, the oldest first
+	ours   int                 // number of files at the beginning of order that this process can open by their path
 }
 
 // wanted is a mapping whose file has to be opened.
@@ -79,19 +83,19 @@ func (k *keeper) run(idle chan struct{}) {
 			continue
 		}
 		k.mu.Unlock()
-		f, ok := k.open(&w, ours)
+		f, own, ok := k.open(&w, ours)
 		k.mu.Lock()
 		if ok {
-			k.hold(w.file, f)
+			k.hold(w.file, f, own)
 		}
 	}
 	k.wanted, k.idle = nil, nil
 }
 
-// open opens the file of a mapping, or returns nil if this process can do so later. If
-// the process has ended, open tries its parent, which may map the same file. It returns
-// false if the parent has ended too.
-func (k *keeper) open(w *wanted, ours string) (*os.File, bool) {
+// open opens the file of a mapping. If the process has ended, open tries its parent, which
+// may map the same file, and then the file's path. It returns false if there is none.
+func (k *keeper) open(w *wanted, ours string) (f *os.File, own, ok bool) {
+	path := w.file.path
 	for _, pid := range []int{w.pid, w.parent} {
 		p := process{pid: pid}
 		names := p.ownNames(k.proc, &mapping{start: w.start, end: w.end, file: &w.file})
@@ -99,32 +103,72 @@ func (k *keeper) open(w *wanted, ours string) (*os.File, bool) {
 		if err != nil {
 			continue
 		}
-		if !k.devices.Answer(w.file.dev, append(names, w.file.path)...) {
-			return nil, false
+		if !k.devices.Answer(w.file.dev, append(names, path)...) {
+			return nil, false, false
 		}
 		if theirs == ours {
 			// If the process has a separate root directory, the kernel shows the whole
 			// path.
-			if st, err := os.Stat(w.file.path); err == nil && w.file.is(w.file.path, st) {
-				return nil, true
+			if st, err := os.Stat(path); err == nil && w.file.is(path, st) {
+				return openLasting(path, st), true, true
 			}
 		}
 		for _, name := range names {
-			f, err := os.Open(name)
-			if err != nil {
-				continue
+			if f := w.file.open(name); f != nil {
+				return f, false, true
 			}
-			if st, err := f.Stat(); err == nil && st.Mode().IsRegular() && w.file.is(name, st) {
-				return f, true
-			}
-			f.Close()
 		}
 	}
-	return nil, false
+	if k.devices.Answer(w.file.dev, path) {
+		if st, err := os.Stat(path); err == nil && w.file.is(path, st) {
+			return openLasting(path, st), true, true
+		}
+	}
+	return nil, false, false
 }
 
-// hold stores an open file.
-func (k *keeper) hold(id fileID, f *os.File) {
+// open opens the file if it has the name.
+func (id fileID) open(name string) *os.File {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || !id.is(name, st) {
+		f.Close()
+		return nil
+	}
+	return f
+}
+
+// openLasting opens a file so that the traced programs do not notice. An open file would
+// keep its file system from being unmounted, so it is opened through a mount of its own. It
+// returns nil if that is not possible, and for file systems that rename an open file when it
+// is deleted.
+func openLasting(path string, st os.FileInfo) *os.File {
+	var fs unix.Statfs_t
+	root, err := os.Stat("/")
+	if err != nil || !st.Mode().IsRegular() || unix.Statfs(path, &fs) != nil {
+		return nil
+	}
+	switch fs.Type {
+	case unix.NFS_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC:
+		return nil
+	}
+	if root.Sys().(*syscall.Stat_t).Dev != st.Sys().(*syscall.Stat_t).Dev {
+		tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err != nil {
+			return nil
+		}
+		defer unix.Close(tree)
+		path = "/proc/self/fd/" + strconv.Itoa(tree)
+	}
+	f, _ := os.Open(path)
+	return f
+}
+
+// hold stores an open file. If there are too many, it closes the oldest of those that this
+// process can open by their path, or else the oldest.
+func (k *keeper) hold(id fileID, f *os.File, own bool) {
 	if f == nil {
 		if len(k.held) >= maxIDs {
 			maps.DeleteFunc(k.held, func(_ fileID, f *os.File) bool { return f == nil })
@@ -133,10 +177,18 @@ func (k *keeper) hold(id fileID, f *os.File) {
 		return
 	}
 	k.held[id] = f
-	if k.order = append(k.order, id); len(k.order) > maxHeld {
+	if own {
+		k.order = slices.Insert(k.order, k.ours, id)
+		k.ours++
+	} else {
+		k.order = append(k.order, id)
+	}
+	if len(k.order) > maxHeld {
 		k.held[k.order[0]].Close()
 		delete(k.held, k.order[0])
-		k.order = slices.Delete(k.order, 0, 1)
+		if k.order = slices.Delete(k.order, 0, 1); k.ours > 0 {
+			k.ours--
+		}
 	}
 }
 

@@ -49,15 +49,27 @@ func TestEndedContainer(t *testing.T) {
 	if err := os.Mkdir(inside, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ name, script string }{
-		{"mount namespace", `mount -t tmpfs none ` + inside + ` && cp p ` + inside + `/only && exec ` + inside + `/only`},
-		{"root directory", `mount -t tmpfs none ` + inside + ` && cp p ` + inside + `/only && exec chroot ` + inside + ` /only`},
-		{"deleted file", `cp p once && exec 3<once && rm once && exec /proc/self/fd/3`},
+	for _, c := range []struct {
+		name, before, script, after string
+		short                       bool // the process ends before its files are opened
+	}{
+		{name: "deleted later", before: `cp p q`, script: `exec ./q`, after: `rm q`},
+		{name: "deleted later, short", before: `cp p q`, script: `exec ./q`, after: `rm q`, short: true},
+		{name: "replaced later", before: `cp p q; cp /bin/true r`, script: `exec ./q`, after: `mv r q`},
+		{name: "unmounted later", before: `mkdir m; mount -t tmpfs none m; cp p m/q`, script: `exec m/q`, after: `umount m`},
+		{name: "unmounted later, short", before: `mount -t tmpfs none m; cp p m/q`, script: `exec m/q`, after: `umount m`, short: true},
+		{name: "mount namespace", script: `mount -t tmpfs none ` + inside + ` && cp p ` + inside + `/only && exec ` + inside + `/only`},
+		{name: "root directory", script: `mount -t tmpfs none ` + inside + ` && cp p ` + inside + `/only && exec chroot ` + inside + ` /only`},
+		{name: "deleted file", script: `cp p once && exec 3<once && rm once && exec /proc/self/fd/3`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.Command("sh", "-ec", c.script)
 			cmd.Dir = dir
-			cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // its mounts are private
+			if c.before != "" {
+				run("sh", "-ec", c.before)
+			} else {
+				cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // its mounts are private
+			}
 			in, err := cmd.StdinPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -75,16 +87,28 @@ func TestEndedContainer(t *testing.T) {
 				cmd.Wait()
 				t.Fatal(err)
 			}
+			end := func() {
+				in.Close()
+				if err := cmd.Wait(); err != nil {
+					t.Fatal(err)
+				}
+			}
 			logged, listed := NewUser(View{}), NewUser(View{}) // how they learn of its mappings
-			for _, m := range Executable("/proc", cmd.Process.Pid) {
+			maps, found := Executable("/proc", cmd.Process.Pid), ReadMaps("/proc", cmd.Process.Pid)
+			if c.short {
+				end()
+			}
+			for _, m := range maps {
 				logged.Mapped(cmd.Process.Pid, m)
 			}
-			listed.Add(ReadMaps("/proc", cmd.Process.Pid))
+			listed.Add(found)
 			logged.AwaitFiles(time.After(time.Minute))
 			listed.AwaitFiles(time.After(time.Minute))
-			in.Close()
-			if err := cmd.Wait(); err != nil {
-				t.Fatal(err)
+			if !c.short {
+				end()
+			}
+			if c.after != "" {
+				run("sh", "-ec", c.after)
 			}
 			for _, u := range []*User{logged, listed} {
 				defer u.Close()
@@ -97,21 +121,33 @@ func TestEndedContainer(t *testing.T) {
 	}
 }
 
-// TestHeldFiles wants more files than may be open at a time.
+// TestHeldFiles wants more files than may be open at a time. Those that can only be opened
+// through their process stay open.
 func TestHeldFiles(t *testing.T) {
 	k := keeper{proc: "/proc", devices: &Devices{}, held: map[fileID]*os.File{}}
 	defer k.close()
+	const own = 40 // can be opened by their path
 	for i := range maxHeld + 10 {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
 			t.Fatal(err)
 		}
-		k.hold(fileID{inode: fmt.Sprint(i)}, f)
+		k.hold(fileID{inode: fmt.Sprint(i)}, f, i >= 20 && i < 20+own)
 	}
-	if len(k.held) != maxHeld || len(k.order) != maxHeld {
-		t.Errorf("%d files are open", len(k.held))
+	if len(k.held) != maxHeld || len(k.order) != maxHeld || k.ours != own-10 {
+		t.Errorf("%d files are open, %d of them with a path", len(k.held), k.ours)
 	}
-	if k.held[fileID{inode: "9"}] != nil || k.held[fileID{inode: "10"}] == nil {
-		t.Error("not the oldest files were closed")
+	if k.held[fileID{inode: "29"}] != nil || k.held[fileID{inode: "30"}] == nil || k.held[fileID{inode: "0"}] == nil {
+		t.Error("not the oldest files with a path were closed")
+	}
+	for i := range own {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.hold(fileID{inode: fmt.Sprint(-1 - i)}, f, false)
+	}
+	if len(k.held) != maxHeld || k.ours != 0 || k.held[fileID{inode: "9"}] != nil || k.held[fileID{inode: "10"}] == nil {
+		t.Errorf("%d files are open, %d of them with a path, or not the oldest were closed", len(k.held), k.ours)
 	}
 }

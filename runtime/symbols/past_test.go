@@ -416,6 +416,8 @@ func TestClosedFiles(t *testing.T) {
 			t.Errorf("a name is %q now", name)
 		}
 	}
+	u.AwaitFiles(nil)
+	u.Close() // the files that are open for processes that have ended
 	os.Remove(first.Path)
 	if got := names(); got != " second_a" {
 		t.Errorf("without the first file, the names are %q", got)
