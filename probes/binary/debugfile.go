@@ -134,14 +134,15 @@ func (x *File) dir() string {
 	return filepath.Dir(path)
 }
 
-// openDebugFile opens a debug file. If id is not "", it must be the file's build ID.
+// openDebugFile opens a debug file. If id is not "", it must be the file's build ID, or the
+// checksum of shared data.
 // The file must have the same machine as x.
 func (x *File) openDebugFile(path, id string) *File {
 	d, err := Open(path)
 	if err != nil {
 		return nil
 	}
-	if d.elf.Machine != x.elf.Machine || id != "" && d.BuildID() != id {
+	if _, own := d.supplement(1); d.elf.Machine != x.elf.Machine || id != "" && d.BuildID() != id && own != id {
 		d.Close()
 		return nil
 	}
@@ -222,25 +223,45 @@ func fileSum(path string) uint32 {
 	return h.Sum32()
 }
 
+// supplement reads .debug_sup of DWARF 5: the name of the file with shared data and its
+// checksum in hexadecimal. In that file, shared is 1 and the name is empty.
+func (x *File) supplement(shared byte) (name, id string) {
+	data := x.bytesOf(x.elf.Section(".debug_sup"))
+	if len(data) < 3 || data[2] != shared {
+		return "", ""
+	}
+	text, rest, _ := bytes.Cut(data[3:], []byte{0})
+	n, size := binary.Uvarint(rest)
+	if size <= 0 || n > uint64(len(rest)-size) {
+		return "", ""
+	}
+	return string(text), hex.EncodeToString(rest[size:][:n])
+}
+
 // findAltFile opens the file with the data that several debug files of a distribution
-// share. .gnu_debugaltlink contains its path and its build ID.
+// share. .gnu_debugaltlink contains its path and its build ID, or .debug_sup its path and its
+// checksum.
 func (x *File) findAltFile() *File {
-	data := x.bytesOf(x.elf.Section(".gnu_debugaltlink"))
-	name, rest, ok := bytes.Cut(data, []byte{0})
-	if !ok || len(name) == 0 || len(rest) < 2 {
+	name, id := x.supplement(0)
+	if path, rest, ok := bytes.Cut(x.bytesOf(x.elf.Section(".gnu_debugaltlink")), []byte{0}); ok {
+		name, id = string(path), hex.EncodeToString(rest)
+	}
+	if name == "" || len(id) < 4 {
 		return nil
 	}
-	id := hex.EncodeToString(rest)
 	var paths []string
-	if path := string(name); filepath.IsAbs(path) {
-		for _, root := range x.Where.roots() {
-			paths = append(paths, filepath.Join(root, path))
+	if real, err := filepath.EvalSymlinks(x.Path); err == nil {
+		paths = append(paths, filepath.Join(filepath.Dir(real), name))
+	}
+	for _, root := range x.Where.roots() {
+		if filepath.IsAbs(name) {
+			paths = append(paths, filepath.Join(root, name))
+		} else { // x may have been opened through the process that maps it
+			paths = append(paths, filepath.Join(root, x.dir(), name))
 		}
-	} else {
-		paths = append(paths, filepath.Join(filepath.Dir(x.Path), path))
 	}
 	for _, dir := range x.Where.Dirs {
-		paths = append(paths, filepath.Join(dir, filepath.Base(string(name))))
+		paths = append(paths, filepath.Join(dir, filepath.Base(name)))
 	}
 	byID, _ := x.Where.places(id, "", "")
 	for _, path := range slices.Concat(byID, paths) {

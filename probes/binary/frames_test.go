@@ -88,6 +88,16 @@ func inShell(lines ...string) step {
 	}
 }
 
+// dwz is inShell if dwz is installed.
+func dwz(lines ...string) step {
+	return func(t *testing.T, dir string) Where {
+		if _, err := exec.LookPath("dwz"); err != nil {
+			t.Skip("needs dwz")
+		}
+		return inShell(lines...)(t, dir)
+	}
+}
+
 // searched has debug information below a directory that is searched.
 func searched(sub string, s step) step {
 	return func(t *testing.T, dir string) Where {
@@ -129,6 +139,8 @@ func debugFiles(src string) []debugFile {
 		{"split DWARF 4, functions in sections", "-gdwarf-4 -gsplit-dwarf -ffunction-sections", inShell(), full},
 		{"split DWARF 5, functions in sections", "-gdwarf-5 -gsplit-dwarf -ffunction-sections", inShell(), full},
 		{"split DWARF 5, moved", "-gdwarf-5 -gsplit-dwarf", searched("moved", inShell("mkdir moved; mv *.dwo moved")), full},
+		{"split DWARF 5, in an object file", "-gdwarf-5 -gsplit-dwarf", inShell(`for s in $(objdump -h p.dwo | grep -o '\.debug_[a-z_]*\.dwo'); do
+			objcopy --dump-section $s=s p.dwo; objcopy --add-section $s=s p.o; done; mv p.o p.dwo`), full},
 		{"package of split DWARF 4", "-gdwarf-4 -gsplit-dwarf", inShell("dwp -e p -o p.dwp; rm *.dwo"), full},
 		{"package of split DWARF 5", "-gdwarf-5 -gsplit-dwarf", func(t *testing.T, dir string) Where {
 			pack(t, dir)
@@ -150,12 +162,8 @@ func debugFiles(src string) []debugFile {
 		{"link, wrong checksum", "-g", inShell(strip, "objcopy --add-gnu-debuglink=p.debug p; echo >>p.debug"), "none"},
 		{"MiniDebugInfo", "-g", inShell(`objcopy --only-keep-debug p mini; objcopy -S --remove-section .comment --keep-symbol=work --keep-symbol=leaf mini;
 			xz mini; objcopy --strip-all --add-section .gnu_debugdata=mini.xz p`), names},
-		{sharedByDwz, "-g", func(t *testing.T, dir string) Where {
-			if _, err := exec.LookPath("dwz"); err != nil {
-				t.Skip("needs dwz")
-			}
-			return inShell("gcc -g -O1 -o q "+src, "dwz -m shared.debug p q")(t, dir)
-		}, full},
+		{sharedByDwz, "-g", dwz("gcc -g -O1 -o q "+src, "dwz -m shared.debug p q"), full},
+		{"shared by dwz, DWARF 5", "-gdwarf-5", dwz("gcc -gdwarf-5 -O1 -o q "+src, "dwz -5 -m shared.debug p q"), full},
 		{"link to a split program's debug file", "-gdwarf-5 -gsplit-dwarf", inShell(strip, "objcopy --add-gnu-debuglink=p.debug p"), full},
 	}
 }

@@ -14,19 +14,22 @@ const maxSection = 1 << 30
 
 // debugSection returns the uncompressed content of the section of debug information
 // .debug_NAME. Older compilers name compressed sections .zdebug_NAME, and files of split
-// DWARF use the ending .dwo. In a .dwo file, which no linker has processed, each type has
+// DWARF use the ending .dwo. An object file may contain both, the split part and what remains
+// for the program (-gsplit-dwarf=single); then the split part counts. In a .dwo file, which no linker has processed, each type has
 // a separate section, all with the same name. Then debugSection returns them one after
 // the other. It returns nil if there is no such section or it is damaged.
 func (x *File) debugSection(name string) []byte {
 	var found [][]byte
 	total := 0
+	split := x.elf.Section(".debug_info.dwo") != nil && !strings.HasSuffix(name, "_index")
 	for _, s := range x.elf.Sections {
 		rest, ok := strings.CutPrefix(s.Name, ".debug_")
 		old := false
 		if !ok {
 			rest, old = strings.CutPrefix(s.Name, ".zdebug_")
 		}
-		if !ok && !old || strings.TrimSuffix(rest, ".dwo") != name {
+		base, dwo := strings.CutSuffix(rest, ".dwo")
+		if !ok && !old || base != name || split && !dwo {
 			continue
 		}
 		data := x.uncompressed(s, old)

@@ -37,6 +37,7 @@ var debugPlaces = []debugPlace{
 	{name: ".dwo", flags: "-gdwarf-5 -gsplit-dwarf"},
 	{name: ".dwo directory", flags: "-gdwarf-5 -gsplit-dwarf", make: "mkdir d; mv *.dwo d", args: []string{"--debuginfo", "DIR/d"}},
 	{name: ".dwp", flags: "-gdwarf-4 -gsplit-dwarf", make: "dwp -e p -o p.dwp; rm *.dwo"},
+	{name: "shared by dwz", flags: "-gdwarf-5", make: "gcc -gdwarf-5 -O2 -o q d.c; dwz -5 -m shared.debug p q"},
 	{name: "debuginfod", flags: "-g", make: "$STRIP; mv p.debug served"},
 }
 
