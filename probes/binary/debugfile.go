@@ -249,16 +249,20 @@ func (x *File) findAltFile() *File {
 	if name == "" || len(id) < 4 {
 		return nil
 	}
-	var paths []string
-	if real, err := filepath.EvalSymlinks(x.Path); err == nil {
-		paths = append(paths, filepath.Join(filepath.Dir(real), name))
+	real, err := filepath.EvalSymlinks(x.Path)
+	if err != nil {
+		real = x.Path
 	}
+	dirs := []string{filepath.Dir(real)}
 	for _, root := range x.Where.roots() {
-		if filepath.IsAbs(name) {
-			paths = append(paths, filepath.Join(root, name))
-		} else { // x may have been opened through the process that maps it
-			paths = append(paths, filepath.Join(root, x.dir(), name))
-		}
+		dirs = append(dirs, filepath.Join(root, x.dir())) // x may have been opened through the process that maps it
+	}
+	if filepath.IsAbs(name) {
+		dirs = x.Where.roots()
+	}
+	var paths []string
+	for _, dir := range dirs {
+		paths = append(paths, filepath.Join(dir, name))
 	}
 	for _, dir := range x.Where.Dirs {
 		paths = append(paths, filepath.Join(dir, filepath.Base(name)))

@@ -24,8 +24,8 @@ type keeper struct {
 	wanted []wanted
 	idle   chan struct{}       // closed when no file is wanted any more; nil: run is not running
 	held   map[fileID]*os.File // nil: it was not possible or not wise to keep the file open
-	order  []fileID            // the open files, the oldest first
-	ours   int                 // number of files at the beginning of order that this process can open by their path
+	order  []fileID            // the open files that only their process can open, the oldest first
+	ours   []fileID            // those that this process can open by their path
 }
 
 // wanted is a mapping whose file has to be opened.
@@ -109,8 +109,8 @@ func (k *keeper) open(w *wanted, ours string) (f *os.File, own, ok bool) {
 		if theirs == ours {
 			// If the process has a separate root directory, the kernel shows the whole
 			// path.
-			if st, err := os.Stat(path); err == nil && w.file.is(path, st) {
-				return openLasting(path, st), true, true
+			if f, own, ok := w.file.byPath(); ok {
+				return f, own, ok
 			}
 		}
 		for _, name := range names {
@@ -120,11 +120,20 @@ func (k *keeper) open(w *wanted, ours string) (f *os.File, own, ok bool) {
 		}
 	}
 	if k.devices.Answer(w.file.dev, path) {
-		if st, err := os.Stat(path); err == nil && w.file.is(path, st) {
-			return openLasting(path, st), true, true
-		}
+		return w.file.byPath()
 	}
 	return nil, false, false
+}
+
+// byPath opens a file by its path, if it is still there.
+//
+//go:noinline
+func (id fileID) byPath() (f *os.File, own, ok bool) {
+	st, err := os.Stat(id.path)
+	if err != nil || !id.is(id.path, st) {
+		return nil, false, false
+	}
+	return openLasting(id.path, st), true, true
 }
 
 // open opens the file if it has the name.
@@ -177,19 +186,20 @@ func (k *keeper) hold(id fileID, f *os.File, own bool) {
 		return
 	}
 	k.held[id] = f
+	list := &k.order
 	if own {
-		k.order = slices.Insert(k.order, k.ours, id)
-		k.ours++
-	} else {
-		k.order = append(k.order, id)
+		list = &k.ours
 	}
-	if len(k.order) > maxHeld {
-		k.held[k.order[0]].Close()
-		delete(k.held, k.order[0])
-		if k.order = slices.Delete(k.order, 0, 1); k.ours > 0 {
-			k.ours--
-		}
+	*list = append(*list, id)
+	if len(k.order)+len(k.ours) <= maxHeld {
+		return
 	}
+	if list = &k.ours; len(*list) == 0 {
+		list = &k.order
+	}
+	k.held[(*list)[0]].Close()
+	delete(k.held, (*list)[0])
+	*list = slices.Delete(*list, 0, 1)
 }
 
 // with calls f with the path of the open file of a mapping, if there is one.
@@ -206,8 +216,8 @@ func (k *keeper) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.wanted = nil
-	for _, id := range k.order {
-		k.held[id].Close()
+	for _, f := range k.held {
+		f.Close()
 	}
-	k.order, k.held = nil, map[fileID]*os.File{}
+	k.order, k.ours, k.held = nil, nil, map[fileID]*os.File{}
 }

@@ -134,8 +134,8 @@ func TestHeldFiles(t *testing.T) {
 		}
 		k.hold(fileID{inode: fmt.Sprint(i)}, f, i >= 20 && i < 20+own)
 	}
-	if len(k.held) != maxHeld || len(k.order) != maxHeld || k.ours != own-10 {
-		t.Errorf("%d files are open, %d of them with a path", len(k.held), k.ours)
+	if len(k.held) != maxHeld || len(k.order) != maxHeld-30 || len(k.ours) != own-10 {
+		t.Errorf("%d files are open, %d of them with a path", len(k.held), len(k.ours))
 	}
 	if k.held[fileID{inode: "29"}] != nil || k.held[fileID{inode: "30"}] == nil || k.held[fileID{inode: "0"}] == nil {
 		t.Error("not the oldest files with a path were closed")
@@ -147,7 +147,7 @@ func TestHeldFiles(t *testing.T) {
 		}
 		k.hold(fileID{inode: fmt.Sprint(-1 - i)}, f, false)
 	}
-	if len(k.held) != maxHeld || k.ours != 0 || k.held[fileID{inode: "9"}] != nil || k.held[fileID{inode: "10"}] == nil {
-		t.Errorf("%d files are open, %d of them with a path, or not the oldest were closed", len(k.held), k.ours)
+	if len(k.held) != maxHeld || len(k.ours) != 0 || k.held[fileID{inode: "9"}] != nil || k.held[fileID{inode: "10"}] == nil {
+		t.Errorf("%d files are open, %d of them with a path, or not the oldest were closed", len(k.held), len(k.ours))
 	}
 }
