@@ -208,6 +208,11 @@ func (x *File) Arch() string {
 	}
 }
 
+// section returns a section by its name, or nil.
+//
+//go:noinline
+func (x *File) section(name string) *elf.Section { return x.elf.Section(name) }
+
 // bytesOf returns a section's content, or nil if it lies outside the file.
 //
 //go:noinline

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/ulikunitz/xz"
@@ -197,7 +196,7 @@ func NoteID(notes []byte, order binary.ByteOrder) string {
 // debugLink reads .gnu_debuglink: a file name, padding to a multiple of four, and
 // the CRC-32 of that file.
 func (x *File) debugLink() (name string, sum uint32, ok bool) {
-	data := x.bytesOf(x.elf.Section(".gnu_debuglink"))
+	data := x.bytesOf(x.section(".gnu_debuglink"))
 	n := bytes.IndexByte(data, 0)
 	at := (n + 4) &^ 3
 	if n <= 0 || at+4 > len(data) || strings.ContainsRune(string(data[:n]), '/') {
@@ -226,16 +225,24 @@ func fileSum(path string) uint32 {
 // supplement reads .debug_sup of DWARF 5: the name of the file with shared data and its
 // checksum in hexadecimal. In that file, shared is 1 and the name is empty.
 func (x *File) supplement(shared byte) (name, id string) {
-	data := x.bytesOf(x.elf.Section(".debug_sup"))
+	data := x.bytesOf(x.section(".debug_sup"))
 	if len(data) < 3 || data[2] != shared {
 		return "", ""
 	}
-	text, rest, _ := bytes.Cut(data[3:], []byte{0})
+	name, rest := cutText(data[3:])
 	n, size := binary.Uvarint(rest)
-	if size <= 0 || n > uint64(len(rest)-size) {
+	if size <= 0 || n != uint64(len(rest)-size) {
 		return "", ""
 	}
-	return string(text), hex.EncodeToString(rest[size:][:n])
+	return name, hex.EncodeToString(rest[size:])
+}
+
+// cutText returns the text at the beginning of data, which ends with 0, and what follows it.
+//
+//go:noinline
+func cutText(data []byte) (text string, rest []byte) {
+	before, rest, _ := bytes.Cut(data, []byte{0})
+	return string(before), rest
 }
 
 // findAltFile opens the file with the data that several debug files of a distribution
@@ -243,8 +250,8 @@ func (x *File) supplement(shared byte) (name, id string) {
 // checksum.
 func (x *File) findAltFile() *File {
 	name, id := x.supplement(0)
-	if path, rest, ok := bytes.Cut(x.bytesOf(x.elf.Section(".gnu_debugaltlink")), []byte{0}); ok {
-		name, id = string(path), hex.EncodeToString(rest)
+	if path, rest := cutText(x.bytesOf(x.section(".gnu_debugaltlink"))); path != "" {
+		name, id = path, hex.EncodeToString(rest)
 	}
 	if name == "" || len(id) < 4 {
 		return nil
@@ -260,15 +267,14 @@ func (x *File) findAltFile() *File {
 	if filepath.IsAbs(name) {
 		dirs = x.Where.roots()
 	}
-	var paths []string
+	paths, _ := x.Where.places(id, "", "")
 	for _, dir := range dirs {
 		paths = append(paths, filepath.Join(dir, name))
 	}
 	for _, dir := range x.Where.Dirs {
 		paths = append(paths, filepath.Join(dir, filepath.Base(name)))
 	}
-	byID, _ := x.Where.places(id, "", "")
-	for _, path := range slices.Concat(byID, paths) {
+	for _, path := range paths {
 		if d := x.openDebugFile(path, id); d != nil {
 			return d
 		}
@@ -282,7 +288,7 @@ const maxMiniDebug = 64 << 20
 // readMiniDebug opens the ELF file with symbols that distributions store, compressed,
 // in .gnu_debugdata of stripped files. It returns nil if there is none.
 func (x *File) readMiniDebug() *File {
-	data := x.bytesOf(x.elf.Section(".gnu_debugdata"))
+	data := x.bytesOf(x.section(".gnu_debugdata"))
 	if data == nil {
 		return nil
 	}

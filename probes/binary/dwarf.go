@@ -103,6 +103,11 @@ func (g *DebugInfo) field(e *dwarf.Entry, a dwarf.Attr) (at *DebugInfo, f *dwarf
 	return nil, nil
 }
 
+// attribute returns the value of an entry's own attribute, or nil.
+//
+//go:noinline
+func attribute(e *dwarf.Entry, a dwarf.Attr) any { return e.Val(a) }
+
 // value returns the value of an attribute of an entry, or nil. It finds the attribute as
 // field does.
 func (g *DebugInfo) value(e *dwarf.Entry, a dwarf.Attr) any {
@@ -173,7 +178,7 @@ func (g *DebugInfo) name(e *dwarf.Entry) string {
 // may be missing in the copy.
 func (g *DebugInfo) params(fn *dwarf.Entry) []*dwarf.Entry {
 	for range maxChain {
-		off, ok := fn.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)
+		off, ok := attribute(fn, dwarf.AttrAbstractOrigin).(dwarf.Offset)
 		if !ok {
 			break
 		}

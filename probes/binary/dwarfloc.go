@@ -34,7 +34,7 @@ func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, siz
 	copies := map[dwarf.Offset]*dwarf.Entry{}
 	g.units.Children(fn.entry, func(e *dwarf.Entry) bool {
 		if e.Tag == dwarf.TagFormalParameter {
-			off, ok := e.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)
+			off, ok := attribute(e, dwarf.AttrAbstractOrigin).(dwarf.Offset)
 			if !ok {
 				off = e.Offset
 			}
@@ -45,7 +45,7 @@ func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, siz
 	all, _ := fn.entry.Val(attrCallAllCalls).(bool)
 	gnu, _ := fn.entry.Val(attrGNUAllCallSites).(bool)
 	const nocall = 3 // LLVM: the function does not follow the calling convention
-	cc, _ := fn.entry.Val(dwarf.AttrCalling).(int64)
+	cc, _ := attribute(fn.entry, dwarf.AttrCalling).(int64)
 	sound = cc != nocall
 	optimised := all || gnu || !sound
 	for i, p := range params {
@@ -53,7 +53,7 @@ func (g *DebugInfo) entryPlaces(a *Arch, fn Function, params []*dwarf.Entry, siz
 		var field *dwarf.Field
 		if e != nil {
 			field = e.AttrField(dwarf.AttrLocation)
-			if v := e.Val(dwarf.AttrConstValue); v != nil {
+			if v := attribute(e, dwarf.AttrConstValue); v != nil {
 				places[i], found[i] = fixedAt(v, sizes[i])
 				optimised = true
 				continue
@@ -94,7 +94,7 @@ const (
 // instruction of the function, or nil if there is none.
 func (g *DebugInfo) locationAt(fn Function, field *dwarf.Field) []byte {
 	pc := fn.addr
-	base, _ := fn.unit.Val(dwarf.AttrLowpc).(uint64)
+	base, _ := attribute(fn.unit, dwarf.AttrLowpc).(uint64)
 	if g.skeleton != nil {
 		base = g.skeleton.Low()
 	}
@@ -323,7 +323,7 @@ func (g *DebugInfo) evaluate(a *Arch, fn Function, expr []byte, size int, atEntr
 			return &types.Loc{Memory: true, Base: a.regs.Get()[name], Disp: disp}, atPlace
 		case op == 0x91 && at == 0: // fbreg
 			disp := c.Sleb()
-			frame, _ := fn.entry.Val(dwarf.AttrFrameBase).([]byte)
+			frame, _ := attribute(fn.entry, dwarf.AttrFrameBase).([]byte)
 			const callFrameCFA = 0x9c
 			if len(frame) == 1 && frame[0] == callFrameCFA && disp >= 0 && !c.More() {
 				return &types.Loc{Memory: true, Base: a.regs.Get()[a.sp], Disp: int64(a.stack) + disp}, atPlace

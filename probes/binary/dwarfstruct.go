@@ -20,7 +20,7 @@ func (g *DebugInfo) composite(e *dwarf.Entry, name string) *dwarfType {
 	if name == "" {
 		full = fmt.Sprintf("%s%d%s", word, e.Offset, anonymousType)
 	}
-	if declared, _ := e.Val(dwarf.AttrDeclaration).(bool); declared && name != "" {
+	if declared, _ := attribute(e, dwarf.AttrDeclaration).(bool); declared && name != "" {
 		if def, ok := g.typeNames()[full]; ok && def != e.Offset {
 			return g.typeAt(def, 0)
 		}
@@ -87,7 +87,7 @@ func (g *DebugInfo) counted(e *dwarf.Entry, name string) types.Counted {
 // derived from the functions of the class.
 func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType) bool {
 	const passByValue, passByReference = 5, 4
-	switch cc, _ := e.Val(dwarf.AttrCalling).(int64); cc {
+	switch cc, _ := attribute(e, dwarf.AttrCalling).(int64); cc {
 	case passByReference:
 		return true
 	case passByValue:
@@ -99,7 +99,7 @@ func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType)
 		if c.Tag != dwarf.TagSubprogram {
 			return true
 		}
-		if v, _ := c.Val(dwarf.AttrVirtuality).(int64); v != 0 {
+		if v, _ := attribute(c, dwarf.AttrVirtuality).(int64); v != 0 {
 			found = true
 		}
 		fn := g.name(c)
@@ -190,7 +190,7 @@ func (g *DebugInfo) members(e *dwarf.Entry, r *dwarfType) []dwarfMember {
 		if c.Tag != dwarf.TagMember && c.Tag != dwarf.TagInheritance {
 			return true
 		}
-		if static, _ := c.Val(dwarf.AttrExternal).(bool); static {
+		if static, _ := attribute(c, dwarf.AttrExternal).(bool); static {
 			return true
 		}
 		of := g.typeOf(c, 0)
@@ -202,7 +202,7 @@ func (g *DebugInfo) members(e *dwarf.Entry, r *dwarfType) []dwarfMember {
 		if c.Tag == dwarf.TagMember {
 			m.Name = g.name(c)
 		}
-		if bits, ok := c.Val(dwarf.AttrBitSize).(int64); ok && bits > 0 && bits <= 64 && of.t.Size > 0 && of.t.Size <= 8 {
+		if bits, ok := attribute(c, dwarf.AttrBitSize).(int64); ok && bits > 0 && bits <= 64 && of.t.Size > 0 && of.t.Size <= 8 {
 			m.BitSize = int(bits)
 			m.bitfield(c)
 		}
@@ -216,7 +216,7 @@ func (g *DebugInfo) members(e *dwarf.Entry, r *dwarfType) []dwarfMember {
 // expression that adds a constant.
 func memberOffset(e *dwarf.Entry) int {
 	const plusUconst = 0x23
-	switch v := e.Val(dwarf.AttrDataMemberLoc).(type) {
+	switch v := attribute(e, dwarf.AttrDataMemberLoc).(type) {
 	case int64:
 		if v >= 0 && v <= 1<<31 {
 			return int(v)
@@ -238,10 +238,10 @@ func memberOffset(e *dwarf.Entry) int {
 // position is relative to its first byte.
 func (m *dwarfMember) bitfield(e *dwarf.Entry) {
 	size := m.Type.Size
-	at, ok := e.Val(dwarf.AttrDataBitOffset).(int64)
+	at, ok := attribute(e, dwarf.AttrDataBitOffset).(int64)
 	if !ok {
 		// DWARF 2 counts from the highest bit of the storage unit.
-		high, _ := e.Val(dwarf.AttrBitOffset).(int64)
+		high, _ := attribute(e, dwarf.AttrBitOffset).(int64)
 		storage := int64(size)
 		if n := entrySize(e); n > 0 {
 			storage = int64(n)

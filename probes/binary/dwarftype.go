@@ -66,7 +66,7 @@ func (g *DebugInfo) typeAt(off dwarf.Offset, depth int) *dwarfType {
 
 //go:noinline
 func entrySize(e *dwarf.Entry) int {
-	n, _ := e.Val(dwarf.AttrByteSize).(int64)
+	n, _ := attribute(e, dwarf.AttrByteSize).(int64)
 	if n < 0 || n > 1<<31 {
 		return 0
 	}
@@ -138,7 +138,7 @@ const (
 )
 
 func baseType(e *dwarf.Entry, name string) *dwarfType {
-	enc, _ := e.Val(dwarf.AttrEncoding).(int64)
+	enc, _ := attribute(e, dwarf.AttrEncoding).(int64)
 	n := entrySize(e)
 	r := &dwarfType{decl: name, align: n}
 	switch {
@@ -210,7 +210,7 @@ func (g *DebugInfo) enum(e *dwarf.Entry, name string, depth int) *dwarfType {
 		t.Size = 4
 	}
 	g.units.Children(e, func(c *dwarf.Entry) bool {
-		if v, ok := c.Val(dwarf.AttrConstValue).(int64); ok && c.Tag == dwarf.TagEnumerator {
+		if v, ok := attribute(c, dwarf.AttrConstValue).(int64); ok && c.Tag == dwarf.TagEnumerator {
 			t.Consts.Values = append(t.Consts.Values, types.EnumValue{Name: g.name(c), Value: v})
 			t.Signed = t.Signed || v < 0
 		}
@@ -227,9 +227,9 @@ func (g *DebugInfo) array(e *dwarf.Entry, depth int) *dwarfType {
 			return true
 		}
 		n := int64(0)
-		if v, ok := c.Val(dwarf.AttrCount).(int64); ok {
+		if v, ok := attribute(c, dwarf.AttrCount).(int64); ok {
 			n = v
-		} else if v, ok := c.Val(dwarf.AttrUpperBound).(int64); ok {
+		} else if v, ok := attribute(c, dwarf.AttrUpperBound).(int64); ok {
 			n = v + 1
 		}
 		if n < 0 || n > 1<<31 {
@@ -304,7 +304,7 @@ func (g *DebugInfo) typeNames() map[string]dwarf.Offset {
 			return
 		}
 		name := g.name(e)
-		declared, _ := e.Val(dwarf.AttrDeclaration).(bool)
+		declared, _ := attribute(e, dwarf.AttrDeclaration).(bool)
 		if name != "" && !declared {
 			name = cWord(e.Tag) + name
 			if _, ok := g.names[name]; !ok {

@@ -47,7 +47,7 @@ func (g *DebugInfo) Function(addr uint64) (Function, bool) {
 // convention returns the function's calling convention. symbol is the name of its
 // symbol.
 func (fn Function) convention(symbol string, abi ABI) callConv {
-	switch lang, _ := fn.unit.Val(dwarf.AttrLanguage).(int64); {
+	switch lang, _ := attribute(fn.unit, dwarf.AttrLanguage).(int64); {
 	case lang == langGo && abi != ABIC && abi != ABIGoStack:
 		return convGo
 	case lang == langGo:
@@ -218,7 +218,7 @@ func (g *DebugInfo) isResult(e *dwarf.Entry) bool {
 // register. Otherwise, or if it is not known, Result returns nil. It returns an error if
 // the result is a number in a floating-point register.
 func (fn Function) Result() (*types.Type, error) {
-	if lang, _ := fn.unit.Val(dwarf.AttrLanguage).(int64); lang == langGo {
+	if lang, _ := attribute(fn.unit, dwarf.AttrLanguage).(int64); lang == langGo {
 		return nil, nil
 	}
 	t := fn.g.typeOf(fn.entry, 0)

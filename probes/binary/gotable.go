@@ -129,7 +129,7 @@ func (g *goTable) place(x *File, addr, textStart uint64) {
 	if g.version >= go120 {
 		goFunc = 40
 	}
-	if s := x.elf.Section(".text"); s != nil {
+	if s := x.section(".text"); s != nil {
 		g.text = s.Addr
 	}
 	if g.version >= go118 && textStart != 0 && x.FixedAddress() {

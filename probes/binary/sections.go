@@ -21,15 +21,11 @@ const maxSection = 1 << 30
 func (x *File) debugSection(name string) []byte {
 	var found [][]byte
 	total := 0
-	split := x.elf.Section(".debug_info.dwo") != nil && !strings.HasSuffix(name, "_index")
+	split := x.section(".debug_info.dwo") != nil && !strings.HasSuffix(name, "_index")
 	for _, s := range x.elf.Sections {
-		rest, ok := strings.CutPrefix(s.Name, ".debug_")
-		old := false
-		if !ok {
-			rest, old = strings.CutPrefix(s.Name, ".zdebug_")
-		}
-		base, dwo := strings.CutSuffix(rest, ".dwo")
-		if !ok && !old || base != name || split && !dwo {
+		base := strings.TrimSuffix(s.Name, ".dwo")
+		old := base == ".zdebug_"+name
+		if !old && base != ".debug_"+name || split && base == s.Name {
 			continue
 		}
 		data := x.uncompressed(s, old)
@@ -82,5 +78,5 @@ func (x *File) dwarfSections() units.Sections {
 
 // hasDWARF reports whether the file itself contains debug information.
 func (x *File) hasDWARF() bool {
-	return x.elf != nil && (x.elf.Section(".debug_info") != nil || x.elf.Section(".zdebug_info") != nil)
+	return x.elf != nil && (x.section(".debug_info") != nil || x.section(".zdebug_info") != nil)
 }

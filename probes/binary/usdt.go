@@ -15,9 +15,9 @@ type USDTNote struct {
 // other addresses move by the same distance.
 func (x *File) USDTNotes() []USDTNote {
 	order := x.elf.ByteOrder
-	data := x.bytesOf(x.elf.Section(".note.stapsdt"))
+	data := x.bytesOf(x.section(".note.stapsdt"))
 	base := uint64(0)
-	if s := x.elf.Section(".stapsdt.base"); s != nil {
+	if s := x.section(".stapsdt.base"); s != nil {
 		base = s.Addr
 	}
 	var list []USDTNote

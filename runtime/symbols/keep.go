@@ -155,15 +155,15 @@ func (id fileID) open(name string) *os.File {
 // is deleted.
 func openLasting(path string, st os.FileInfo) *os.File {
 	var fs unix.Statfs_t
-	root, err := os.Stat("/")
-	if err != nil || !st.Mode().IsRegular() || unix.Statfs(path, &fs) != nil {
+	var root unix.Stat_t
+	if !st.Mode().IsRegular() || unix.Statfs(path, &fs) != nil || unix.Stat("/", &root) != nil {
 		return nil
 	}
 	switch fs.Type {
 	case unix.NFS_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC:
 		return nil
 	}
-	if root.Sys().(*syscall.Stat_t).Dev != st.Sys().(*syscall.Stat_t).Dev {
+	if root.Dev != st.Sys().(*syscall.Stat_t).Dev {
 		tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 		if err != nil {
 			return nil
