@@ -42,6 +42,8 @@ func (c *Cursor) Byte() byte {
 
 // U8, U16, U24, U32 and U64 read a number with that many bits. Uint reads a number of n
 // bytes, at most 8.
+//
+//go:noinline
 func (c *Cursor) U8() uint64  { return uint64(c.Byte()) }
 func (c *Cursor) U16() uint64 { return c.Uint(2) }
 func (c *Cursor) U24() uint64 { return c.Uint(3) }
