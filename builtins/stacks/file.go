@@ -42,7 +42,12 @@ type vmaLayout struct {
 	dev                     int64 // struct super_block
 	backing                 bool  // the kernel has struct backing_file
 	userDentry, dentryInode int64 // struct backing_file, struct dentry
+
+	cast, wordType int64 // numbers of bpf_rdonly_cast and wordStruct, if programs can use it
 }
+
+// wordStruct is a kernel's struct that starts with a number of 8 bytes.
+const wordStruct = "struct timespec64"
 
 // Kinds of nodes of a maple tree, in bits 3 to 6 of their addresses, and their size.
 const (
@@ -124,7 +129,7 @@ func layVMA(k probes.Kernel) (*vmaLayout, error) {
 	}
 	if l.maple {
 		l.rangeEnd += l.rangeSlot + 8*(mapleSlots-1)
-		if arangePivot != l.pivot || l.rangeSlot != l.pivot+8*(mapleSlots-1) || max(l.rangeEnd, l.arangeEnd) >= mapleSize {
+		if arangePivot != l.pivot || l.rangeSlot != l.pivot+8*(mapleSlots-1) || max(l.rangeEnd, l.arangeEnd) > mapleSize-8 {
 			return nil, errLayout
 		}
 	}
@@ -151,6 +156,7 @@ func layVMA(k probes.Kernel) (*vmaLayout, error) {
 	if max(l.vmaSize, l.inodeSize) > mapleSize {
 		return nil, errLayout
 	}
+	l.cast, l.wordType = readsInPlace(k)
 	if t, err := find(&l.userDentry, "struct backing_file", "user_path"); err == nil {
 		if f, ok := t.Field("dentry"); ok {
 			l.userDentry += int64(f.Off)
@@ -162,23 +168,49 @@ func layVMA(k probes.Kernel) (*vmaLayout, error) {
 	return l, nil
 }
 
+// readsInPlace returns the numbers of bpf_rdonly_cast and of wordStruct, or zeros if programs
+// cannot read the kernel's memory in place.
+func readsInPlace(k probes.Kernel) (cast, word int64) {
+	kf, ok := k.Kfunc("bpf_rdonly_cast")
+	t, err := k.Type(wordStruct)
+	if !ok || err != nil || t.Split || !k.Has(probes.FeatRdonlyCast) {
+		return 0, 0
+	}
+	return int64(kf), int64(t.BTFID)
+}
+
 // canFindFile reports whether programs can find the file that is mapped at an address.
 func canFindFile(k probes.Kernel) bool {
 	_, err := layVMA(k)
 	return err == nil
 }
 
-// fetch reads size bytes of the kernel's memory into a field. It sets the field to 0 if
-// that fails, so that a chain of pointers ends there.
-func (w *walker) fetch(field int, size int64, from *ir.Value, off int64) {
+// view returns a function that reads 8 bytes at an offset of a kernel's object, within the
+// size bytes from start. If programs cannot read the object in place, those bytes are copied
+// to a field. What cannot be read is 0, so that a chain of pointers ends there.
+//
+//go:noinline
+func (w *walker) view(l *vmaLayout, field int, object *ir.Value, start, size int64) func(off int64) *ir.Value {
+	if l.wordType != 0 {
+		return func(off int64) *ir.Value { return w.peek(l, w.b.AddImm(object, off)) }
+	}
 	b := w.b
-	b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(field)), b.Const(size), b.AddImm(from, off))
+	b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(field)), b.Const(size), b.AddImm(object, start))
+	return func(off int64) *ir.Value { return w.b.Load(w.p, w.lay.at(field)+off-start, 8, false) }
+}
+
+// peek returns the 8 bytes at an address in the kernel's memory, or 0. It needs no call of
+// a helper: the verifier replaces the cast.
+//
+//go:noinline
+func (w *walker) peek(l *vmaLayout, addr *ir.Value) *ir.Value {
+	b := w.b
+	return b.Load(b.Kfunc("bpf_rdonly_cast", l.cast, ir.PtrBTF, addr, b.Const(l.wordType)), 0, 8, false)
 }
 
 // follow returns a pointer in the kernel's memory, or 0.
-func (w *walker) follow(from *ir.Value, off int64) *ir.Value {
-	w.fetch(wBuf, 8, from, off)
-	return w.get(wBuf)
+func (w *walker) follow(l *vmaLayout, from *ir.Value, off int64) *ir.Value {
+	return w.view(l, wBuf, from, off, 8)(off)
 }
 
 // findFile looks up the mapping and the file of pc.
@@ -194,26 +226,26 @@ func (w *walker) findFile(pc *ir.Value) {
 	} else {
 		task = w.b.Call(ir.CurrentTask)
 	}
-	root := w.follow(w.follow(task, l.mm), l.root)
+	root := w.follow(l, w.follow(l, task, l.mm), l.root)
 	w.set(wNode, root)
 	if l.maple {
 		w.searchMaple(l, pc)
 	} else {
 		w.searchRB(l, pc)
 	}
-	w.fetch(wMaple, l.vmaSize, w.get(wNode), 0)
-	start, end := w.copied(l.start), w.copied(l.start+8)
+	mapping := w.view(l, wMaple, w.get(wNode), 0, l.vmaSize)
+	start, end := mapping(l.start), mapping(l.start+8)
 	w.set(wMapStart, start)
 	w.set(wMapEnd, end)
 	inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, end, start))
 	const executable = 4 // VM_EXEC
-	code := w.op(ir.OpAnd, w.copied(l.flags), w.num(executable))
+	code := w.op(ir.OpAnd, mapping(l.flags), w.num(executable))
 	w.b.IfElse(w.op(ir.OpAnd, inside, w.op(ir.OpNe, code, w.num(0))), func() *ir.Value {
-		file := w.copied(l.file)
+		file := mapping(l.file)
 		w.b.IfElse(file, func() *ir.Value {
 			w.set(wFile, file)
-			w.set(wMapBase, w.op(ir.OpSub, w.get(wMapStart), w.op(ir.OpShl, w.copied(l.offset), w.num(pageShift))))
-			w.fileKey(l, w.follow(file, l.inode))
+			w.set(wMapBase, w.op(ir.OpSub, w.get(wMapStart), w.op(ir.OpShl, mapping(l.offset), w.num(pageShift))))
+			w.fileKey(l, w.follow(l, file, l.inode))
 			w.findListed(pc)
 			if l.backing {
 				w.b.If(w.op(ir.OpULe, w.num(unwind.Pending<<48), w.get(wSeg)), func() { w.findUpper(l, pc) })
@@ -222,7 +254,7 @@ func (w *walker) findFile(pc *ir.Value) {
 		}, func() *ir.Value {
 			// Memory without a file that is not the kernel's own has code that was
 			// generated at run time.
-			w.b.If(w.not(w.copied(l.ops)), func() {
+			w.b.If(w.not(mapping(l.ops)), func() {
 				w.set(wStart, w.get(wMapStart))
 				w.set(wEnd, w.get(wMapEnd))
 				w.set(wSeg, w.num(unwind.FramePointer<<48))
@@ -244,26 +276,20 @@ func (w *walker) findUpper(l *vmaLayout, pc *ir.Value) {
 		backing = 1 << 24
 	}
 	file := w.get(wFile)
-	w.set(wBuf2, w.num(0))
-	w.fetch(wBuf2, 4, file, l.mode)
-	w.b.If(w.op(ir.OpAnd, w.get(wBuf2), w.num(backing)), func() {
-		w.fileKey(l, w.follow(w.follow(w.get(wFile), l.userDentry), l.dentryInode))
+	w.b.If(w.op(ir.OpAnd, w.follow(l, file, l.mode), w.num(backing)), func() {
+		w.fileKey(l, w.follow(l, w.follow(l, file, l.userDentry), l.dentryInode))
 		w.findListed(pc)
 	})
 }
 
-// copied returns a word of the copy in wMaple.
-func (w *walker) copied(off int64) *ir.Value { return w.b.Load(w.p, w.lay.at(wMaple)+off, 8, false) }
-
 // fileKey sets the key of a file in FilesMap from its inode.
 func (w *walker) fileKey(l *vmaLayout, inode *ir.Value) {
-	w.fetch(wMaple, l.inodeSize, inode, l.inodeStart)
-	b := w.b
-	b.Store(w.p, w.lay.at(wKey)+unwind.FileNsec, 4, b.Load(w.p, w.lay.at(wMaple)+l.nsec-l.inodeStart, 4, false))
-	w.set(wInode, w.copied(l.ino-l.inodeStart))
-	w.set(wKey+2, w.copied(l.size-l.inodeStart))
-	w.set(wKey+3, w.copied(l.sec-l.inodeStart))
-	w.fetch(wKey, 4, w.copied(l.super-l.inodeStart), l.dev)
+	file := w.view(l, wMaple, inode, l.inodeStart, l.inodeSize)
+	w.b.Store(w.p, w.lay.at(wKey)+unwind.FileNsec, 4, file(l.nsec))
+	w.set(wInode, file(l.ino))
+	w.set(wKey+2, file(l.size))
+	w.set(wKey+3, file(l.sec))
+	w.b.Store(w.p, w.lay.at(wKey), 4, w.follow(l, file(l.super), l.dev))
 }
 
 // findListed looks the address up in the list of the file that wKey names.
@@ -305,20 +331,29 @@ func (w *walker) searchMaple(l *vmaLayout, pc *ir.Value) {
 	b := w.b
 	b.Count(mapleLevels, func(_ *ir.Value, end *ir.Block) {
 		node := w.get(wNode)
-		failed := b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wMaple)), b.Const(mapleSize), w.op(ir.OpAnd, node, w.num(-mapleSize)))
-		b.Leave(failed, end)
+		at := w.op(ir.OpAnd, node, w.num(-mapleSize))
+		base := w.p // of the node's copy
+		if l.wordType == 0 {
+			failed := b.Call(ir.ReadKernel, b.AddImm(w.p, w.lay.at(wMaple)), b.Const(mapleSize), at)
+			b.Leave(failed, end)
+		}
+		// word returns the 8 bytes at an offset plus 8 times i.
+		word := func(i *ir.Value, off int64) *ir.Value {
+			i = b.Op(ir.OpShl, b.Op(ir.OpAnd, i, b.Const(mapleSlots-1)), b.Const(3))
+			if l.wordType != 0 {
+				return w.peek(l, b.AddImm(b.Op(ir.OpAdd, at, i), off))
+			}
+			return b.Load(b.Op(ir.OpAdd, base, i), w.lay.at(wMaple)+off, 8, false)
+		}
 		kind := w.op(ir.OpAnd, w.op(ir.OpShr, node, w.num(3)), w.num(15))
 		arange := w.op(ir.OpEq, kind, w.num(mapleArange))
-		number := func(off int64) *ir.Value { return b.Load(w.p, w.lay.at(wMaple)+off, 1, false) }
+		number := func(off int64) *ir.Value { return w.op(ir.OpAnd, word(b.Const(0), off), w.num(0xff)) }
 		last := b.IfElse(arange, func() *ir.Value { return number(l.arangeEnd) }, func() *ir.Value {
-			full := b.Load(w.p, w.lay.at(wMaple)+l.rangeSlot-8, 8, false)
+			full := word(b.Const(0), l.rangeSlot-8)
 			return b.IfElse(full, func() *ir.Value { return w.num(mapleSlots - 1) }, func() *ir.Value { return number(l.rangeEnd) })
 		})
 		n := &ir.Var{Name: "slot", Type: ir.Int}
 		b.Write(n, w.num(0))
-		word := func(i *ir.Value, off int64) *ir.Value {
-			return b.Load(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, b.Op(ir.OpAnd, i, b.Const(mapleSlots-1)), b.Const(3))), w.lay.at(wMaple)+off, 8, false)
-		}
 		b.Count(mapleSlots-1, func(i *ir.Value, found *ir.Block) {
 			b.Leave(w.op(ir.OpULe, last, i), found)
 			b.Leave(w.op(ir.OpULe, pc, word(i, l.pivot)), found)
@@ -336,13 +371,13 @@ func (w *walker) searchRB(l *vmaLayout, pc *ir.Value) {
 	b.Count(rbLevels, func(_ *ir.Value, end *ir.Block) {
 		node := w.get(wNode)
 		b.Leave(w.not(node), end)
-		w.fetch(wMapStart, 16, node, l.start-l.rb)
-		start := w.get(wMapStart)
+		mapping := w.view(l, wMaple, node, l.start-l.rb, 16)
+		start := mapping(l.start - l.rb)
 		left := w.op(ir.OpULt, pc, start)
-		inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, w.get(wMapEnd), start))
+		inside := w.op(ir.OpULt, w.op(ir.OpSub, pc, start), w.op(ir.OpSub, mapping(l.start-l.rb+8), start))
 		next := w.op(ir.OpAdd, w.num(l.right), w.op(ir.OpMul, left, w.num(l.left-l.right)))
 		b.Leave(inside, end)
-		w.fetch(wNode, 8, w.op(ir.OpAdd, w.get(wNode), next), 0)
+		w.set(wNode, w.follow(l, w.op(ir.OpAdd, w.get(wNode), next), 0))
 	})
 	w.set(wNode, w.op(ir.OpSub, w.get(wNode), w.num(l.rb)))
 }

@@ -77,15 +77,7 @@ func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {
 	page := w.inChunk(chunk, b.Op(ir.OpAdd, at, b.Op(ir.OpShl, b.Op(ir.OpShr, rel, b.Const(8)), b.Const(2))))
 	first, next := b.Load(page, unwind.SegPages, 4, false), b.Load(page, unwind.SegPages+4, 4, false)
 	from := b.Op(ir.OpShr, first, b.Const(unwind.PageRow))
-	lo, hi := &ir.Var{Name: "low", Type: ir.Int}, &ir.Var{Name: "high", Type: ir.Int}
-	b.Write(lo, from)
-	b.Write(hi, b.Op(ir.OpShr, next, b.Const(unwind.PageRow)))
-	low := b.Op(ir.OpAnd, rel, b.Const(unwind.PageSize-1))
-	w.search(unwind.SearchPage, lo, hi, func(i *ir.Value) *ir.Value {
-		x := w.b.Load(w.inChunk(chunk, w.op(ir.OpAdd, pcs, i)), 0, 1, false)
-		return w.op(ir.OpULe, x, low)
-	})
-	i := w.b.Read(lo)
+	i := w.searchPage(chunk, pcs, from, b.Op(ir.OpShr, next, b.Const(unwind.PageRow)), b.Op(ir.OpAnd, rel, b.Const(unwind.PageSize-1)))
 	rule := &ir.Var{Name: "rule", Type: ir.Int}
 	w.b.Write(rule, first)
 	w.b.If(w.op(ir.OpNe, i, from), func() {
@@ -93,6 +85,39 @@ func (w *walker) findRule(pc, seg *ir.Value) *ir.Value {
 		w.b.Write(rule, w.b.Load(w.inChunk(chunk, at), 0, 2, false))
 	})
 	return w.b.Read(rule)
+}
+
+// searchPage returns the number of the first row in [from, to) that is above low, or to.
+// The rows are ascending bytes at pcs. Eight of them are compared at once: bit 7 of a byte
+// of below is set if that row is at most low.
+func (w *walker) searchPage(chunk, pcs, from, to, low *ir.Value) *ir.Value {
+	b := w.b
+	const ones, high = 0x0101010101010101, -0x7f7f7f7f7f7f7f80
+	lows := b.Op(ir.OpMul, low, b.Const(ones))
+	highs := b.Op(ir.OpOr, lows, b.Const(high))
+	row := &ir.Var{Name: "row", Type: ir.Int}
+	b.Write(row, from)
+	b.Count(unwind.SearchPage, func(_ *ir.Value, out *ir.Block) {
+		i := b.Read(row)
+		b.Leave(b.Op(ir.OpULe, to, i), out)
+		x := b.Load(w.inChunk(chunk, b.Op(ir.OpAdd, pcs, i)), 0, 8, false)
+		differ := b.Op(ir.OpXor, x, lows)
+		// No byte borrows from the next one, as it is at least 0x80 before.
+		least := b.Op(ir.OpSub, highs, b.Op(ir.OpAnd, x, b.Const(^high)))
+		below := b.Op(ir.OpOr, b.Op(ir.OpAnd, differ, lows), b.Op(ir.OpAnd, b.Op(ir.OpXor, differ, b.Const(-1)), least))
+		below = b.Op(ir.OpAnd, below, b.Const(high))
+		// The bytes after the last row belong to another page.
+		left := b.Op(ir.OpSub, to, i)
+		rest := &ir.Var{Name: "rest", Type: ir.Int}
+		b.Write(rest, below)
+		b.If(b.Op(ir.OpULt, left, b.Const(8)), func() {
+			b.Write(rest, b.Op(ir.OpShl, below, b.Op(ir.OpSub, b.Const(64), b.Op(ir.OpShl, left, b.Const(3)))))
+		})
+		n := b.Op(ir.OpShr, b.Op(ir.OpMul, b.Op(ir.OpShr, b.Read(rest), b.Const(7)), b.Const(ones)), b.Const(56))
+		b.Write(row, b.Op(ir.OpAdd, i, n))
+		b.Leave(b.Op(ir.OpULt, n, b.Const(8)), out)
+	})
+	return b.Read(row)
 }
 
 // readUser reads size bytes of the process's memory into a field and the words after
@@ -103,6 +128,34 @@ func (w *walker) readUser(field, size int, addr *ir.Value) *ir.Value {
 	}
 	b := w.b
 	return b.Call(ir.ReadUser, b.AddImm(w.p, w.lay.at(field)), b.Const(int64(size)), addr)
+}
+
+// readPair reads the two words at addr, which is in the stack, into wBuf and wBuf2. It
+// returns 0 if that succeeds.
+func (w *walker) readPair(addr *ir.Value) *ir.Value {
+	failed := &ir.Var{Name: "failed", Type: ir.Int}
+	w.b.Write(failed, w.num(0))
+	off := &ir.Var{Name: "offset", Type: ir.Int}
+	w.b.Write(off, w.op(ir.OpSub, addr, w.get(wWindow)))
+	// An offset that is not a multiple of 8 cannot be read at once in the program's stack.
+	// While there is no window, its address is 0.
+	inside := w.op(ir.OpAnd, w.not(w.op(ir.OpAnd, w.b.Read(off), w.num(^windowMask))), w.op(ir.OpULe, w.num(windowSize), addr))
+	w.b.If(w.not(inside), func() {
+		start := w.op(ir.OpSub, addr, w.num(windowBelow))
+		w.set(wWindow, start)
+		w.b.Write(off, w.num(windowBelow))
+		w.b.If(w.readUser(wCopy, windowSize, start), func() { // the stack's memory ends there
+			w.b.Cur.Unlikely = true
+			w.set(wWindow, w.num(0))
+			w.b.Write(off, w.num(0))
+			w.b.Write(failed, w.readUser(wCopy, 16, addr))
+		})
+	})
+	b := w.b
+	at := b.Op(ir.OpAdd, w.p, b.Op(ir.OpAnd, b.Read(off), b.Const(windowMask)))
+	w.set(wBuf, b.Load(at, w.lay.at(wCopy), 8, false))
+	w.set(wBuf2, b.Load(at, w.lay.at(wCopy)+8, 8, false))
+	return w.b.Read(failed)
 }
 
 // know reads a register from the address at which it was saved.
@@ -176,7 +229,7 @@ func (w *walker) apply(ip, rule, how *ir.Value) {
 	// The frame pointer is usually saved next to the return address.
 	below := &ir.Var{Name: "below", Type: ir.Int}
 	w.b.Write(below, w.op(ir.OpSub, ra, w.num(8)))
-	failed := w.readUser(wBuf, 16, w.b.Read(below))
+	failed := w.readPair(w.b.Read(below))
 	w.b.If(failed, func() {
 		w.b.Cur.Unlikely = true
 		w.stop(w.readUser(wBuf2, 8, ra), unwind.NotPresent)
@@ -241,7 +294,7 @@ func (w *walker) followFP() {
 			why = unwind.Bare
 		}
 		w.stop(w.op(ir.OpULt, fp, w.get(wSP)), why)
-		failed := w.readUser(wBuf, 16, fp)
+		failed := w.readPair(fp)
 		w.stop(failed, why)
 		w.set(wFP, w.get(wBuf))
 		w.set(wIP, w.get(wBuf2))

@@ -53,15 +53,27 @@ const (
 	wRegs   // the address of the kernel's struct pt_regs
 	wBuf    // two words that were read from the process
 	wBuf2
-	wMapStart               // the kernel's mapping of an address
-	wMapEnd                 // …
-	wMapBase                // the address that the file's first byte would have
-	wFile                   // the kernel's struct file
-	wNode                   // a node of the kernel's tree of mappings, or the mapping
-	wKey                    // the key of a file in FilesMap: four words
-	wInode       = wKey + 1 // … the inode, or 0 if no file is mapped
-	wMaple       = wKey + 4 // a copy of a node, of the mapping or of a part of an inode
-	numWalkWords = wMaple + mapleSize/8
+	wWindow                             // the address of the copied part of the stack, or 0
+	wMapStart                           // the kernel's mapping of an address
+	wMapEnd                             // …
+	wMapBase                            // the address that the file's first byte would have
+	wFile                               // the kernel's struct file
+	wNode                               // a node of the kernel's tree of mappings, or the mapping
+	wKey                                // the key of a file in FilesMap: four words
+	wInode       = wKey + 1             // … the inode, or 0 if no file is mapped
+	wMaple       = wKey + 4             // a copy of a node, of the mapping or of a part of an inode
+	wCopy        = wMaple + mapleSize/8 // the part of the stack at wWindow
+	numWalkWords = wCopy + windowSize/8
+)
+
+// A read of the process's memory takes as long as the rest of a frame's work, and one of
+// windowSize bytes little more than one of 16. So one read serves several frames. The
+// window starts windowBelow bytes before the words that are wanted, where the function
+// may have saved registers.
+const (
+	windowMask  = 511 &^ 7 // of the offsets of pairs of words in the window
+	windowSize  = windowMask + 16
+	windowBelow = 48
 )
 
 // These are kinds of entries that no list contains: no mapping is known, and the kernel has
@@ -341,6 +353,8 @@ func (w *walker) chunk(number *ir.Value) *ir.Value {
 }
 
 // inChunk returns the address of the byte at an offset in a chunk.
+//
+//go:noinline
 func (w *walker) inChunk(chunk, off *ir.Value) *ir.Value {
 	return w.op(ir.OpAdd, chunk, w.op(ir.OpAnd, off, w.num(unwind.ChunkSize-1)))
 }

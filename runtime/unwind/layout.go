@@ -58,10 +58,10 @@ const (
 )
 
 // SearchList is the maximum number of iterations of the search in a list. SearchPage is
-// that of the search in the rows of a page.
+// that of the search in the rows of a page, eight of which are compared at once.
 const (
 	SearchList = maxSearch
-	SearchPage = 9
+	SearchPage = PageSize/8 + 1
 )
 
 // Offsets in a key of FilesMap, and its size. The inode of a deleted file may be given
