@@ -140,6 +140,7 @@ func sameParams(a, b *types.Type) bool {
 // $t : timestamp. An assignment completes such a type.
 func declaredOnly(t *types.Type) bool { return len(t.Params) == 0 && t.Size == 8 }
 
+//go:noinline
 func isNumber(t *types.Type) bool { return t.Kind == types.Int || t.Kind == types.Enum }
 
 //go:noinline

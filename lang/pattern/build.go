@@ -53,7 +53,7 @@ type builder struct {
 }
 
 type position struct {
-	insts   []uint32
+	insts   []uint64
 	before  rune // representative of the characters before that assertions do not distinguish; -1: none
 	matched uint64
 	steps   map[int]int32 // by interval
@@ -161,10 +161,15 @@ func (b *builder) divide() {
 		}
 	}
 	delete(at, unicode.MaxRune+1)
+	// The binary has a function that sorts numbers of this type, and needs none for runes.
+	var starts []uint64
 	for r := range at {
-		b.bounds = append(b.bounds, r)
+		starts = append(starts, uint64(r))
 	}
-	slices.Sort(b.bounds)
+	slices.Sort(starts)
+	for _, r := range starts {
+		b.bounds = append(b.bounds, rune(r))
+	}
 	b.bad = b.interval(utf8.RuneError)
 }
 
@@ -346,7 +351,7 @@ func (b *builder) position(p *position) int32 {
 	binary.LittleEndian.PutUint32(key, uint32(p.before))
 	binary.LittleEndian.PutUint64(key[4:], p.matched)
 	for _, i := range p.insts {
-		key = binary.LittleEndian.AppendUint32(key, i)
+		key = binary.LittleEndian.AppendUint32(key, uint32(i))
 	}
 	id, ok := b.positID[string(key)]
 	if !ok {
@@ -375,7 +380,7 @@ func (b *builder) step(pos int32, interval int) int32 {
 			in := &b.insts[i]
 			if matched>>b.pattern[i]&1 == 0 && b.marks[in.Out] != b.mark && in.MatchRune(r) {
 				b.marks[in.Out] = b.mark
-				q.insts = append(q.insts, in.Out)
+				q.insts = append(q.insts, uint64(in.Out))
 			}
 		}
 	}
@@ -413,7 +418,7 @@ func (b *builder) closure(p *position, r rune) (reading []uint32, matched uint64
 		}
 	}
 	for _, i := range p.insts {
-		push(i)
+		push(uint32(i))
 	}
 	for n, i := range b.starts { // a match may start at each place
 		if matched>>n&1 == 0 {

@@ -74,11 +74,13 @@ func run(r row) (float64, error) {
 		return 0, err
 	}
 	defer prog.Close()
-	times := make([]uint32, runs)
+	times := make([]int, runs)
 	for i := range times {
-		if times[i], err = prog.Run(&ebpf.RunOptions{}); err != nil {
+		ns, err := prog.Run(&ebpf.RunOptions{})
+		if err != nil {
 			return 0, err
 		}
+		times[i] = int(ns)
 	}
 	slices.Sort(times)
 	sum := 0.0

@@ -361,8 +361,8 @@ func (h *hook) do(b *body, a *action) {
 		}
 		if h.decides {
 			b.line("$deny = %d;", errno)
-			if !slices.Contains(h.denies, errno) {
-				h.denies = append(h.denies, errno)
+			if !slices.Contains(h.denies, int(errno)) {
+				h.denies = append(h.denies, int(errno))
 			}
 		} else {
 			h.mark(b, a, h.calls, errno)

@@ -46,7 +46,7 @@ type hook struct {
 	kept      []string                               // expressions of the variables $v0, $v1 …
 	override  bool                                   // the policy makes the call fail
 	typesIn   func(name string) (*types.Type, error) // the file with the types of the program, or nil
-	denies    []int64                                // errors with which the probes in targets make the call fail
+	denies    []int                                  // errors with which the probes in targets make the call fail
 }
 
 // hookNode holds the parts of a hook as they are in the file.

@@ -32,8 +32,8 @@ type script struct {
 // part is a part of the script and the place in a policy that it comes from.
 type part struct {
 	at     source.Span
-	probes string  // attach points of the statements in text; "": text has whole probes
-	denies []int64 // errors that the statements may set $deny to
+	probes string // attach points of the statements in text; "": text has whole probes
+	denies []int  // errors that the statements may set $deny to
 	text   string
 }
 
@@ -105,7 +105,7 @@ func shared(parts []part) int {
 
 // writeProgram writes the program that hooks with the same attach points share.
 func writeProgram(b *source.Builder, parts []part) {
-	var denies []int64
+	var denies []int
 	for _, p := range parts {
 		denies = append(denies, p.denies...)
 	}

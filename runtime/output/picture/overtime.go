@@ -176,28 +176,28 @@ func linePanel(title string, lines []line, start time.Time, ends []time.Time) pa
 func timeSeries(m output.Map) (panel, bool) {
 	var lines []line
 	var ends []time.Time
-	columns := map[int64]int{}
+	columns := map[uint64]int{}
 	for _, e := range last(m.Entries, maxLines) {
 		s, ok := e.Value.(value.Series)
 		if !ok || len(s.Points) == 0 {
 			continue
 		}
 		for _, p := range s.Points {
-			columns[p.Start] = 0
+			columns[uint64(p.Start)] = 0
 		}
 	}
 	if len(columns) < 2 {
 		return panel{}, false
 	}
-	var at []int64
+	var at []uint64
 	for t := range columns {
 		at = append(at, t)
 	}
 	slices.Sort(at)
-	start := time.Unix(0, at[0])
+	start := time.Unix(0, int64(at[0]))
 	for i, t := range at {
 		columns[t] = i
-		ends = append(ends, time.Unix(0, t))
+		ends = append(ends, time.Unix(0, int64(t)))
 	}
 	for _, e := range last(m.Entries, maxLines) {
 		s, ok := e.Value.(value.Series)
@@ -210,7 +210,7 @@ func timeSeries(m output.Map) (panel, bool) {
 		}
 		for _, p := range s.Points {
 			if n, ok := value.Float(p.V); ok && p.Set {
-				l.values[columns[p.Start]] = n
+				l.values[columns[uint64(p.Start)]] = n
 			}
 		}
 		lines = append(lines, l)
