@@ -248,3 +248,44 @@ func TestParts(t *testing.T) {
 		})
 	}
 }
+
+// TestAssignments runs programs with so many assignments to a map that they call a
+// function for them, and reads every value back.
+func TestAssignments(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("running programs needs root")
+	}
+	const lines = 100
+	for _, c := range []struct{ name, key, typ string }{
+		{"word", "%d", "int64"},
+		{"thread", "tid", "int64"},
+		{"byte", "%d", "int8"},
+		{"signed", "(int64)-%d", "int32"},
+		{"tuple", `%d, "abc", (uint8)7`, "int16"},
+		{"long key", `%d, "abc", "defghijklmnopqrstuvwxyzabcdefghijklm"`, "int64"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var text strings.Builder
+			text.WriteString("begin {\n")
+			for i := range lines {
+				key := strings.Replace(c.key, "%d", fmt.Sprint(i), 1)
+				fmt.Fprintf(&text, "@m[%s] = (%s)(%d - 50); if (@m[%s] == %d) { @right++; }\n", key, c.typ, i, key, i-50)
+			}
+			text.WriteString("}")
+			got, err := inKernel(t, kernel.Live(), &scriptgen.Script{Text: text.String()})
+			if errors.Is(err, unix.EPERM) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got["@right"] != lines {
+				t.Errorf("%d of %d are right", got["@right"], lines)
+			}
+			calls := slices.ContainsFunc(compileFor(t, kernel.Live(), text.String(), nil).Programs[0].Funcs, func(f object.Func) bool { return strings.HasPrefix(f.Name, "add") })
+			if calls != (c.name != "long key") {
+				t.Errorf("assignments call a function: %v", calls)
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package lower
 import (
 	"bytes"
 	"fmt"
+	"math"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -16,23 +17,26 @@ import (
 // An addition to a map with keys (an aggregation, ++, +=) is long, since it finds or
 // creates the entry. A program that adds to one map in many places calls a function for
 // it. The function takes the key and the addends as integers, so that the kernel's
-// verifier checks it once and not at each call.
+// verifier checks it once and not at each call. Assignments of words are shorter, and
+// share a function if there are more of them.
 
 // A program with at least manyAdditions additions to a map calls a function for them,
-// which takes at most maxGlobalArgs integers.
+// which takes at most maxGlobalArgs integers. The same holds for manyAssignments.
 const (
-	manyAdditions = 16
-	maxGlobalArgs = 5
+	manyAdditions   = 16
+	manyAssignments = 64
+	maxGlobalArgs   = 5
+	maxAdders       = 235 // with the program's parts: it has at most 256 functions
 )
 
 // often has the counts of operations that a program performs in many places.
 type often struct {
-	additions map[*builtins.MapInfo]int // number of additions to each map in the program
+	additions map[*builtins.MapInfo]int // number of changes of each map in the program
 	calls     map[*builtins.Def]int     // number of calls of each builtin
 	adders    map[string]*ir.Func       // functions by the operations that they perform: see add
 }
 
-// count counts the places in a program that add to each map or call each builtin.
+// count counts the places in a program that change each map or call each builtin.
 func (u *shared) count(nodes ...ast.Node) often {
 	n := often{additions: map[*builtins.MapInfo]int{}, calls: map[*builtins.Def]int{}, adders: map[string]*ir.Func{}}
 	note := func(e ast.Expr) {
@@ -80,8 +84,28 @@ type addend struct {
 // identifies the rest of use: additions with equal texts can share a function. If the
 // program has many additions to the map, a function finds the entry and runs use.
 func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use func(f *fn, p *ir.Value, from []*ir.Value)) {
+	f.change(manyAdditions, st, key, what, from, func(g *fn, key store.Key, xs []*ir.Value) {
+		g.ifMade(st.Store.Share(g, key), func(p *ir.Value) { use(g, p, xs) })
+	})
+}
+
+// assignWord stores x, a word of the type of the map's values, as the value of key.
+func (f *fn) assignWord(st *plan.Map, key store.Key, x *ir.Value) {
+	most := manyAssignments
+	if f.maybePointer(x) {
+		most = math.MaxInt
+	}
+	f.change(most, st, key, "=", []addend{{x: x}}, func(g *fn, key store.Key, xs []*ir.Value) {
+		st.Store.AssignWord(g, key, xs[0], st.Info.Value.Size)
+	})
+}
+
+// change runs do, which changes the entry of key, with the integers of from. If the
+// program has at least most changes of the map, do becomes the body of a function, which
+// all changes with the same name, what and types of integers call.
+func (f *fn) change(most int, st *plan.Map, key store.Key, what string, from []addend, do func(g *fn, key store.Key, from []*ir.Value)) {
 	var words []*ir.Value
-	if f.additions[st.Info] >= manyAdditions {
+	if f.additions[st.Info] >= most && len(f.adders) < maxAdders-f.parts() {
 		words = store.Words(st.Store, st.Key, maxGlobalArgs, f.b, key)
 	}
 	if len(words) == 0 || len(words)+len(from) > maxGlobalArgs {
@@ -89,7 +113,7 @@ func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use fu
 		for i, a := range from {
 			xs[i] = a.x
 		}
-		f.ifMade(st.Store.Share(f, key), func(p *ir.Value) { use(f, p, xs) })
+		do(f, key, xs)
 		return
 	}
 	name := st.Info.Name + " " + what
@@ -100,14 +124,14 @@ func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use fu
 	}
 	fun := f.adders[name]
 	if fun == nil {
-		fun = f.adder(st, len(words), from, use)
+		fun = f.changer(st, len(words), from, do)
 		f.adders[name] = fun
 	}
 	f.b.CallFn(fun, args...)
 }
 
-// adder creates the function that add calls.
-func (f *fn) adder(st *plan.Map, words int, from []addend, use func(f *fn, p *ir.Value, from []*ir.Value)) *ir.Func {
+// changer creates the function that change calls.
+func (f *fn) changer(st *plan.Map, words int, from []addend, do func(g *fn, key store.Key, from []*ir.Value)) *ir.Func {
 	params := make([]ir.Type, words+len(from))
 	for i := range params {
 		params[i] = ir.Int
@@ -128,7 +152,7 @@ func (f *fn) adder(st *plan.Map, words int, from []addend, use func(f *fn, p *ir
 			g.ready[a.arg] = place{t: a.typ, ptr: in[words+i]}
 		}
 	}
-	g.ifMade(st.Store.Share(g, key), func(p *ir.Value) { use(g, p, in[words:]) })
+	do(g, key, in[words:])
 	g.b.Ret(g.b.Const(0))
 	g.end()
 	return g.b.Fn

@@ -203,7 +203,7 @@ func (f *fn) assignMap(a *ast.Assign) {
 		if first {
 			key = f.key(st, args)
 		}
-		st.Store.AssignWord(f, key, v, t.Size)
+		f.assignWord(st, key, v)
 		return
 	}
 	// A value that depends on the map's own is completed before it is stored.

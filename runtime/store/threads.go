@@ -127,7 +127,7 @@ func (s *threads) Find(g Gen, k Key) *ir.Value {
 	return b.Read(value)
 }
 
-func (s *threads) Traits() Traits { return Traits{} }
+func (s *threads) Traits() Traits { return Traits{Words: true} }
 
 func (s *threads) Present(g Gen, k Key) *ir.Value { return s.Find(g, k) }
 

@@ -98,6 +98,7 @@ var All = []Shape{
 	{Name: "delete", Loads: 500, Text: body(func(i int) string { return fmt.Sprintf("@m[%d] = nsecs; delete(@m, %d);", i%8, i%7) })},
 	{Name: "strings as keys", Loads: 1000, Text: body(func(i int) string { return fmt.Sprintf("@m%d[%d, comm] = sum(args.count);", i%50, i) })},
 	{Name: "counted if", Loads: 3000, Text: body(func(i int) string { return fmt.Sprintf("if (args.count == %d) { @a = count(); }", i) })},
+	{Name: "counters of many maps", Text: body(func(i int) string { return fmt.Sprintf("@m%d[%d] = count();", i%150, i) })},
 	{Name: "lhist", Text: body(func(i int) string { return fmt.Sprintf("@l%d = lhist(args.count + %d, 0, 1000, 10);", i%9, i) })},
 	{Name: "quantile", Text: body(func(i int) string { return fmt.Sprintf("@q[%d] = quantile(args.count, 50, 99);", i%9) })},
 	{Name: "long ranges", Text: func(n int) string {
