@@ -65,13 +65,13 @@ func comm() *Def {
 	}
 }
 
-// manyComms is the number of uses of comm in a program from which all call the helper,
-// which takes fewer instructions.
+// A program with at least manyComms uses of comm calls the helper for all of them, which
+// takes fewer instructions.
 const manyComms = 100
 
-// loadComm reads the name as two words of the current task. This takes a fifth of the
-// helper's time. In the kernel the bytes after the name are zeros for most threads, but
-// not for every kernel thread.
+// loadComm reads the name as two words of the current task, in a fifth of the time of the
+// helper. In the kernel the bytes after the name are zeros for most threads, but not for
+// every kernel thread.
 func loadComm(g Gen, name types.Field, dst Dest) {
 	b := g.B()
 	task := b.Call(ir.CurrentTaskBTF)

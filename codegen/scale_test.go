@@ -289,3 +289,28 @@ func TestAssignments(t *testing.T) {
 		})
 	}
 }
+
+// TestPointerAssignments loads a program that assigns a kernel pointer so often that other
+// values would be passed to a function, which takes no pointers. A loop uses the pointer
+// too, so that it is in memory.
+func TestPointerAssignments(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("loading programs needs root")
+	}
+	var text strings.Builder
+	text.WriteString("begin { $t = curtask; @on[1] = 1; for ($kv : @on) { @n = $t->pid; }\n")
+	for i := range 100 {
+		fmt.Fprintf(&text, "@m[%d] = $t;\n", i)
+	}
+	text.WriteString("if (@m[1] == @m[99] && @m[1] == $t) { @right++; } }")
+	got, err := inKernel(t, kernel.Live(), &scriptgen.Script{Text: text.String()})
+	if errors.Is(err, unix.EPERM) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got["@right"] != 1 {
+		t.Errorf("the pointers that were stored are not right")
+	}
+}

@@ -141,13 +141,11 @@ func (w *walker) readPair(addr *ir.Value) *ir.Value {
 	// While there is no window, its address is 0.
 	inside := w.op(ir.OpAnd, w.not(w.op(ir.OpAnd, w.b.Read(off), w.num(^windowMask))), w.op(ir.OpULe, w.num(windowSize), addr))
 	w.b.If(w.not(inside), func() {
-		start := w.op(ir.OpSub, addr, w.num(windowBelow))
-		w.set(wWindow, start)
-		w.b.Write(off, w.num(windowBelow))
-		w.b.If(w.readUser(wCopy, windowSize, start), func() { // the stack's memory ends there
+		w.set(wWindow, addr)
+		w.b.Write(off, w.num(0))
+		w.b.If(w.readUser(wCopy, windowSize, addr), func() { // the stack's memory ends there
 			w.b.Cur.Unlikely = true
 			w.set(wWindow, w.num(0))
-			w.b.Write(off, w.num(0))
 			w.b.Write(failed, w.readUser(wCopy, 16, addr))
 		})
 	})

@@ -67,13 +67,10 @@ const (
 )
 
 // A read of the process's memory takes as long as the rest of a frame's work, and one of
-// windowSize bytes little more than one of 16. So one read serves several frames. The
-// window starts windowBelow bytes before the words that are wanted, where the function
-// may have saved registers.
+// windowSize bytes little more than one of 16. So one read serves several frames.
 const (
-	windowMask  = 511 &^ 7 // of the offsets of pairs of words in the window
-	windowSize  = windowMask + 16
-	windowBelow = 48
+	windowMask = 511 &^ 7 // of the offsets of pairs of words in the window
+	windowSize = windowMask + 16
 )
 
 // These are kinds of entries that no list contains: no mapping is known, and the kernel has

@@ -15,13 +15,14 @@ import (
 )
 
 // An addition to a map with keys (an aggregation, ++, +=) is long, since it finds or
-// creates the entry. A program that adds to one map in many places calls a function for
+// creates the entry. A program that changes one map in many places calls a function for
 // it. The function takes the key and the addends as integers, so that the kernel's
 // verifier checks it once and not at each call. Assignments of words are shorter, and
-// share a function if there are more of them.
+// share a function if there are more changes.
 
-// A program with at least manyAdditions additions to a map calls a function for them,
-// which takes at most maxGlobalArgs integers. The same holds for manyAssignments.
+// A program with at least manyAdditions changes of a map calls a function for its
+// additions, which takes at most maxGlobalArgs integers. From manyAssignments changes on,
+// it calls one for its assignments too.
 const (
 	manyAdditions   = 16
 	manyAssignments = 64
@@ -31,18 +32,18 @@ const (
 
 // often has the counts of operations that a program performs in many places.
 type often struct {
-	additions map[*builtins.MapInfo]int // number of changes of each map in the program
-	calls     map[*builtins.Def]int     // number of calls of each builtin
-	adders    map[string]*ir.Func       // functions by the operations that they perform: see add
+	updates map[*builtins.MapInfo]int // number of changes of each map in the program
+	calls   map[*builtins.Def]int     // number of calls of each builtin
+	adders  map[string]*ir.Func       // functions by the operations that they perform: see change
 }
 
 // count counts the places in a program that change each map or call each builtin.
 func (u *shared) count(nodes ...ast.Node) often {
-	n := often{additions: map[*builtins.MapInfo]int{}, calls: map[*builtins.Def]int{}, adders: map[string]*ir.Func{}}
+	n := often{updates: map[*builtins.MapInfo]int{}, calls: map[*builtins.Def]int{}, adders: map[string]*ir.Func{}}
 	note := func(e ast.Expr) {
 		if x, ok := e.(*ast.Index); ok {
 			if m, ok := x.X.(*ast.Map); ok {
-				n.additions[u.info.Maps[m]]++
+				n.updates[u.info.Maps[m]]++
 			}
 		}
 	}
@@ -92,7 +93,7 @@ func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use fu
 // assignWord stores x, a word of the type of the map's values, as the value of key.
 func (f *fn) assignWord(st *plan.Map, key store.Key, x *ir.Value) {
 	most := manyAssignments
-	if f.maybePointer(x) {
+	if st.Info.Value.Kind == types.Pointer && f.pointerOrSpilled(x) {
 		most = math.MaxInt
 	}
 	f.change(most, st, key, "=", []addend{{x: x}}, func(g *fn, key store.Key, xs []*ir.Value) {
@@ -105,7 +106,7 @@ func (f *fn) assignWord(st *plan.Map, key store.Key, x *ir.Value) {
 // all changes with the same name, what and types of integers call.
 func (f *fn) change(most int, st *plan.Map, key store.Key, what string, from []addend, do func(g *fn, key store.Key, from []*ir.Value)) {
 	var words []*ir.Value
-	if f.additions[st.Info] >= most && len(f.adders) < maxAdders-f.parts() {
+	if f.updates[st.Info] >= most && len(f.adders) < maxAdders-f.parts() {
 		words = store.Words(st.Store, st.Key, maxGlobalArgs, f.b, key)
 	}
 	if len(words) == 0 || len(words)+len(from) > maxGlobalArgs {
@@ -163,7 +164,7 @@ func (f *fn) aggregate(st *plan.Map, key store.Key, c *builtins.Call) {
 	var from []addend
 	var what bytes.Buffer
 	what.WriteString(c.Def.Name)
-	fits := f.additions[st.Info] >= manyAdditions
+	fits := f.updates[st.Info] >= manyAdditions
 	for i := range c.Args {
 		a := &c.Args[i]
 		switch {

@@ -239,6 +239,12 @@ func (f *fn) number(x *ir.Value) *ir.Value {
 	return f.b.Load(p, 8, 8, false)
 }
 
+// pointerOrSpilled reports whether the verifier may treat x as a pointer, also because it is
+// loaded from memory to which a pointer was spilled.
+func (f *fn) pointerOrSpilled(x *ir.Value) bool {
+	return f.maybePointer(x) || x.Loads(8) && x.Args[0].Type == ir.PtrSlot
+}
+
 // maybePointer reports whether the kernel's verifier may treat x as a pointer.
 func (f *fn) maybePointer(x *ir.Value) bool {
 	seen := map[*ir.Value]bool{}
@@ -293,7 +299,7 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 		}
 		return f.b.AsInt(x)
 	}
-	if a.Kind == types.Pointer && (f.maybePointer(x) || x.Loads(8) && x.Args[0].Type == ir.PtrSlot) {
+	if a.Kind == types.Pointer && f.pointerOrSpilled(x) {
 		x = f.number(x)
 	}
 	return f.convert(x, a, t)

@@ -133,9 +133,8 @@ func (x *File) dir() string {
 	return filepath.Dir(path)
 }
 
-// openDebugFile opens a debug file. If id is not "", it must be the file's build ID, or the
-// checksum of shared data.
-// The file must have the same machine as x.
+// openDebugFile opens a debug file for the machine of x. If id is not "", it must be the
+// file's build ID, or the checksum of shared data.
 func (x *File) openDebugFile(path, id string) *File {
 	d, err := Open(path)
 	if err != nil {

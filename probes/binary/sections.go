@@ -14,10 +14,11 @@ const maxSection = 1 << 30
 
 // debugSection returns the uncompressed content of the section of debug information
 // .debug_NAME. Older compilers name compressed sections .zdebug_NAME, and files of split
-// DWARF use the ending .dwo. An object file may contain both, the split part and what remains
-// for the program (-gsplit-dwarf=single); then the split part counts. In a .dwo file, which no linker has processed, each type has
-// a separate section, all with the same name. Then debugSection returns them one after
-// the other. It returns nil if there is no such section or it is damaged.
+// DWARF use the ending .dwo. An object file may contain both (-gsplit-dwarf=single): then
+// the split part counts, not what remains for the program. In a .dwo file, which no linker
+// has processed, each type has a separate section, all with the same name. Then debugSection
+// returns them one after the other. It returns nil if there is no such section or it is
+// damaged.
 func (x *File) debugSection(name string) []byte {
 	var found [][]byte
 	total := 0

@@ -5,8 +5,8 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-// Words returns the encoded key k of type t as integers. A function that adds to the
-// map s receives them and rebuilds the key with WordsKey. Words returns nil if there
+// Words returns the encoded key k of type t as integers. A function that changes
+// the map s receives them and rebuilds the key with WordsKey. Words returns nil if there
 // would be more than limit integers, or if the store does not support it.
 func Words(s Store, t *types.Type, limit int, b *ir.Builder, k Key) []*ir.Value {
 	size := KeySize(t)

@@ -149,10 +149,10 @@ func (id fileID) open(name string) *os.File {
 	return f
 }
 
-// openLasting opens a file so that the traced programs do not notice. An open file would
-// keep its file system from being unmounted, so it is opened through a mount of its own. It
-// returns nil if that is not possible, and for file systems that rename an open file when it
-// is deleted.
+// openLasting opens the file that has the path. An open file would keep its file system from
+// being unmounted, so it is opened through a mount of its own. The device of the file system
+// stays in use. openLasting returns nil if that is not possible, if the path has another file
+// by now, and for file systems that rename an open file when it is deleted.
 func openLasting(path string, st os.FileInfo) *os.File {
 	var fs unix.Statfs_t
 	var root unix.Stat_t
@@ -171,7 +171,14 @@ func openLasting(path string, st os.FileInfo) *os.File {
 		defer unix.Close(tree)
 		path = "/proc/self/fd/" + strconv.Itoa(tree)
 	}
-	f, _ := os.Open(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	if now, err := f.Stat(); err != nil || !os.SameFile(st, now) {
+		f.Close()
+		return nil
+	}
 	return f
 }
 

@@ -351,5 +351,4 @@ func (s *Sink) show(r record) {
 // nth returns value i as a number.
 //
 //go:noinline
-//go:noinline
 func nth(vs []value.Value, i int) uint64 { return uint64(number(vs[i])) }
