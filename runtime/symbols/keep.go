@@ -70,15 +70,17 @@ func (k *keeper) await(late <-chan time.Time) {
 	}
 }
 
-// run opens files until none is wanted, and closes idle then.
+// run opens files until none is wanted, and closes idle then. It begins with the last one:
+// a process that has just started may end soon.
 func (k *keeper) run(idle chan struct{}) {
 	defer close(idle)
 	ours, _ := os.Readlink("/proc/self/ns/mnt")
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for len(k.wanted) > 0 {
-		w := k.wanted[0]
-		k.wanted = k.wanted[1:]
+		last := len(k.wanted) - 1
+		w := k.wanted[last]
+		k.wanted = k.wanted[:last]
 		if _, known := k.held[w.file]; known {
 			continue
 		}

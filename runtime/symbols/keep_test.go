@@ -151,3 +151,14 @@ func TestHeldFiles(t *testing.T) {
 		t.Errorf("%d files are open, %d of them with a path, or not the oldest were closed", len(k.held), len(k.ours))
 	}
 }
+
+// TestDeletedIsSameFile checks that a file is the same before and after it is deleted. So a
+// file that is held open under one path is found under the other.
+func TestDeletedIsSameFile(t *testing.T) {
+	u := NewUser(View{})
+	defer u.Close()
+	there, gone := fileID{path: "/memfd:code", inode: "7"}, fileID{path: "/memfd:code (deleted)", inode: "7"}
+	if u.intern(there) != u.intern(gone) {
+		t.Error("the file has another identity after it was deleted")
+	}
+}

@@ -216,7 +216,7 @@ func parseMaps(text []byte) []mapping {
 		}
 		m := mapping{start: start, end: end, offset: off, file: &fileID{dev: f[3], inode: f[4]}}
 		if len(f) == 6 {
-			m.file.path = strings.TrimSuffix(strings.TrimLeft(f[5], " "), " (deleted)")
+			m.file.path = strings.TrimSuffix(strings.TrimLeft(f[5], " "), deleted)
 		}
 		out = append(out, m)
 	}

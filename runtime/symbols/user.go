@@ -429,6 +429,8 @@ func (u *User) Mapped(pid int, m Mapping) {
 
 // intern returns an equal fileID that shares its strings with other mappings.
 func (u *User) intern(id fileID) *fileID {
+	// The log of mappings and /proc tell of a deletion at different times.
+	id.path = strings.TrimSuffix(id.path, deleted)
 	known := u.ids[id]
 	if known == nil {
 		if len(u.ids) >= maxIDs {
@@ -439,6 +441,9 @@ func (u *User) intern(id fileID) *fileID {
 	}
 	return known
 }
+
+// deleted is what the kernel appends to the path of a deleted file.
+const deleted = " (deleted)"
 
 // Limits of shared and cached data.
 const (
