@@ -93,7 +93,7 @@ func (f *fn) add(st *plan.Map, key store.Key, what string, from []addend, use fu
 // assignWord stores x, a word of the type of the map's values, as the value of key.
 func (f *fn) assignWord(st *plan.Map, key store.Key, x *ir.Value) {
 	most := manyAssignments
-	if st.Info.Value.Kind == types.Pointer && f.pointerOrSpilled(x) {
+	if st.Info.Value.Kind == types.Pointer && f.maybePointer(operand{x, st.Info.Value}) {
 		most = math.MaxInt
 	}
 	f.change(most, st, key, "=", []addend{{x: x}}, func(g *fn, key store.Key, xs []*ir.Value) {
@@ -121,7 +121,7 @@ func (f *fn) change(most int, st *plan.Map, key store.Key, what string, from []a
 	args := words
 	for _, a := range from {
 		name += " " + a.desc
-		args = append(args, f.word(a.x))
+		args = append(args, f.word(operand{a.x, a.typ}))
 	}
 	fun := f.adders[name]
 	if fun == nil {

@@ -39,7 +39,7 @@ func (f *fn) arith(op string, x, y operand, t *types.Type, at ast.Node) *ir.Valu
 	if t == nil || x.t.Kind == types.Pointer || y.t.Kind == types.Pointer {
 		return f.movePointer(op, x, y)
 	}
-	a, b := f.convert(f.word(x.x), x.t, t), f.convert(f.word(y.x), y.t, t)
+	a, b := f.convert(f.word(x), x.t, t), f.convert(f.word(y), y.t, t)
 	var v *ir.Value
 	switch op {
 	case "/", "%":
@@ -100,11 +100,11 @@ func (f *fn) movePointer(op string, x, y operand) *ir.Value {
 	if n.Op == ir.OpConst && max(n.Imm, -n.Imm) < maxMove/size {
 		return f.b.Op(plainOps[op], f.b.AsInt(x.x), f.b.Const(n.Imm*size))
 	}
-	n = f.word(n)
+	n = f.word(y)
 	if size != 1 {
 		n = f.b.Op(ir.OpMul, n, f.b.Const(size))
 	}
-	return f.b.Op(plainOps[op], f.b.AsInt(f.word(x.x)), n)
+	return f.b.Op(plainOps[op], f.b.AsInt(f.word(x)), n)
 }
 
 // maxMove is the maximum distance in bytes by which the kernel's verifier lets a
@@ -126,7 +126,7 @@ func (f *fn) unary(e *ast.Unary) *ir.Value {
 		return f.condition(e)
 	case "~", "-":
 		a := f.operand(e.X)
-		x := f.word(a.x)
+		x := f.word(a)
 		if e.Op == "~" {
 			x = f.b.Op(ir.OpXor, x, f.b.Const(-1))
 		} else {

@@ -30,7 +30,7 @@ func (f *fn) callScript(fun *check.Func, c *ast.Call, out *ir.Value) *ir.Value {
 		e := c.Args[i]
 		if p.Type.IsScalar() {
 			x := f.operand(e)
-			args = append(args, f.word(f.convert(x.x, x.t, p.Type)))
+			args = append(args, f.convert(f.word(x), x.t, p.Type))
 			continue
 		}
 		tmp := f.temp(max(p.Type.Size, 8))

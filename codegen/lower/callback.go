@@ -135,7 +135,7 @@ func (f *fn) forLoop(s *ast.For) {
 // the kernel's verifier can prove that there is no iteration, it removes the body as
 // dead code and then fails because the body is missing.
 func (f *fn) forCalled(s *ast.For, r *ast.Range) {
-	from, to := f.word(f.value(r.From)), f.word(f.value(r.To))
+	from, to := f.word(f.operand(r.From)), f.word(f.operand(r.To))
 	start := int64(-1)
 	if from.Op != ir.OpConst {
 		f.prologue(func() { start = f.extendFrame(8) })

@@ -67,7 +67,7 @@ func (f *fn) compareWords(op string, x, y operand, t *types.Type) *ir.Value {
 		if op == "==" || op == "!=" {
 			a, b = f.b.AsInt(a), f.b.AsInt(b)
 		} else {
-			a, b = f.word(a), f.word(b)
+			a, b = f.word(operand{a, x.t}), f.word(operand{b, y.t})
 		}
 	}
 	switch op {

@@ -237,7 +237,7 @@ func (f *fn) sum(s *plan.Sum) *ir.Value {
 	}
 	var sum *ir.Value
 	for _, t := range s.Terms {
-		x := f.word(f.value(t.X))
+		x := f.word(f.operand(t.X))
 		switch {
 		case t.Neg && sum == nil:
 			sum = f.b.Op(ir.OpNeg, x)
@@ -324,7 +324,7 @@ func (f *fn) updateMap(a *ast.Assign) {
 	t := st.Info.Value
 	if op := a.Op; (op == "+" || op == "-") && t.IsScalar() {
 		y := f.operand(a.Value)
-		n := f.word(y.x)
+		n := f.word(y)
 		if t.Kind == types.Pointer {
 			n = f.b.Op(ir.OpMul, n, f.b.Const(elemSize(t)))
 		}
@@ -336,7 +336,7 @@ func (f *fn) updateMap(a *ast.Assign) {
 	}
 	y := f.operand(a.Value)
 	if bitwise[a.Op] != ir.OpInvalid && t.Kind == types.Int && y.t.IsScalar() && y.t.Kind != types.Pointer {
-		f.combineMap(a.Target, a.Op, f.word(y.x))
+		f.combineMap(a.Target, a.Op, f.word(y))
 		return
 	}
 	f.ifMade(st.Store.Make(f, f.key(st, args)), func(p *ir.Value) {

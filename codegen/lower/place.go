@@ -356,7 +356,7 @@ func (f *fn) indexPlace(e *ast.Index, t *types.Type) place {
 		}
 		return b.at(int(l.Int)*size, t)
 	}
-	i := f.word(f.value(e.Args[0]))
+	i := f.word(f.operand(e.Args[0]))
 	if n := f.length(xt); n > 0 {
 		f.b.Unless(f.b.Op(ir.OpULt, i, f.b.Const(int64(n))), func() {
 			f.Count(object.OutOfBounds, e.Span(), "")

@@ -141,7 +141,7 @@ func (f *fn) ret(value ast.Expr) {
 	}
 	script := f.scriptFunc()
 	if script == nil || script.Result == nil {
-		x := f.word(f.value(value))
+		x := f.word(f.operand(value))
 		if script == nil && f.prog.Ctx.FixedResult {
 			if f.prog.Ctx.Kind.Decides {
 				refuses := f.b.Op(ir.OpNe, x, f.b.Const(f.prog.Ctx.Result))
@@ -155,7 +155,7 @@ func (f *fn) ret(value ast.Expr) {
 	t := script.Result
 	if t.IsScalar() {
 		x := f.operand(value)
-		f.returnNow(f.convert(f.word(x.x), x.t, t))
+		f.returnNow(f.convert(f.word(x), x.t, t))
 		return
 	}
 	f.store(value, t, Dest{Ptr: f.outPtr(), Size: t.Size, Padded: true})

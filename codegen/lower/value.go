@@ -211,7 +211,7 @@ func (f *fn) convert(x *ir.Value, a, t *types.Type) *ir.Value {
 	if x.Op == ir.OpConst {
 		return f.b.Const(canonical(x.Imm, t.Size, t.Signed))
 	}
-	return f.b.Extend(f.word(x), t.Size, t.Signed)
+	return f.b.Extend(f.word(operand{x, a}), t.Size, t.Signed)
 }
 
 func canonical(n int64, size int, signed bool) int64 {
@@ -224,11 +224,11 @@ func canonical(n int64, size int, signed bool) int64 {
 
 // word returns x as an integer that arithmetic accepts. If the kernel treats x as a
 // pointer, it is converted by a helper that copies it in memory.
-func (f *fn) word(x *ir.Value) *ir.Value {
+func (f *fn) word(x operand) *ir.Value {
 	if !f.maybePointer(x) {
-		return x
+		return x.x
 	}
-	return f.number(x)
+	return f.number(x.x)
 }
 
 // number returns the address x as an integer.
@@ -239,37 +239,38 @@ func (f *fn) number(x *ir.Value) *ir.Value {
 	return f.b.Load(p, 8, 8, false)
 }
 
-// pointerOrSpilled reports whether the verifier may treat x as a pointer, also because it is
-// loaded from memory to which a pointer was spilled.
-func (f *fn) pointerOrSpilled(x *ir.Value) bool {
-	return f.maybePointer(x) || x.Loads(8) && x.Args[0].Type == ir.PtrSlot
-}
-
-// maybePointer reports whether the kernel's verifier may treat x as a pointer.
-func (f *fn) maybePointer(x *ir.Value) bool {
+// maybePointer reports whether the kernel's verifier may treat x as a pointer. That of a
+// pointer of the script may have been spilled to memory, or may be assigned later in a
+// loop. Integers of the script are numbers there, since casts convert pointers.
+func (f *fn) maybePointer(x operand) bool {
+	typed := x.t != nil && x.t.Kind == types.Pointer
 	seen := map[*ir.Value]bool{}
+	open := false
 	var maybe func(x *ir.Value) bool
 	maybe = func(x *ir.Value) bool {
-		if x.Type.IsPtr() || seen[x] || f.numbers[x] {
-			return x.Type.IsPtr()
-		}
-		if x.Derives() || x.Op == ir.OpPhi {
+		switch {
+		case x.Type.IsPtr():
+			return true
+		case seen[x] || !typed && f.numbers[x]:
+			return false
+		case typed && x.Loads(8):
+			return x.Args[0].Type == ir.PtrSlot
+		case x.Op == ir.OpPhi && len(x.Args) == 0: // a variable in a loop that is not complete
+			open = true
+			return typed
+		case x.Derives() || x.Op == ir.OpPhi:
 			seen[x] = true
 			return slices.ContainsFunc(x.Args, maybe)
 		}
 		return false
 	}
-	if maybe(x) {
+	if maybe(x.x) {
 		return true
 	}
-	for x := range seen {
-		// A phi, and so a value computed from it, may still get arguments.
-		if x.Op == ir.OpPhi {
-			return false
+	if !typed && !open {
+		for x := range seen {
+			f.numbers[x] = true
 		}
-	}
-	for x := range seen {
-		f.numbers[x] = true
 	}
 	return false
 }
@@ -299,8 +300,8 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 		}
 		return f.b.AsInt(x)
 	}
-	if a.Kind == types.Pointer && f.pointerOrSpilled(x) {
-		x = f.number(x)
+	if a.Kind == types.Pointer {
+		x = f.word(operand{x, a})
 	}
 	return f.convert(x, a, t)
 }
