@@ -13,6 +13,23 @@
 //	maps.go    sorts and prints maps, which package store reads
 //	sites.go   reports run-time errors, once for each place in the script
 //
+// The other files help with one step each:
+//
+//	load       needs.go, files.go, ring.go and refusals.go; reason.go shortens errors
+//	attach     anywhere.go, libraries.go, filewatch.go and needed.go find the files with
+//	           the functions; dispatch.go, fetch.go and pair.go attach the programs that
+//	           belong to another one
+//	poll       pace.go, stop.go, timeline.go, recorder.go and later.go; clock.go converts
+//	           times
+//	maps       sort.go and sample.go; stacks.go frees stacks that no map contains
+//	sites      stats.go and governor.go measure and limit the time of the programs
+//	processes  child.go, stub.go and words.go start the traced one; follow.go and
+//	           cgroups.go select others
+//	names      env.go, which builtins use: usersyms.go, unwinding.go, mmaps.go and
+//	           perflog.go for processes, kernelsyms.go and kernellines.go for the kernel,
+//	           names.go, owners.go and commands.go for IDs
+//	tests      selftest.go runs the script's tests and benchmarks
+//
 // Handlers, the sink and the maps need no locks, as only the goroutine of Run uses the
 // script's data. Other goroutines (signals, the watched process) only request its end.
 // The exception is Instance.Snapshot, see Instance.lock.

@@ -46,7 +46,7 @@ var floors = [][]string{
 var data = []string{"lang/source", "lang/types"}
 
 // forbidden lists the trees that a package must not import from, except for data and the
-// package in allowed. The runtime needs only a compiled object, not the compiler. Each
+// package in the field except. The runtime needs only a compiled object, not the compiler. Each
 // kind of store has its code for programs beside the code that reads it, so runtime/store
 // imports the IR. runtime/tracer is the library, which compiles and runs.
 var forbidden = map[string]struct {

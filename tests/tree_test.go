@@ -57,7 +57,7 @@ func parseFiles(want func(path string) bool) ([]parsed, error) {
 			return nil
 		}
 		fset := token.NewFileSet()
-		f, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+		f, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution|parser.ParseComments)
 		files = append(files, parsed{rel, fset, f})
 		return err
 	})

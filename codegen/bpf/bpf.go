@@ -7,7 +7,7 @@
 //	scratch.go   the lookup of scratch memory, and addresses in it
 //	legal.go     operations that BPF has no instruction for are rewritten in IR
 //	blocks.go    the order of blocks: likely paths fall through
-//	isel.go      values become machine instructions over virtual registers,
+//	isel.go      values become machine instructions over virtual registers (mach.go),
 //	ops.go       from the last to the first, so that a value folded into its
 //	             user as an immediate, an address or a condition costs nothing
 //	live.go      live ranges, over a linear order of the blocks
@@ -17,7 +17,11 @@
 //	             scratch memory
 //	tracked.go   the values that the verifier must be able to follow on the stack
 //	outline.go   helpers of which a program has too many calls
-//	emit.go      final instructions: phi and argument moves, jumps
+//	emit.go      final instructions and jumps
+//	moves.go     the moves of phis and arguments, which take effect in parallel
+//	islands.go   jumps that are longer than the CPU's offset allows
+//
+// join.go makes one program of two for the entry and the return of a function.
 //
 // The verifier reads the result as well as the CPU. It must see a bounds or null check
 // on the register that is used afterwards. So only constants and addresses of slots and

@@ -10,13 +10,22 @@
 // What the kernel may refuse at run time is counted at a site and gives zero. If a
 // kernel feature is missing, that is an error at the place that needs it.
 //
-// Expressions are in value.go, arith.go, compare.go and cond.go (absent members in
-// absent.go), memory accesses in place.go, read.go and store.go. Statements are in
-// stmt.go, loops that the kernel calls back in callback.go, script functions in
-// call.go, variables in vars.go and calm.go, and maps in maps.go, adder.go and ofmaps.go
-// (package store implements their layouts). tables.go has the data that all programs
-// share, scope.go and follow.go the tests for the flags that select processes, and
-// gen.go, event.go and packed.go the interface of builtins.
+// The files are:
+//
+//	expressions   value.go, arith.go, compare.go and cond.go; absent members in absent.go
+//	memory        place.go, read.go and store.go; temporaries in temps.go; retry.go reads
+//	              at a return a string that was not in memory at the call
+//	statements    stmt.go; loops that the kernel calls back in callback.go, loops over
+//	              pointers of the kernel in walk.go
+//	functions     call.go and function.go; parts.go divides a program in which the
+//	              verifier would follow too many instructions
+//	variables     vars.go and calm.go
+//	maps          maps.go, adder.go and ofmaps.go; package store implements the layouts
+//	builtins      gen.go, event.go, stamp.go and packed.go
+//	flags         scope.go and follow.go select processes, record.go is for --recorder,
+//	              capture.go for --pcap, and sample.go for the budget
+//	predicates    later.go passes the part that user space decides with the events
+//	shared data   tables.go
 package lower
 
 import (

@@ -1,8 +1,10 @@
 // Package plan makes the decisions that depend on all programs of a script before code
 // is generated: how each map is stored, which additions are atomic, and which programs
-// the kernel can run as one. It searches the checked script once (uses.go), chooses the
-// layout of the maps (maps.go), names them for other systems (labels.go), pairs entry with
-// return probes (pairs.go) and finds the strings to read again at returns (retry.go).
+// the kernel can run as one. It finds what the programs do with each map (uses.go), chooses
+// the layout of the maps (maps.go), names them for other systems (labels.go), finds the
+// assignments that are sums (sums.go) and the strings to read again at returns (retry.go),
+// pairs entry with return probes (pairs.go) and numbers the programs that can be sampled
+// (sample.go). text.go prints the result.
 package plan
 
 import (

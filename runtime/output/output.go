@@ -187,7 +187,7 @@ type Map struct {
 	Metric  value.Metric // whether the values are counters, gauges or histograms
 	Entries []value.Entry
 	Zero    value.Value // an entry of zeros, for printing: it determines the format of an empty map
-	More    int         // entries that are not in Entries, see Session.Greatest of package runtime
+	More    int         // entries that are not in Entries, see Instance.Greatest of package runtime
 	Div     int64       // divisor for integers before printing; 0 or 1: none
 	Max     int         // maximum number of entries; 0: not known
 	// KeyNames are the names of the parts of a key; "" if a part has none. MetricName is
@@ -211,7 +211,7 @@ type BenchResult struct {
 	Iters int
 }
 
-// Style holds the options of both sinks.
+// Style holds the options of the sinks.
 type Style struct {
 	// Trailer marks truncated strings (str_trunc_trailer).
 	Trailer string

@@ -43,7 +43,7 @@ func series(t *testing.T, points ...value.Value) value.Series {
 	return s
 }
 
-// TestValues checks how both sinks show every kind of value.
+// TestValues checks how the sinks for text and JSON show every kind of value.
 func TestValues(t *testing.T) {
 	for _, c := range []struct {
 		v          value.Value

@@ -17,7 +17,9 @@
 // A map goes through the package in three steps. Plan selects the way and lays out all
 // maps of a script. A Store emits code into the programs. Open returns a Reader to the
 // process that loaded the programs. Plan describes its decisions in object.Map, and
-// Open needs nothing else.
+// Open needs nothing else. layout.go places the maps, table.go has the tables of slots,
+// words.go splits keys into integers, elems.go and kernel.go access the kernel maps, and
+// check.go checks the maps of a decoded object.
 package store
 
 import (

@@ -20,7 +20,8 @@ type Request struct {
 	Local, Peer     netip.AddrPort // not valid for local sockets
 
 	// Op is the operation, such as GET, and Target its object: a path, a query, a key or a
-	// name. Protocol.Keys has the protocol's own names for them. Host is set for HTTP.
+	// name. Protocol.Op and Protocol.Target are the protocol's own names for them. Host is
+	// set for HTTP.
 	Op, Target, Host string
 	// Asked are values that the user requested: headers by name, and the body.
 	Asked []Field
