@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -147,7 +148,7 @@ func (a *app) translate(paths []string, own *policyOptions) (*source.File, makeS
 		return nil, nil, errors.New("there is no policy to run")
 	}
 	a.kernel = kernel.LiveBTF(a.btfFile())
-	t := system.translate(docs, own, &policy.Terms{Kernel: a.kernel, Unsafe: o.unsafe, SkipUnsupported: own.skip, MayLockOut: own.lockout}, &diags)
+	t := system.translate(docs, own, &policy.Terms{Kernel: a.kernel, Self: os.Getpid(), Unsafe: o.unsafe, SkipUnsupported: own.skip, MayLockOut: own.lockout}, &diags)
 	a.report.diags(diags.All())
 	if diags.HasErrors() || t == nil {
 		return nil, nil, errReported

@@ -27,6 +27,9 @@ type Document struct {
 type Terms struct {
 	// Kernel is the kernel that the script will run on.
 	Kernel probes.Kernel
+	// Self is the ID of the process that runs the policies, or 0. Its system calls cause
+	// no events.
+	Self int
 	// Unsafe allows policies to act: to kill, override, deny or drop. Without it the
 	// script reports what they would have done.
 	Unsafe bool

@@ -119,7 +119,7 @@ func (s *selector) conditions() string { return strings.Join(slices.Concat(s.che
 // entry returns the statements that run when the function is called.
 func (h *hook) entry() string {
 	b := &body{depth: 1}
-	if self := h.p.machine.Self; self != 0 && h.ofSyscall() {
+	if self := h.p.terms.Self; self != 0 && h.ofSyscall() {
 		b.open("if (pid != %d)", self)
 	}
 	if within := h.p.within(); within != "" {

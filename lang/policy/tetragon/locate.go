@@ -227,18 +227,23 @@ func (p *policyReader) renamed(name string) (string, int) {
 		_, ok := p.terms.Kernel.Symbol(name)
 		return ok
 	}
-	if known(name) {
-		return name, 0
-	}
+	is := known(name)
 	for _, a := range aliases {
-		if a.old == name && known(a.new) {
-			return a.new, a.shift
+		if a.new == name {
+			a.old, a.new, a.shift = a.new, a.old, -a.shift
 		}
-		if a.new == name && known(a.old) {
-			return a.old, -a.shift
+		// Inlined functions may still have a symbol, but cannot be probed.
+		if a.old == name && known(a.new) && (!is || !p.traceable(name) && p.traceable(a.new)) {
+			return a.new, a.shift
 		}
 	}
 	return name, 0
+}
+
+// traceable reports whether a function is in the kernel's list of traceable functions.
+func (p *policyReader) traceable(name string) bool {
+	list, _ := p.terms.Kernel.Functions()
+	return slices.ContainsFunc(list, func(f string) bool { return strings.HasSuffix(f, ":"+name) })
 }
 
 // locateTracepoint determines the probe for a tracepoint. The first four fields of a
@@ -277,6 +282,9 @@ func (h *hook) locateTracepoint(subsystem, event string, hn *hookNode) bool {
 func (h *hook) locateUprobe(path string, hn *hookNode) bool {
 	if path == "" || !h.checkDigest(path, hn.digests) {
 		return false
+	}
+	if _, err := os.Stat(path); err != nil && h.p.terms.SkipUnsupported {
+		return h.missing(hn, "the file '%s' cannot be found", path)
 	}
 	h.event.Kind, h.event.Path = Uprobe, path
 	h.word, h.result = numberedArgs, "retval"

@@ -15,9 +15,6 @@ type Machine struct {
 	// Namespaces has the numbers of the namespaces of process 1, by their names in
 	// /proc/PID/ns.
 	Namespaces map[string]uint64
-	// Self is the ID of the process that runs the policies, or 0. Its system calls are
-	// left out, because each event would cause further events.
-	Self int
 	// Failable lists the kernel functions that programs may make fail, in addition to the
 	// security hooks.
 	Failable map[string]bool
@@ -44,7 +41,7 @@ const Measurements = "/sys/kernel/security/ima/ascii_runtime_measurements"
 // ThisMachine returns the facts about this machine. If a namespace cannot be read, its
 // number is that of the initial namespace.
 func ThisMachine() *Machine {
-	m := &Machine{Self: os.Getpid(), Namespaces: InitialNamespaces(), Failable: map[string]bool{}, Containers: containers, Programs: programs}
+	m := &Machine{Namespaces: InitialNamespaces(), Failable: map[string]bool{}, Containers: containers, Programs: programs}
 	m.First, _ = os.Readlink("/proc/1/exe")
 	m.Doors = []string{m.First, "/usr/sbin/sshd", "/usr/lib/openssh/sshd-session"}
 	for pid := strconv.Itoa(os.Getppid()); pid > "1"; {

@@ -52,7 +52,11 @@ func (s *script) file() *source.File {
 	for _, p := range s.parts {
 		all.WriteString(p.text)
 	}
-	b.Printf("config = { max_strlen = %d }\n\n", procs.MaxStrlen)
+	more := ""
+	if s.terms.SkipUnsupported {
+		more = "; missing_probes = \"warn\""
+	}
+	b.Printf("config = { max_strlen = %d%s }\n\n", procs.MaxStrlen, more)
 	if strings.Contains(all.String(), "@tg_sock") {
 		b.Write("let @tg_sock = lruhash(32768);\n\n")
 	}

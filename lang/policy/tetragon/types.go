@@ -257,7 +257,7 @@ macro tg_file(n)
 {
   let $t = curtask.files.fdt;
   let $n = (uint64)(uint32)n;
-  (struct file*)($n < $t.max_fds ? (uint64)$t.fd[$n] : (uint64)0)
+  kptr((struct file*)($n < $t.max_fds ? (uint64)$t.fd[$n] : (uint64)0))
 }
 
 // tg_laddr(s) and tg_raddr(s) are the addresses of a socket's ends.
