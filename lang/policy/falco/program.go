@@ -18,6 +18,7 @@ type Program struct {
 	File    bool // whether rules need the path that was passed to execve
 	All     bool // every rule that matches raises an alert, not only the first
 
+	self   int  // ID of the process whose calls are left out, or 0
 	noUnix bool // the kernel does not describe local sockets
 	script *source.File
 }
@@ -30,7 +31,7 @@ func Translate(docs []policy.Document, own Selection, terms *policy.Terms, diags
 	r := &reader{terms: terms, diags: diags}
 	r.read(docs)
 	own.choose(r.rules, diags)
-	p := &Program{All: own.All}
+	p := &Program{All: own.All, self: terms.Self}
 	more, _ := parseOutput(own.Append, func(int, int) source.Span { return source.Span{} }, diags)
 	for _, rule := range r.rules {
 		if rule.Source != sourceSyscall {

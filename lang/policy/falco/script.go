@@ -192,8 +192,14 @@ func (p *Program) writeScript() *source.File {
 		b.From(w.Rules[0].At)
 		w.start = b.Len()
 		b.Printf("\ntracepoint:syscalls:sys_exit_%s", w.Event.Syscall)
-		if x := filterOf(w, false); x != unknown {
+		x := filterOf(w, false)
+		switch {
+		case p.self == 0 && x != unknown:
 			b.Printf(" /%s/", x)
+		case p.self != 0 && x != unknown:
+			b.Printf(" /pid != %d && (%s)/", p.self, x)
+		case p.self != 0:
+			b.Printf(" /pid != %d/", p.self)
 		}
 		b.Write("\n{\n")
 		w.writePathFilter(&b)

@@ -28,6 +28,7 @@ type kind uint8
 const (
 	missing kind = iota
 	isText
+	isBytes // s has any bytes
 	isNumber
 	isDecimal // n is in millionths
 	isBool
@@ -67,10 +68,18 @@ func known(s string, ok bool) datum {
 	return text(s)
 }
 
-// String returns the value as an alert shows it.
+// shown returns the value as an alert shows it.
+func (d datum) shown() string {
+	if d.kind == isBytes {
+		return dots(d.s)
+	}
+	return d.String()
+}
+
+// String returns the value as conditions see it.
 func (d datum) String() string {
 	switch d.kind {
-	case isText:
+	case isText, isBytes:
 		return d.s
 	case isNumber:
 		if d.s != "" {
@@ -120,7 +129,7 @@ func (d datum) appendJSON(b []byte) []byte {
 		}
 		return append(b, ']')
 	}
-	return appendString(b, d.String())
+	return appendString(b, d.shown())
 }
 
 // appendString appends a text as JSON. Bytes that are not UTF-8 become U+FFFD.
@@ -223,7 +232,7 @@ var functions = lazy.Value[map[string]func([]datum) datum]{New: func() map[strin
 		"toupper": each(strings.ToUpper),
 		"b64": func(args []datum) datum {
 			d := args[0]
-			if d.kind != isText {
+			if d.kind != isText && d.kind != isBytes {
 				return datum{}
 			}
 			out, err := base64.StdEncoding.DecodeString(d.s)

@@ -201,7 +201,7 @@ func (e *engine) alert(ev *Event, r *rule) {
 			continue
 		}
 		d := p.get(ev)
-		b = append(b, printable(d.String())...)
+		b = append(b, printable(d.shown())...)
 		if e.format == JSON {
 			if p.time {
 				d = number(when.UnixNano())

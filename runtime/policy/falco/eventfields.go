@@ -334,7 +334,10 @@ func (e *Event) param(p *falco.Param) (raw, shown datum) {
 		return text(s), datum{}
 	case falco.Data:
 		s, ok := e.text(p.Src)
-		return known(dots(s), ok), datum{}
+		if !ok {
+			return datum{}, datum{}
+		}
+		return datum{kind: isBytes, s: s}, text(dots(s))
 	case falco.Tuple, falco.SockAddr:
 		return e.addressParam(p), datum{}
 	}

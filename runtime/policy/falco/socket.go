@@ -95,6 +95,9 @@ func (e *Event) inet(d *descriptor, family, state int64) {
 			d.local = at
 		}
 	}
+	if bound, _ := e.num("bound"); bound != 0 && !d.hasTuple {
+		d.listens = true // Falco takes a socket for a server as soon as it is bound
+	}
 	if name != "connect" && !d.listens && d.hasTuple && !d.server {
 		d.server = e.accepted(d)
 	}
