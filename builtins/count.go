@@ -60,8 +60,7 @@ func contended(g Gen) bool {
 	return (c == nil || c.Preemptible) && g.Kernel().Has(probes.FeatPreempt)
 }
 
-// weight returns the number of events as which this one counts: 1, or more in a sampled
-// program.
+// weight returns how many events this one stands for: 1, or more in a sampled program.
 func weight(g Gen) *ir.Value {
 	one := g.B().Const(1)
 	if s := g.Sampling(); s != nil {

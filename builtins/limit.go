@@ -121,7 +121,7 @@ func emitLimit(g Gen, call *Call) *ir.Value {
 	return l.emit()
 }
 
-// digest replaces the bytes of a key after its first word, size of them, by two hashes.
+// digest replaces the size bytes after the first word of a key by two hashes.
 func digest(g Gen, p *ir.Value, size int) *ir.Value {
 	out := g.Temp(8 + limitDigest)
 	b := g.B()

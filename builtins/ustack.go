@@ -14,10 +14,10 @@ import (
 
 // A user stack in build_id mode refers to files by their build ID, so that it can be
 // symbolized on another machine or after the process has ended. The kernel converts the
-// frames when it writes them to memory. The value consists of the bytes that it writes:
-// an array of struct bpf_stack_build_id, which contains a status word, the build ID,
-// and the offset in the file or, without a build ID, the address. Unused frames are
-// zero.
+// frames when it writes them to memory. The value consists of the bytes that it writes, an
+// array of struct bpf_stack_build_id. An element contains a status word, the build ID and the
+// offset in the file. If there is no build ID, it contains the address instead. Unused frames
+// are zero.
 const (
 	buildIDFrame = 32      // bytes
 	buildIDFlag  = 1 << 11 // BPF_F_USER_BUILD_ID

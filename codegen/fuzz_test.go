@@ -67,9 +67,8 @@ func FuzzCompile(f *testing.F) {
 	})
 }
 
-// excused reports whether it is no error that a program cannot be loaded: this kernel
-// forbids or lacks something, or the program is too large in a way that only the kernel
-// can detect.
+// excused reports whether a program may fail to load: this kernel forbids or lacks
+// something, or the program is too large in a way that only the kernel can detect.
 func excused(err error) bool {
 	switch {
 	case errors.Is(err, unix.EPERM) && !errors.As(err, new(*ebpf.VerifierError)),

@@ -36,7 +36,8 @@ func TestSharedAutomata(t *testing.T) {
 		{probe + `{ $i = (uint64)args.filename; if (str($i++) =~ "x+" && str($i++) =~ "y+") { exit(); } }`, 2},
 	} {
 		asm := compileFor(t, frozen, c.script, nil).String()
-		// The loop of an automaton reads a state for each of eight characters, and for those left after it.
+		// The loop of an automaton reads a state for each of eight characters, and for
+		// those left after it.
 		if got := strings.Count(asm, "= *(u16 *)"); got/8 != c.want {
 			t.Errorf("%s: %d automata, want %d", c.script, got/8, c.want)
 		}

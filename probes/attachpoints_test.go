@@ -164,7 +164,8 @@ var kernelPoints = []attachPoint{
 	{in: "rawtracepoint:", err: "rawtracepoint should be attached to a function"},
 }
 
-// programPoints returns those in a program, and in a file that is none.
+// programPoints returns attach points in the program self, and in text, which is not a
+// program.
 func programPoints(self, text string) []attachPoint {
 	return []attachPoint{
 		{in: "uprobe:/nonexistent:main", err: "uprobe target file '/nonexistent' does not exist or is not executable"},

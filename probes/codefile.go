@@ -53,7 +53,7 @@ type codeCopy struct {
 type overlays struct{ on, off bool }
 
 // Open opens a file by the first of the paths that works. It returns nil if there is none,
-// the file is no program, or it has been opened or marked before.
+// the file is not a program, or it has been opened or marked before.
 func (c *CodeFiles) Open(name string, paths ...string) *CodeFile {
 	for _, path := range paths {
 		// A file that has been seen is not opened again.
@@ -75,7 +75,7 @@ func (c *CodeFiles) Open(name string, paths ...string) *CodeFile {
 		x, err := binary.Open(held)
 		if err != nil {
 			file.Close()
-			return nil // it is no program
+			return nil // it is not a program
 		}
 		return &CodeFile{Name: name, Path: held, x: x, open: file}
 	}

@@ -169,9 +169,9 @@ func nameHomonyms(e *Env, ps ...*object.Point) {
 	}
 }
 
-// FunctionName returns the name to show for a function if a probe has been attached to it
-// as one of several of the same name, else "". name is "" for a function of the kernel,
-// and at its address. For others, at is the offset of the probe in their file.
+// FunctionName returns the name to show for a function. It returns "" unless a probe has been
+// attached to it as one of several functions of the same name. For a function of the kernel,
+// name is "" and at is the address. For others, at is the offset of the probe in their file.
 func (e *Env) FunctionName(name string, at uint64) string {
 	if e.FuncNames == nil {
 		return ""

@@ -93,13 +93,13 @@ func (cs closers) Close() error {
 	return errors.Join(errs...)
 }
 
-// InParallel calls do with the numbers from n-1 down to 0, at most most of them at a
-// time. It returns when all calls have returned.
-func InParallel(most, n int, do func(i int)) {
+// InParallel calls do with the numbers from n-1 down to 0. At most limit calls run at the
+// same time. It returns when all calls have returned.
+func InParallel(limit, n int, do func(i int)) {
 	var left atomic.Int64
 	left.Store(int64(n))
 	var wg sync.WaitGroup
-	for range min(most, n) {
+	for range min(limit, n) {
 		wg.Go(func() {
 			for i := left.Add(-1); i >= 0; i = left.Add(-1) {
 				do(int(i))

@@ -126,8 +126,8 @@ type Traits struct {
 	// NoteArgs is set if a note in the file lists the arguments. A script can select
 	// one by a number that is known only at run time.
 	NoteArgs bool
-	// Named is the name of the kind of probe whose args are those of the functions that
-	// this kind traces without args, or "".
+	// Named is the kind that has args for the functions of this kind, such as fentry for
+	// kprobe. It is "" if there is none.
 	Named string
 	// Decides is set if the kernel acts on the result of a program: whether a packet
 	// passes, or an operation is allowed. Scripts can set the result only with

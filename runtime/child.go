@@ -110,8 +110,8 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 // Files returns the files that the program has mapped when it starts.
 func (c *Child) Files() []string { return filesOfProgram(c.cmd.Args[1]) }
 
-// settleIn is the maximum time for which to wait until the child waits. It takes that
-// long only if the child is stopped for another reason than a busy machine.
+// settleIn limits the time until the child waits for its byte. On a busy machine it takes
+// less, so when the time is over, something has stopped the child.
 const settleIn = time.Minute
 
 // settle returns when the child waits for resume. Otherwise probes would see the system

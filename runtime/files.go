@@ -10,8 +10,8 @@ import (
 )
 
 // filesOf returns the number of files that the programs and maps of an object need while
-// they are loaded, and the approximate number that its session has open: one for each
-// map, two for each program (itself and its BTF), one for each attach point, and others.
+// they are loaded, and the approximate number that its session has open. A session has one
+// for each map and each attach point, two for each program (itself and its BTF), and others.
 func filesOf(o *object.Object) (loaded, open uint64) {
 	loaded = uint64(len(o.Kernel) + 2*len(o.Programs))
 	open = loaded + 256

@@ -81,8 +81,8 @@ func (w *fileWatch) pathsOf(pid int, m symbols.Mapping) []string {
 	return []string{fmt.Sprintf("%s/map_files/%x-%x", dir, m.Start, m.End), dir + "/root" + m.Path, m.Path}
 }
 
-// see calls found, unless the file's file system does not answer. A file that is truncated while it is read, or damaged so that it cannot
-// be read, does not end the session.
+// see calls found, unless the file's file system does not answer. A file that is truncated
+// while it is read, or damaged so that it cannot be read, does not end the session.
 func (w *fileWatch) see(pid int, m symbols.Mapping) {
 	if m.Dev != "" && strings.HasPrefix(m.Path, "/") && !w.devices.Answer(m.Dev, w.pathsOf(pid, m)...) {
 		if len(w.silent) < maxSilent {

@@ -21,7 +21,8 @@ import (
 )
 
 func TestDecide(t *testing.T) {
-	// A program is: number of its sampling, or 0; log; ns of a run; ns before sampling; share in thousandths.
+	// A program is: number of its sampling, or 0; log; ns of a run; ns before sampling;
+	// share in thousandths.
 	type prog struct {
 		sampled, log int
 		ns, whole    float64

@@ -22,7 +22,7 @@ type kernelLines struct {
 // kernelFile is the debug information of the kernel or of a module.
 type kernelFile struct {
 	x     *file.File // nil: there is none
-	slide uint64     // distance of the kernel from the addresses in the file
+	slide uint64     // what to subtract from an address to get that in the file
 }
 
 // vmlinux is the name of the kernel itself among the modules.

@@ -106,8 +106,8 @@ func (l *perfLog) close() {
 }
 
 // wait waits until the log has records, one of the descriptors others can be read, or
-// the time most has passed. The log must have been opened with PerfBitWatermark.
-func (l *perfLog) wait(most time.Duration, others ...int) {
+// limit has passed. The log must have been opened with PerfBitWatermark.
+func (l *perfLog) wait(limit time.Duration, others ...int) {
 	var fds []unix.PollFd
 	for i := range l.cpus {
 		fds = append(fds, unix.PollFd{Fd: int32(l.cpus[i].fd), Events: unix.POLLIN})
@@ -115,7 +115,7 @@ func (l *perfLog) wait(most time.Duration, others ...int) {
 	for _, fd := range others {
 		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
-	unix.Poll(fds, int(most/time.Millisecond))
+	unix.Poll(fds, int(limit/time.Millisecond))
 }
 
 // when returns the time of a record.

@@ -76,8 +76,8 @@ func HasStackKeys(obj *object.Object, defs *builtins.Registry) bool {
 }
 
 // watchMappings starts the log of process mappings if it is needed to name user
-// addresses or to count the forks of the process of -c or -p. If the kernel does not support the log,
-// names of processes that have ended may be missing.
+// addresses or to count the forks of the process of -c or -p. If the kernel does not
+// support the log, names of processes that have ended may be missing.
 func (s *Instance) watchMappings() {
 	root := s.opt.PID
 	if s.opt.Child != nil {
@@ -240,8 +240,9 @@ func (n noterSymbols) Frames(pid int, _ []uint64, _ string) []value.Frame {
 }
 
 // survey reads the memory maps of all processes that exist, at the start as the log contains
-// only later mappings, or after the log has lost records. It starts with the newest processes, which are
-// likely to end first. If there are many, it uses at most about a tenth of a CPU.
+// only later mappings, or after the log has lost records. It starts with the newest
+// processes, which are likely to end first. If there are many, it uses at most about a
+// tenth of a CPU.
 func (s *Instance) survey(add func(symbols.Found)) {
 	running, _ := symbols.Running(s.procRoot()) // without procfs, the log tells of later mappings
 	pids := slices.Sorted(maps.Keys(running))

@@ -20,7 +20,7 @@ var all = []string{"Errorf", "errorf", "ErrorHint", "errorHint", "Warnf", "warnf
 // their texts. In probes, those of most other errors are about the machine.
 var reporters = map[string][]string{"builtins": all, "lang": all, "probes": {"usage"}}
 
-// unshown lists the messages that no test can bring about on every machine, with the
+// unshown lists the messages that no test can trigger on every machine, with the
 // reason.
 var unshown = map[string]string{
 	"%s: cannot read %s: %v":                                 "the traced file goes away after it was found",

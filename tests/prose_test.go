@@ -39,13 +39,24 @@ var plain = []struct {
 	{regexp.MustCompile(`\b(?:that|those) which\b`), "the noun again"},
 	{regexp.MustCompile(`\bturns? of (?:a|the|each|every) loops?\b|\b(?:each|every|one|per) turn\b`), "iteration"},
 	{regexp.MustCompile(`\b[Ww]ays? through\b`), "paths through"},
-	{regexp.MustCompile(`(?:%s|%q|\b[Tt]his)'? is no [A-Za-km-z]`), "is not a"},
+	{regexp.MustCompile(`\bis no [A-Za-z]`), "is not a"},
+	{regexp.MustCompile(`\bmost most\b`), "a parameter with another name, such as limit"},
+	{regexp.MustCompile(`\b[Bb]ring(?:s|ing)? about\b|\bcan bring\b`), "triggers, causes"},
 }
+
+// behind matches names that say behind for after or in.
+var behind = regexp.MustCompile(`^behind|[a-z]Behind|^Behind`)
+
+// maxComment is the maximum number of columns of a line that is only a comment.
+const maxComment = 100
 
 // exempt lists texts that are correct: those of bpftrace, which other programs search
 // for, and words in another meaning.
 var exempt = []string{
 	"left behind",
+	"here is no ",
+	"is no longer",
+	"is no better",
 	"Can not access field",
 	"operator can not be used on expressions of type",
 	"builtin can not be used with",
@@ -93,8 +104,17 @@ func TestPlainWords(t *testing.T) {
 				check(name+":"+strconv.Itoa(i+1), line)
 			}
 		case ".go":
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for i, line := range strings.Split(string(text), "\n") {
+				if n := len([]rune(line)); n > maxComment && strings.HasPrefix(strings.TrimSpace(line), "//") {
+					t.Errorf("%s:%d: a comment has %d columns: break the line", name, i+1, n)
+				}
+			}
 			fset := token.NewFileSet()
-			f, err := parser.ParseFile(fset, path, nil, parser.ParseComments|parser.SkipObjectResolution)
+			f, err := parser.ParseFile(fset, path, text, parser.ParseComments|parser.SkipObjectResolution)
 			if err != nil {
 				return err
 			}
@@ -104,8 +124,15 @@ func TestPlainWords(t *testing.T) {
 				check(at(g.Pos()), strings.Join(strings.Fields(g.Text()), " "))
 			}
 			ast.Inspect(f, func(n ast.Node) bool {
-				if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
-					check(at(l.Pos()), l.Value)
+				switch n := n.(type) {
+				case *ast.BasicLit:
+					if n.Kind == token.STRING {
+						check(at(n.Pos()), n.Value)
+					}
+				case *ast.Ident:
+					if behind.MatchString(n.Name) {
+						t.Errorf("%s: %s: write what it does", at(n.Pos()), n.Name)
+					}
 				}
 				return true
 			})

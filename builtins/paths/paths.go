@@ -115,9 +115,9 @@ const (
 	freeTurns = 256
 	leastFree = 16
 	// verifierRoom is the number of instructions that the verifier may process for all
-	// walks of a program: less than half of its limit, as Linux 5.10 processes more than
-	// the sum in programs with many walks. startCost and turnCost are those that it
-	// processes for the start of a walk and for an iteration.
+	// walks of a program. It is less than half of the verifier's limit, because Linux 5.10
+	// processes more than the sum if a program has many walks. The verifier processes
+	// startCost instructions for the start of a walk and turnCost for an iteration.
 	verifierRoom = 400_000
 	startCost    = 5000
 	turnCost     = 180

@@ -14,9 +14,9 @@ import (
 // an address. So a process that has just started is unwound before user space knows of
 // it, if the tables of its files are made.
 //
-// The walk searches the process's tree of mappings itself. bpf_find_vma cannot do it: it
-// needs the lock of the address space, and where interrupts are off, as in a profile
-// probe, it can take that once for each event. Without the lock the tree may change
+// The walk searches the process's tree of mappings itself, because bpf_find_vma needs the
+// lock of the address space. If interrupts are off, as in a profile probe, that helper can
+// take the lock only once for each event. Without the lock the tree may change
 // during the search, which then may find nothing. The result is compared with the
 // address.
 
@@ -252,8 +252,8 @@ func (w *walker) findFile(pc *ir.Value) {
 			}
 			return nil
 		}, func() *ir.Value {
-			// Memory without a file that is not the kernel's own has code that was
-			// generated at run time.
+			// If memory has no file and is not the kernel's own, its code was generated
+			// at run time.
 			w.b.If(w.not(mapping(l.ops)), func() {
 				w.set(wStart, w.get(wMapStart))
 				w.set(wEnd, w.get(wMapEnd))

@@ -9,10 +9,11 @@ import (
 // This file has the code of one step of the walk: it looks up the mapping and the rule
 // of an instruction, and applies the rule.
 
-// findMapping looks up the mapping of pc in the kernel's tree, and its file's list. The
-// process's own list may be that of the program before exec, of the parent, or of a library
-// that was unloaded, so it is only used for a mapping without a list of the file, if both have
-// the same inode: that of a file that was changed later, or of none, as the vdso.
+// findMapping looks up the mapping of pc in the kernel's tree, and the list of its file. A
+// file that was changed after it was mapped, and memory without a file such as the vdso,
+// have no list of their own. For these it uses the list of the process, if that has the
+// mapping with the same inode. The list of the process may be out of date: it may be that of
+// the program before exec, of the parent, or of a library that was unloaded.
 func (w *walker) findMapping(pc *ir.Value) {
 	g := w.g
 	w.set(wStart, w.num(0))

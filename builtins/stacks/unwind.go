@@ -195,9 +195,9 @@ func (w *walker) turn(name string) *ir.Func {
 	})
 }
 
-// state returns the address of the walk's memory in a map, from which functions that
-// share nothing else get it. The memory always exists. If it did not, the function
-// would return none.
+// state emits the lookup of the walk's memory in a map and returns its address. The
+// functions of the walk share only this memory. The lookup always succeeds, but the
+// verifier needs a check: if it fails, the emitted function returns none.
 func (w *walker) state(none int64) *ir.Value {
 	m := w.g.KernelMap(ir.Map{Name: fmt.Sprintf("unwind_state%d", w.lay.depth), Type: ir.PerCPUArray, KeySize: 4, ValueSize: int(w.lay.at(numWalkWords)), MaxEntries: 1})
 	b := w.b
@@ -407,7 +407,7 @@ func (w *walker) frame() {
 	seg := w.get(wSeg)
 	kind := w.op(ir.OpShr, seg, w.num(48))
 	nowhere := w.op(ir.OpEq, kind, w.num(noCode))
-	w.leave(w.op(ir.OpAnd, nowhere, w.op(ir.OpNe, n, w.num(0))), func() { // it is no return address
+	w.leave(w.op(ir.OpAnd, nowhere, w.op(ir.OpNe, n, w.num(0))), func() { // it is not a return address
 		b := w.b
 		b.Cur.Unlikely = true
 		b.Store(b.Op(ir.OpAdd, w.p, b.Op(ir.OpShl, n, b.Const(3))), object.StackFrames, 8, b.Const(0))

@@ -40,9 +40,9 @@ func (o *options) checkConflicts(given func(flag string) bool) error {
 	return nil
 }
 
-// checkFiles returns an error if a flag for a destination of results has an empty value,
-// usually from an unset shell variable, or if two of the files, or a file and the script,
-// are the same.
+// checkFiles returns an error if two of the files for results are the same, or if one is the
+// script. It also returns one if a flag for such a file has an empty value, which usually
+// comes from an unset shell variable.
 func (o *options) checkFiles(fs *flagSet) error {
 	type file struct{ what, name string }
 	var all []file

@@ -330,7 +330,7 @@ func (s *server) Settled() {
 	}
 }
 
-// noMaps is a sink without maps: they are metrics.
+// noMaps is a sink that ignores maps, because they are exported as metrics.
 type noMaps struct {
 	output.Sink
 	results *lines // to which Sink writes
@@ -392,6 +392,6 @@ func (l *lines) end() {
 	unfinished := len(l.part) > 0
 	l.mu.Unlock()
 	if unfinished {
-		l.Write([]byte{'\n'}) // an error is that of the next write, too
+		l.Write([]byte{'\n'}) // if it fails, the next write reports the error
 	}
 }

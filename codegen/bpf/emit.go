@@ -63,9 +63,9 @@ func emit(f *mfunc) (*code, error) {
 	return e.c, nil
 }
 
-// keepFrame adds instructions in front of c, a program's main function, that make the kernel
-// place all of the program's frames on the stack of the task: it does so if there is a tail
-// call. The call is never reached, so the kernel removes it.
+// keepFrame adds a tail call in front of c, a program's main function. If a program has a
+// tail call, the kernel places all of the program's frames on the stack of the task. The
+// call is never reached, so the kernel removes it.
 func (c *code) keepFrame() {
 	c.insns = append(asm.Instructions{
 		asm.Mov.Imm(asm.R0, 0),

@@ -78,7 +78,7 @@ func accepts(insns ...asm.Instruction) bool {
 // context. It compares the results and the map "out".
 func differ(t *testing.T, m *ir.Module, opts Target, ctxs [][]byte) {
 	t.Helper()
-	runtime.LockOSThread() // programs ask for the thread
+	runtime.LockOSThread() // programs read the ID of the thread
 	defer runtime.UnlockOSThread()
 	out, err := Emit(m, opts)
 	if err != nil {

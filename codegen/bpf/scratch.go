@@ -7,7 +7,7 @@ type scratchRef struct {
 	m     *ir.Map
 	key   int64 // element
 	off   int64 // of the function's first byte in the element
-	byCPU bool  // the element is the one of this CPU's number
+	byCPU bool  // the index of the element is the number of this CPU
 
 	spills int64 // number of bytes at its beginning for spilled values
 }
@@ -43,9 +43,9 @@ func insertScratch(f *ir.Func, d *derived, at map[int]int64, ref scratchRef) (ke
 	return key, base
 }
 
-// lookupBlock returns the block that looks up the scratch map: the nearest one that
-// dominates all users of the slots in away, is in no loop, and cannot be reached while
-// a ring buffer record is reserved, since a failed lookup ends the program. If values
+// lookupBlock returns the block that looks up the scratch map. It is the nearest one that
+// dominates all users of the slots in away and is in no loop. Since a failed lookup ends the
+// program, it also cannot be a block in which a ring buffer record may be reserved. If values
 // are spilled to scratch memory, it is the entry.
 func lookupBlock(f *ir.Func, away map[*ir.Value]bool, ref scratchRef) *ir.Block {
 	dom := ir.NewDom(f)

@@ -95,7 +95,7 @@ func (s *spiller) direct(o *operand) {
 	o.v = s.f.vregs[o.v].home
 }
 
-// chain rewrites b, after the blocks from which a stretch may continue into b.
+// chain first rewrites the predecessors of b whose stretches may continue into b, then b.
 func (s *spiller) chain(b *mblock) {
 	var todo []*mblock
 	for s.ends[b.index] == nil {

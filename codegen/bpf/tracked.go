@@ -2,10 +2,14 @@ package bpf
 
 import "github.com/gotrace/gotrace/codegen/ir"
 
-// trackedValues returns, by ID, the values of f that must not be spilled to scratch
-// memory, where the verifier does not track them: pointers; numbers that are added to a
-// pointer or passed to a helper, whose bounds it checks; numbers that end a loop, which
-// it follows to the end; and the parameters, which exist before scratch memory is
+// trackedValues returns, by ID, the values of f that must not be spilled to scratch memory,
+// because the verifier does not track the values there:
+//
+//   - pointers
+//   - numbers that are added to a pointer or passed to a helper: it checks their bounds
+//   - numbers that end a loop: it follows the loop to its end
+//
+// The parameters must not be spilled there either, since they exist before scratch memory is
 // looked up.
 func trackedValues(f *ir.Func, dom *ir.Dom) []bool {
 	tracked := make([]bool, f.NumValues())

@@ -2,10 +2,10 @@
 // program a main function and the functions it calls, each function a list of
 // basic blocks of values.
 //
-// Every value is one 64-bit machine word, as BPF registers are. Integers of
-// fewer bits are kept sign- or zero-extended to 64 bits according to their
-// type; arithmetic that may leave that form is followed by an explicit
-// extension (OpSext8 … OpZext32), which passes remove where the range is known.
+// Every value is one 64-bit machine word, as BPF registers are. Integers of fewer bits are
+// kept sign- or zero-extended to 64 bits according to their type. If the result of an
+// operation may not be in that form, an explicit extension follows (OpSext8 … OpZext32).
+// Passes remove it if the range of the result is known.
 // A pointer's Type says what it points into, so that the verifier of this package and
 // the passes can determine which memory plain loads may access and which pointers may
 // alias. Larger objects are in memory and handled by address: OpSlot reserves memory of

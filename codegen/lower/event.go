@@ -45,9 +45,9 @@ func (u *shared) event(call *builtins.Call, args []*types.Type, lits []any, pack
 	return n, &u.res.Events[n]
 }
 
-// Event sends or records an event. Its record is filled in place in the ring buffer. Arguments that may
-// leave the function or call others are computed before the record is reserved, since a
-// reserved record must be submitted.
+// Event sends or records an event. Its record is filled in place in the ring buffer.
+// Arguments that may leave the function or call others are computed before the record is
+// reserved, since a reserved record must be submitted.
 func (f *fn) Event(call *builtins.Call, args []*types.Type, lits []any, fill func(rec *ir.Value, offs []int)) {
 	more, ts := f.laterArgs()
 	f.sendEvent(call, append(args, ts...), lits, func(rec *ir.Value, offs []int) {

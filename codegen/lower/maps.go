@@ -356,7 +356,7 @@ func (f *fn) mergeAgg(st *plan.Map, key store.Key) *ir.Value {
 	t := st.Info.Value
 	def := f.p.Defs.ForType(t.Name)
 	if def == nil || def.Scalar == nil {
-		panic("lower: " + t.String() + " is no value")
+		panic("lower: " + t.String() + " is not a value")
 	}
 	acc := f.temp(max(def.Accum, 8))
 	f.b.Zero(acc, 0, max(def.Accum, 8))

@@ -9,11 +9,11 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
-// A record with long strings is mostly empty if it is built in the ring buffer: memory
-// for the longest possible strings must be reserved before their length is known, and
-// the next record begins after that memory, on pages that are not cached. So such a
-// record is built in scratch memory, with its strings packed one after the other, and
-// one helper copies the used part to the ring buffer.
+// If a record with long strings is built in the ring buffer, most of it stays empty. The
+// lengths of the strings are not known yet, so it needs memory for the longest possible ones.
+// The next record begins after that memory, on pages that are not cached. So such a record is
+// built in scratch memory, with its strings packed one after the other. Then one helper
+// copies the used part to the ring buffer.
 
 // minPacked is the maximum size of a value that is not packed, and maxPacked that of
 // the memory in which a record is built, both in bytes.

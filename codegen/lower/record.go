@@ -122,13 +122,13 @@ func (f *fn) stopFirst(send func()) {
 	})
 }
 
-// record writes a record of size bytes, at most most, to the recorder, unless the recording
-// has ended. write fills it. at is the call whose event it is.
-func (f *fn) record(at source.Span, size *ir.Value, most int, write func(p *ir.Value), lost func()) {
+// record writes a record to the recorder, unless the recording has ended. It has size bytes,
+// at most limit. write fills it. at is the call whose event it is.
+func (f *fn) record(at source.Span, size *ir.Value, limit int, write func(p *ir.Value), lost func()) {
 	r, b := f.recorder, f.b
-	most = types.RoundUp(most, 8) + object.RecordHeader
-	if most > r.largest {
-		r.largest, r.span = most, at
+	limit = types.RoundUp(limit, 8) + object.RecordHeader
+	if limit > r.largest {
+		r.largest, r.span = limit, at
 	}
 	if size.Op == ir.OpConst {
 		size = b.Const(int64(types.RoundUp(int(size.Imm), 8) + object.RecordHeader))

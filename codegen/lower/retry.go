@@ -14,10 +14,13 @@ import (
 // at the return of the call removes it and reads the string again. These rules make this
 // safe:
 //
-//   - The address belongs to the memory of the thread at the call. If exec has replaced the memory since, the string is not read.
-//   - Programs at the call delete the address of an earlier call whose return was missed. They do so for all threads, also for threads that flags such as --comm now exclude.
+//   - The address belongs to the memory of the thread at the call. If exec has replaced the
+//     memory since, the string is not read.
+//   - Programs at the call delete the address of an earlier call whose return was missed.
+//     They do so for all threads, also for threads that flags such as --comm now exclude.
 //   - The string is written only over an empty one, in the entry that the same thread made.
-//   - Each string is counted as unread at the call, and no longer if it is read later. So no string is missed silently, even if the return never comes.
+//   - Each string is counted as unread at the call. When it is read later, it is no longer
+//     counted. So no string is missed silently, even if the return never comes.
 //
 // A word of unreadMap is the number of addresses that are kept. As long as it is 0,
 // programs do not look for any.

@@ -211,9 +211,9 @@ func (f *fn) storeCall(e ast.Expr, t *types.Type, d Dest) {
 	}
 }
 
-// storeCast writes (type) x, whose result is larger than a word: an array of integers
-// read as one of another type, the bytes of an integer as an array, or a string or
-// buffer of another size.
+// storeCast writes (type) x if the result is larger than a word. It reads an array of
+// integers as an array of another type, or the bytes of an integer as an array, or changes
+// the size of a string or buffer.
 func (f *fn) storeCast(e *ast.Cast, t *types.Type, d Dest) {
 	a := f.typeOf(e.X)
 	switch {

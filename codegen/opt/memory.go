@@ -74,9 +74,9 @@ func memory(f *ir.Func) bool {
 // result of a map lookup.
 const nearBlocks = 8
 
-// forgetOld drops facts at the beginning of block at in a function with Forgets set:
-// those about loaded values, except from memory that only stores of this function have
-// filled, and those about distant lookups that may have returned null. order gives the
+// forgetOld drops facts at the beginning of block at in a function with Forgets set. It drops
+// those about distant lookups that may have returned null. It also drops those about loaded
+// values, unless only stores of this function have filled the memory. order gives the
 // position of each block.
 func (m *memPass) forgetOld(at int, order []int) {
 	m.s.facts = slices.DeleteFunc(m.s.facts, func(f fact) bool {

@@ -78,21 +78,21 @@ func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) 
 	return s
 }
 
-// fitKey returns the type in which m's keys are stored before Linux 5.11, where they have
-// at most most bytes. Strings that are too long are truncated, with a warning.
-func (p *Program) fitKey(m *builtins.MapInfo, most int, diags *source.Diags) *types.Type {
-	if m.Key.Size <= most {
+// fitKey returns the type in which m's keys are stored before Linux 5.11, where a key has
+// at most limit bytes. Strings that are too long are truncated, with a warning.
+func (p *Program) fitKey(m *builtins.MapInfo, limit int, diags *source.Diags) *types.Type {
+	if m.Key.Size <= limit {
 		return m.Key
 	}
 	v := p.Env.Kernel.Release()
-	for n := most; n > 1; n-- {
-		if t := cutStrings(m.Key, n); t.Size <= most {
+	for n := limit; n > 1; n-- {
+		if t := cutStrings(m.Key, n); t.Size <= limit {
 			diags.Warnf(m.Span, "Strings in the keys of %s are cut to %d characters: before Linux 5.11 a key has at most %d bytes, this is %d.%d",
-				m.Name, n-1, most, v.Major, v.Minor)
+				m.Name, n-1, limit, v.Major, v.Minor)
 			return t
 		}
 	}
-	diags.Errorf(m.Span, "%s, where %d is the most", probes.NeedsRelease(p.Env.Kernel, fmt.Sprintf("A key of %d bytes", m.Key.Size), "5.11"), most)
+	diags.Errorf(m.Span, "%s, where %d is the most", probes.NeedsRelease(p.Env.Kernel, fmt.Sprintf("A key of %d bytes", m.Key.Size), "5.11"), limit)
 	return m.Key
 }
 

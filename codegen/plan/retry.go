@@ -13,7 +13,7 @@ import (
 
 // Retry is a string that a program at a call keeps for the running thread, as in
 // @name[tid] = str(args.filename). If the string is not in memory at that moment, the
-// programs at the return of the call read it again before they do anything else: by then
+// programs at the return of the call read it again before they do anything else. By then
 // the kernel has usually read it itself.
 type Retry struct {
 	Map    *Map

@@ -37,7 +37,7 @@ type Place struct {
 	Else   bool           // it replaces the previous place on kernels that lack that place
 	Entry  []*AttachPoint // where Saved is computed; may be empty
 	When   Expr           // the predicate of Entry; nil if there is none
-	Saved  []*EventArg    // values that are kept until the thread reaches Points, or until Points with the same Key
+	Saved  []*EventArg    // values that are kept until Points are reached: with the same Key, or in the same thread
 	Points []*AttachPoint
 	Pred   Expr // nil if there is none
 	Args   []*EventArg

@@ -26,9 +26,9 @@ func String(n Node) string {
 	return p.out.String()
 }
 
-// printer writes a tree. Comments are not part of the tree: the printer tracks the
-// position in the source while it walks the tree, and writes each comment at the next
-// possible place, which is between statements, declarations or parts of a probe's head.
+// printer writes a tree. Comments are not part of the tree, so the printer tracks the
+// position in the source while it walks the tree. It writes each comment at the next possible
+// place: between statements, declarations or parts of a probe's head.
 type printer struct {
 	out      bytes.Buffer
 	indent   int

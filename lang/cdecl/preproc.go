@@ -357,8 +357,8 @@ func (u *Decls) substitute(m *macro, args [][]token, hide []string, call token) 
 	return out
 }
 
-// versionHeader returns linux/version.h. A file of that name is often that of another
-// kernel than the running one.
+// versionHeader returns linux/version.h for the running kernel. The file on the machine
+// often belongs to another kernel.
 func (u *Decls) versionHeader() string {
 	v := u.opts.Release
 	return fmt.Sprintf(`#define LINUX_VERSION_CODE %d

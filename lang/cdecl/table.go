@@ -39,8 +39,9 @@ type TableKernel struct {
 //   - the names of the kernels;
 //   - the functions, and an empty line;
 //   - the headers and then the constants, as encodeNames writes names;
-//   - for each constant, a letter for its value in each kernel: 'v' for the next value, '=' for the value of the previous kernel, '-' if it is not defined. Trailing
-//     '=' are omitted. An empty line follows;
+//   - for each constant, a letter for its value in each kernel: 'v' for the next value, '='
+//     for the value of the previous kernel, '-' if it is not defined. Trailing '=' are
+//     omitted. An empty line follows;
 //   - the values of all constants, in hexadecimal.
 //
 // Names, and values, compress better next to similar ones than next to each other.
@@ -79,9 +80,9 @@ func sortedNames[T any](m map[string]T) []string {
 	return names
 }
 
-// encodeNames writes sorted names: a line with a digit of base 36 for each, the length of
-// the prefix that it shares with the previous name; the rest of each name in a line; an
-// empty line.
+// encodeNames writes sorted names. The first line has a digit of base 36 for each name, the
+// length of the prefix that it shares with the previous one. The rest of each name follows
+// on its own line, and an empty line ends the list.
 func encodeNames(b *bytes.Buffer, names []string) {
 	var shared, rests bytes.Buffer
 	last := ""
@@ -278,9 +279,9 @@ func (u *Decls) Known(name string) (Const, bool) {
 	return t.value(name, t.kernel(u.opts.Release))
 }
 
-// corrected holds the constants that have another value in programs than in the table:
-// the kernel's own headers define them otherwise, or they contain the size of a struct that
-// is in none of the headers. The values are hexadecimal.
+// corrected holds the constants whose value in programs is not that of the table. Either the
+// kernel's own headers define them otherwise, or they contain the size of a struct that none
+// of the headers has. The values are hexadecimal.
 const corrected = " CLOCKS_PER_SEC=f4240 ADJ_OFFSET_SINGLESHOT=8001 FAN_EVENT_METADATA_LEN=18" +
 	" TPACKET_HDRLEN=34 TPACKET2_HDRLEN=34 TPACKET3_HDRLEN=44 "
 

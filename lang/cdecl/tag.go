@@ -157,9 +157,9 @@ func (u *Decls) memberDecl(out *[]member) bool {
 }
 
 // incomplete returns the undefined type that a member of type t would contain, and a
-// hint. It returns nil if there is none. A struct that the script defines in place of
-// the kernel's cannot contain other kernel types: the script must define those too,
-// unless it includes headers, which may not exist on this machine, or lack them.
+// hint. It returns nil if there is none. A struct that the script defines in place of the
+// kernel's cannot contain other kernel types. The script must define those too, or include
+// headers that define them. But the headers may not exist on this machine.
 func (u *Decls) incomplete(t *types.Type) (*types.Type, string) {
 	for t.Kind == types.Array {
 		t = t.Elem

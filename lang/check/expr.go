@@ -103,7 +103,7 @@ func (c *checker) literal(e ast.Expr, l *builtins.Lit) *types.Type {
 	c.info.Lits[e] = l
 	switch {
 	case l.IsStr && len(l.Str) == c.cfg.MaxStrlen:
-		// A string of that size that is full is taken for one that was truncated.
+		// A full string of MaxStrlen bytes would count as truncated, so leave room.
 		return types.NewString(len(l.Str) + 2)
 	case l.IsStr:
 		return types.NewString(len(l.Str) + 1)

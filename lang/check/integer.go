@@ -57,9 +57,9 @@ func (n integer) compare(m integer) int {
 	return cmp.Compare(n.abs, m.abs)
 }
 
-// compute returns p op q. The result wraps around like one of 64 bits, and exact
-// reports whether it did not have to. ok is false if there is no result: after a
-// division by zero, or a shift by less than 0 or more than 63 bits.
+// compute returns p op q. exact is false if the result does not fit in 64 bits and wrapped
+// around. ok is false if there is no result: after a division by zero, or a shift by less
+// than 0 or more than 63 bits.
 func compute(op string, p, q integer) (r integer, exact, ok bool) {
 	switch op {
 	case "+":

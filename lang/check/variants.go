@@ -39,8 +39,8 @@ func (c *checker) group(blocks []attach.Block) []*variant {
 	return variants
 }
 
-// newVariant returns a variant for a block, with a clone of it. Without points, only errors
-// that do not depend on the point are found in it.
+// newVariant returns a variant for a block, with a clone of it. As long as it has no points,
+// checking it finds only errors that do not depend on the point.
 func newVariant(d *ast.Probe, block int) *variant {
 	return &variant{decl: d, block: block, prog: &Prog{Pred: ast.Clone(d.Pred), Body: ast.Clone(d.Body), Span: d.Span()}}
 }

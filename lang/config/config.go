@@ -37,7 +37,7 @@ const (
 	StackAuto  = "auto"
 )
 
-// NoMetric is the name of a map that is no metric.
+// NoMetric is the name of a map that is not a metric.
 const NoMetric = "none"
 
 // UserStacks lists the ways to unwind user stacks.

@@ -11,10 +11,10 @@ import (
 // has it. since is "" for 5.10, or if the release is not known.
 type spelling struct{ path, since string }
 
-// renames lists the members of kernel structs that have different names or paths in
-// kernels since 5.10: in each line the struct and all paths to a member, oldest first,
-// with the release that introduced them, if it is known. A path may lead through members
-// and pointers.
+// renames lists the members of kernel structs that have different names or paths in kernels
+// since 5.10. Each line has the struct and all paths to a member, oldest first. A path has
+// the release that introduced it, if that is known. It may lead through members and
+// pointers.
 const renames = `
 task_struct: state __state@5.14
 task_struct: cpu thread_info.cpu@5.16

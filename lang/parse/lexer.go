@@ -55,8 +55,8 @@ const (
 )
 
 // scanner splits a file into tokens. participle needs all of them before it parses, so
-// the scanner itself tracks the state that the lexical rules depend on: where a
-// declaration ends, and the extent of predicates and < … > bodies. White space and
+// the scanner itself tracks the state that the lexical rules depend on. It knows where a
+// declaration ends, and where predicates and < … > bodies begin and end. White space and
 // comments are not tokens. Comments are collected.
 //
 // The scanner never fails: text that is not a token becomes a tBad, at which the parser

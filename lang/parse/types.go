@@ -142,11 +142,11 @@ func (p *parser) offsetof() ast.Expr {
 //
 // The text in the parentheses must be a type. With struct, union or enum, or with "*"
 // or "[]" at the end, it is a type. A bare name, or name[N], is a type if an operand
-// follows: "(size_t)$x". Before "-", "*" and "&", which may also be binary, it depends
-// on the name: it is a value if it is a variable of the language, a parameter of the
-// current macro, or a name that the C section defines ("(pid)*2", "(LIMIT)-1"), and
-// otherwise a type ("(uint64)*$p", "(size_t)-1"). Before other operands a parameter is
-// a type: "(t)x".
+// follows: "(size_t)$x". The operand may begin with "-", "*" or "&", which may also be
+// binary. Then the name is a value if it is a variable of the language, a parameter of the
+// current macro, or a name that the C section defines: "(pid)*2", "(LIMIT)-1". Any other
+// name is a type: "(uint64)*$p", "(size_t)-1". Before other operands a parameter is a type:
+// "(t)x".
 func (p *parser) cast(start int) ast.Expr {
 	mark, said := p.mark(), len(p.errors)
 	undo := func() ast.Expr {

@@ -10,10 +10,10 @@ import (
 // An Automaton is a deterministic automaton in the form of a table that a program
 // reads.
 //
-// Table holds a row for each state, of Stride bytes: the offsets of the next rows, one
-// for each class of bytes, in 16 bits each; then, at Result, a word with a bit for each
-// pattern that matches if the text ends here. A state is the offset of its row. Classes
-// has, for each byte, the offset of its entry in a row.
+// Table holds a row of Stride bytes for each state. A row starts with the offset of the next
+// row for each class of bytes, in 16 bits each. At Result it has a word with a bit for each
+// pattern that matches if the text ends here. A state is the offset of its row. Classes has,
+// for each byte, the offset of its entry in a row.
 type Automaton struct {
 	Table   []byte
 	Classes [256]uint16

@@ -94,9 +94,9 @@ func parsed(text, re string) Pattern {
 	return p
 }
 
-// Glob parses a file name pattern, which matches a whole text: * is any text, also with
-// slashes, ? is any character, [a-z] one of a set, [!a-z] none of it, and \ makes the next
-// character stand for itself. With fold, the case of ASCII letters does not matter.
+// Glob parses a file name pattern, which matches a whole text. In it, * is any text, also with
+// slashes, ? is any character, [a-z] is one of a set, and [!a-z] is none of a set. After \ a
+// character stands for itself. If fold is set, the case of ASCII letters does not matter.
 func Glob(text string, fold bool) (Pattern, error) {
 	if !utf8.ValidString(text) {
 		return Pattern{}, fmt.Errorf("it is not valid UTF-8")

@@ -70,8 +70,8 @@ type Symbol struct {
 	// returns, is static. Without one, they are the versions of a function that a library
 	// exports.
 	Static bool
-	// Nth is the number of the function, from 1 on in the order of the addresses, among
-	// those of its name that Named or Functions returns; 0: it is the only one.
+	// Nth distinguishes the functions of one name that Named or Functions returns: it
+	// counts them from 1, in the order of their addresses. It is 0 for a single function.
 	Nth uint32
 }
 

@@ -86,19 +86,19 @@ func (x *File) Nop5(addr uint64) bool {
 	return x.elf != nil && x.Arch() == "amd64" && bytes.Equal(x.codeAt(addr, 5), []byte{0x0f, 0x1f, 0x44, 0, 0})
 }
 
-// SecondNop returns the address of the second instruction at addr, if both are nops of
-// which the second has ten bytes: the form of static probes for kernels that replace the
-// second one by a call. Other kernels refuse a breakpoint on that one.
+// SecondNop returns the address of the second instruction at addr, if both are nops and the
+// second has ten bytes. Static probes have this form for kernels that replace the second nop
+// by a call. Other kernels refuse a breakpoint on it.
 func (x *File) SecondNop(addr uint64) (uint64, bool) {
 	return addr + 1, x.elf != nil && x.Arch() == "amd64" && bytes.Equal(x.codeAt(addr, 11), []byte{0x90, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0})
 }
 
-// Entry returns the address at which a breakpoint is hit once by every call of s. It is
-// that of the first instruction or, if the kernel refuses a breakpoint there, of the
-// first one that the kernel accepts after instructions that change only vector
-// registers, or copy a part of one to a register: an argument in that register is not used
-// by the function. In a Go function it is after the check of the stack's size, so that a call
-// that grows the stack counts once.
+// Entry returns the address at which every call of s hits a breakpoint once. That is the
+// first instruction if the kernel accepts a breakpoint there. Otherwise Entry skips
+// instructions that change only vector registers, or copy a part of one to a register, up to
+// one that the kernel accepts. The function does not use an argument in a register that is
+// overwritten so. In a Go function the address is after the check of the stack's size, so
+// that a call that grows the stack counts once.
 func (x *File) Entry(s Symbol) uint64 {
 	addr := s.Addr
 	if x.IsGo(s) {

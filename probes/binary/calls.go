@@ -6,8 +6,8 @@ import "encoding/binary"
 const longestCall = 7
 
 // CallBefore reports whether the instruction before an address is a call, as it is before a
-// return address. target is the address of the function that the instruction calls, or 0 if
-// the instruction does not contain it. On machines other than amd64 and 386 no call is found.
+// return address. target is the address of the called function, or 0 if the instruction does
+// not contain it. On machines other than amd64 and 386 no call is found.
 func (x *File) CallBefore(addr uint64) (target uint64, ok bool) {
 	if arch := x.Arch(); arch != "amd64" && arch != "EM_386" {
 		return 0, false

@@ -82,8 +82,8 @@ func (g *DebugInfo) counted(e *dwarf.Entry, name string) types.Counted {
 }
 
 // passedByReference reports whether an object of a C++ class must not be copied byte by
-// byte: the class or one of its members has virtual functions, or a destructor or copy
-// constructor that is not defaulted. Clang records this fact. For other compilers it is
+// byte. That is so if the class or one of its members has virtual functions, or a destructor
+// or copy constructor that is not defaulted. Clang records this fact. For other compilers it is
 // derived from the functions of the class.
 func (g *DebugInfo) passedByReference(e *dwarf.Entry, name string, r *dwarfType) bool {
 	const passByValue, passByReference = 5, 4

@@ -170,7 +170,7 @@ func TestGoVersion(t *testing.T) {
 		func(info []byte) { order.PutUint64(info[40:], 1<<60) },
 		func(info []byte) { order.PutUint64(info[32:], 1) },
 		func(info []byte) { order.PutUint64(info[16:], 1<<63) },
-		func(info []byte) { info[15] = 2; copy(info[32:], bytes.Repeat([]byte{0xff}, 11)) }, // the length is no number
+		func(info []byte) { info[15] = 2; copy(info[32:], bytes.Repeat([]byte{0xff}, 11)) }, // the length is not a number
 		func(info []byte) { info[0] = 'x' },
 	} {
 		bad := bytes.Clone(data)

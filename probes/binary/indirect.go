@@ -15,11 +15,11 @@ import (
 // so their addresses are derived from the resolver: from its code, from a slot that the
 // code reads and the dynamic linker fills, or from a function that it calls.
 
-// Targets returns the functions that calls of s may execute: s or, if s is indirect,
-// its implementations under the name of s. elsewhere reports whether there may be
-// others: outside of the file, such as in the vDSO, or after an instruction of the
-// resolver that cannot be decoded. Implementations that start with instructions which
-// the kernel does not know are left out if there are others.
+// Targets returns the functions that calls of s may execute. That is s itself or, if s is
+// indirect, its implementations under the name of s. elsewhere reports whether there may be
+// others: outside of the file, such as in the vDSO, or after an instruction of the resolver
+// that cannot be decoded. If the kernel does not know the first instructions of an
+// implementation, it is left out, unless all are like that.
 func (x *File) Targets(s Symbol) (list []Symbol, elsewhere bool) {
 	if !s.Indirect {
 		return []Symbol{s}, false

@@ -131,10 +131,10 @@ func libraryVersion(path string) (version []int) {
 }
 
 // findInCache looks up a library in the content of ld.so.cache, in the format of glibc
-// 2.2 and later, of programs with a root directory. The format has a header of 48 bytes with the number of entries at
-// offset 20, followed by entries of 24 bytes (flags, offset of the name, offset of the
-// path and others). Offsets are relative to the header. A cache in an older format may
-// precede it.
+// 2.2 and later, of programs with a root directory. The format has a header of 48 bytes
+// with the number of entries at offset 20, followed by entries of 24 bytes (flags, offset
+// of the name, offset of the path and others). Offsets are relative to the header. A cache
+// in an older format may precede it.
 func findInCache(root string, cache []byte, name string) string {
 	magic := []byte("glibc-ld.so.cache1.1")
 	i := bytes.Index(cache, magic)

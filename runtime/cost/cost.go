@@ -206,7 +206,7 @@ func (c *Code) add(helper string, ns float64) {
 // instruction returns the cost of an instruction and the name of the helper that it calls,
 // or "".
 func (e *estimate) instruction(i int, in asm.Instruction) (ns float64, helper string) {
-	id, more := e.helperBehind(in)
+	id, more := e.wrappedHelper(in)
 	switch {
 	case in.IsBuiltinCall() || id != 0:
 		if id == 0 {
@@ -227,9 +227,10 @@ func (e *estimate) instruction(i int, in asm.Instruction) (ns float64, helper st
 	return e.m.cost(Insn), ""
 }
 
-// helperBehind returns the helper that in calls through a function that does nothing else,
-// and the cost of that function's instructions. The helper is 0 if there is none.
-func (e *estimate) helperBehind(in asm.Instruction) (asm.BuiltinFunc, float64) {
+// wrappedHelper returns the helper that a call reaches if the called function only calls
+// that helper, and the cost of the function's instructions. For other instructions the
+// helper is 0.
+func (e *estimate) wrappedHelper(in asm.Instruction) (asm.BuiltinFunc, float64) {
 	if !in.IsFunctionCall() {
 		return 0, 0
 	}

@@ -63,8 +63,8 @@ func (m *Model) cost(k key) float64 {
 	return ns
 }
 
-// helper returns the cost of a helper that is called for a map of a kind. known is not set
-// if it is a guess.
+// helper returns the cost of a helper that is called for a map of a kind. known is false if
+// the cost is a guess.
 func (m *Model) helper(id asm.BuiltinFunc, kind ebpf.MapType) (ns float64, known bool) {
 	switch id {
 	case asm.FnMapLookupElem, asm.FnMapUpdateElem, asm.FnMapDeleteElem:

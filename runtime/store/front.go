@@ -26,7 +26,8 @@ import (
 //     conflict only by interrupting each other. A program claims a slot by
 //     exchanging its word for slotBusy. A program that finds the slot busy, or
 //     claimed meanwhile, uses the hash map.
-//   - A slot keeps its key for the whole generation. If both possible slots of a key belong to other keys, the key stays in the hash map.
+//   - A slot keeps its key for the whole generation. If both possible slots of a key belong
+//     to other keys, the key stays in the hash map.
 //
 // A slot consists of the generation, the key and the value, each in whole words. A map
 // that programs read, assign to, delete from or iterate over has no front table.

@@ -158,12 +158,12 @@ func (s *hash) Key(g Gen, e KeyExpr) Key {
 	return s.keyOf(g.B(), k)
 }
 
-// padded returns at most most bytes of a text, followed by zeros up to size.
+// padded returns at most limit bytes of a text, followed by zeros up to size.
 //
 //go:noinline
-func padded(text string, most, size int) []byte {
+func padded(text string, limit, size int) []byte {
 	data := make([]byte, size)
-	copy(data[:max(most, 0)], text)
+	copy(data[:max(limit, 0)], text)
 	return data
 }
 

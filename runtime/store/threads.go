@@ -19,7 +19,8 @@ import (
 //     So finding, setting and removing the entry needs no lock and no call. Threads
 //     compete only for free slots, by compare and exchange.
 //   - The entry of a thread is in one of two neighbouring slots or, if both are
-//     taken, in the hash map. The word at tableOver is not 0 once an entry had to be stored in the hash map.
+//     taken, in the hash map. The word at tableOver is not 0 once an entry had to be stored
+//     in the hash map.
 //   - Thread 0, which all idle CPUs share, is only in the hash map.
 //
 // A slot consists of a u64, which is the generation and the thread's ID, and a value of

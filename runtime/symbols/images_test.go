@@ -104,7 +104,7 @@ func TestImages(t *testing.T) {
 }
 
 // TestReadBeforeForked reports the fork of a process after its memory map has been read,
-// which shows the parent's program. It is no former process with the same ID, so the
+// which shows the parent's program. There was no earlier process with the same ID, so the
 // names of its own program are not in doubt.
 func TestReadBeforeForked(t *testing.T) {
 	first, second := objects(t)

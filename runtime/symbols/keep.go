@@ -153,8 +153,9 @@ func (id fileID) open(name string) *os.File {
 
 // openLasting opens the file that has the path. An open file would keep its file system from
 // being unmounted, so it is opened through a mount of its own. The device of the file system
-// stays in use. openLasting returns nil if that is not possible, if the path has another file
-// by now, and for file systems that rename an open file when it is deleted.
+// stays in use. If that is not possible, openLasting returns nil. It also returns nil if the
+// path has another file by now, or if the file system renames an open file when it is
+// deleted.
 func openLasting(path string, st os.FileInfo) *os.File {
 	var fs unix.Statfs_t
 	var root unix.Stat_t

@@ -253,8 +253,8 @@ func (u *User) programOf(pid int, addrs []uint64) (best candidate, mapped int) {
 }
 
 // fit returns how well the addresses of a stack fit the code of a program. An address in a
-// function counts more than all calls before return addresses, and a call counts twice if it
-// is one of the function that is called according to the stack.
+// function counts more than all calls before return addresses. A call counts twice if its
+// target is the function of the next inner frame.
 func (u *User) fit(c candidate, addrs []uint64) (n int) {
 	inner := uint64(0) // the start of the function that was called, in memory
 	for i, a := range addrs {

@@ -164,13 +164,13 @@ func (t *Tables) Await(pid int, late <-chan time.Time) {
 	}
 }
 
-// next removes from the queue the most urgent file with at most the given number of bytes
-// of code: a file of a preferred process, or else the file with the most users in
+// next removes the most urgent file from the queue. Files with more than limit bytes of code
+// stay in it. A file of a preferred process comes first, then the file with the most users in
 // relation to its size.
-func (t *Tables) next(most uint64) *file {
+func (t *Tables) next(limit uint64) *file {
 	best, score := -1, 0.0
 	for i, f := range t.queue {
-		if f.code > most && !f.first || f.key.special == "" && t.silent[f.key.dev] > 0 {
+		if f.code > limit && !f.first || f.key.special == "" && t.silent[f.key.dev] > 0 {
 			continue
 		}
 		n := float64(1+len(f.users)) / float64(f.code+1)

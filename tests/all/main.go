@@ -8,11 +8,11 @@
 // corpus, with the race detector where it can find something. A guest leaves out
 // what takes long in emulation and does not depend on the kernel, and runs half of the live
 // tests and a quarter of the heavy ones, with a quarter of the rows of the long tables.
-// Guests with neighbouring kernels run different halves. With -nightly all run all tests and rows and load more of the
-// generated programs, here too, the live tests run a second time with the race detector,
-// and there are more guests. All installs the tools it needs beyond Go if it can (as root,
-// on Debian). At the end it lists what it could not run, and prints "N passed, N failed, N
-// skipped". The exit status is 1 if anything failed.
+// Guests with neighbouring kernels run different halves. With -nightly all run all tests
+// and rows and load more of the generated programs, here too, the live tests run a second
+// time with the race detector, and there are more guests. All installs the tools it needs
+// beyond Go if it can (as root, on Debian). At the end it lists what it could not run, and
+// prints "N passed, N failed, N skipped". The exit status is 1 if anything failed.
 //
 // With -costs it runs no tests, but records how much work the verifiers of these
 // kernels have with the scripts of the golden corpus. A live test compares that.

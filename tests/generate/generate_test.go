@@ -118,8 +118,8 @@ func (s stock) draw(n, kernels int) []program {
 	return list
 }
 
-// partOf returns the arguments with which drawn draws the eighth of sample n of every
-// that the flag chooses.
+// partOf returns arguments for drawn. Sample n of every is divided into eight parts, and
+// with these arguments drawn draws the part that the flag selects.
 func partOf(n, every int) (int, int) {
 	if *part < 0 {
 		return n, every

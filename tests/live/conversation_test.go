@@ -33,7 +33,7 @@ type conversation struct {
 	want           map[string]string
 	open           map[string]bool // of those, the answers whose end or status may not be known
 	apart          bool            // no request is sent before the one before has its answer
-	tight          bool            // the sockets hold few bytes and calls do not wait, so some send less
+	tight          bool            // see tighten: some calls send only a part of the data
 	unended        bool            // the end of the connection is not seen
 	plan           []string        // what was done, for messages
 }
@@ -41,7 +41,7 @@ type conversation struct {
 // story returns what was done.
 func (c *conversation) story() string { return strings.Join(c.plan, "; ") }
 
-// tighten lets the sockets hold few bytes, and calls return at once.
+// tighten makes the sockets' buffers small and their calls non-blocking.
 func (c *conversation) tighten() {
 	for _, fd := range []int{c.client, c.server} {
 		for _, err := range []error{
@@ -187,9 +187,10 @@ func (c *conversation) pass(from, to int, parts [][]byte) {
 	}
 }
 
-// expect records the output for a request on both sides. size is that of the bytes that the
-// answer may share a call with: the end of the answer may not be known if there are more of
-// them than are kept, or if it is the end of a connection, which is not seen.
+// expect records the output for a request on both sides. One call may pass size bytes: this
+// answer, and others before and after it. If that is more than the number of bytes that are
+// kept, the end of the answer may not be known. It may also not be known if the answer ends
+// with the connection.
 func (c *conversation) expect(x *dialogue, answered, size int, status string, whole bool) {
 	for _, server := range []bool{false, true} {
 		key := fmt.Sprint(server, " ", x.target)

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dnsAnswer returns an answer to a question about the given name: n addresses of IPv4
-// and n of IPv6, whose records have the name in full or refer to the question's.
+// dnsAnswer returns an answer with n addresses of IPv4 and n of IPv6 to a question about the
+// given name. If full is set, each record has the name. Otherwise it refers to the name in
+// the question.
 func dnsAnswer(name string, n int, full bool) []byte {
 	text := []byte{}
 	for label := range strings.SplitSeq(name, ".") {

@@ -152,7 +152,7 @@ func (d *dnsParty) answer(q *dnsQuery) {
 	d.expect(q, codes[code], rows, len(b))
 }
 
-// garbage passes a datagram that is no message of DNS.
+// garbage passes a datagram that is not a DNS message.
 func (d *dnsParty) garbage(q *dnsQuery) {
 	data := filler(d.r, d.r.Intn(100))
 	if d.r.Intn(2) == 0 {

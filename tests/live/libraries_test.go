@@ -127,9 +127,9 @@ var libraryScripts = []struct{ script, want string }{
 	{`usdt:libgttest:called { @n = count(); }`, "@n: 23"},
 }
 
-// TestLibraries traces functions and static probes of a library in all processes that
-// have it: at the path where a process has it, in another root, and as another build in
-// a root that a later process has.
+// TestLibraries traces functions and static probes of a library in all processes that have
+// it. The processes have it at the usual path and in another root. A process that starts
+// later has another build of it in a third root.
 func TestLibraries(t *testing.T) {
 	program, roots := libraryRoots(t)
 	for _, c := range libraryScripts {

@@ -28,8 +28,8 @@ func memoryOf(t *testing.T, pid int) int {
 }
 
 // TestManyConnections opens connections, 9,000 at once, which is more than the tables have room
-// for, several times. Each has a request, and its answer comes when all have sent theirs. What is shown
-// has to be right, and the rest is counted.
+// for, several times. Each has a request, and its answer comes when all have sent theirs.
+// What is shown has to be right, and the rest is counted.
 func TestManyConnections(t *testing.T) {
 	if *peer {
 		t.Skip("it has no such command")

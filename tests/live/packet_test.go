@@ -122,8 +122,8 @@ func described(n int, f []byte) (out []string) {
 }
 
 // skipExtensions skips the extension headers of IPv6. It returns the number of the first
-// header that it does not know, its protocol for scripts, which is 255 for a later fragment
-// or a header that is cut off, and its bytes.
+// header that it does not know, its protocol for scripts, and its bytes. For a later fragment,
+// and for a header that is cut off, the protocol for scripts is 255.
 func skipExtensions(proto byte, rest []byte) (shown, known byte, l4 []byte) {
 	shown = proto
 	for turn := 0; turn < 8 && slices.Contains([]byte{0, 43, 44, 51, 60}, proto); turn++ {

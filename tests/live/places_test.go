@@ -271,9 +271,9 @@ func TestStacksAtEnd(t *testing.T) {
 	}
 }
 
-// checkPlace runs gotrace with args, and takes stacks at a probe until more than n have more than three
-// frames. Each must begin with the functions of want, and must be complete if it is not by
-// frame pointer.
+// checkPlace runs gotrace with args, and takes stacks at a probe until more than n have
+// more than three frames. Each must begin with the functions of want, and must be complete
+// if it is not by frame pointer.
 func checkPlace(t *testing.T, by, probe, want string, n int, args ...string) {
 	t.Helper()
 	r := trace(t, append(args, "-e", fmt.Sprintf(`config = { user_stack = %s } %s {

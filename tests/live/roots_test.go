@@ -179,8 +179,8 @@ func checkFrames(t *testing.T, frames string, want ...string) string {
 	return strings.Join(want, " ")
 }
 
-// TestOtherPrograms takes stacks of programs whose file has been replaced or touched since they
-// started, of those in an overlay that were touched there, and of those that run as another user
+// TestOtherPrograms takes stacks of programs whose file has been replaced or touched since
+// they started, also in an overlay. It also takes stacks of programs that run as another user
 // because of the file's mode.
 func TestOtherPrograms(t *testing.T) {
 	if *peer {

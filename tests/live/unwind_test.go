@@ -113,8 +113,9 @@ func TestUnwind(t *testing.T) {
 
 // TestUnwindLanguages walks the stacks of programs in C++, Rust and Go: through templates,
 // virtual and generic functions, closures, exceptions, panics, destructors that run
-// meanwhile, threads and goroutines, and calls from Go to C and back. The functions of the program itself must be those of
-// the source, in this order; others, such as those of the library, may be in between.
+// meanwhile, threads and goroutines, and calls from Go to C and back. The functions of the
+// program itself must be those of the source, in this order; others, such as those of the
+// library, may be in between.
 func TestUnwindLanguages(t *testing.T) {
 	cpp := []string{
 		"mark box<long,5>::sum(int) templates(int) main", "mark square::area(int) virtuals(shape*,int) main", "mark catches(int) main",

@@ -15,8 +15,8 @@ import (
 type way struct {
 	name string
 	move func(fd int, b []byte) (int, error)
-	// hides is set if the system call has no address of the bytes, so that only their number is
-	// known: then the header moves by another one.
+	// hides is set if the system call does not get the address of the bytes, so that only
+	// their number is known. Then another call transfers the header.
 	hides bool
 }
 

@@ -10,10 +10,18 @@ import (
 
 // Script is the translation of policies, and describes the results of the script.
 //
-// A result is a tuple: the number of the decision, the time in nanoseconds since boot, the
-// Kind, whether the packet is denied, the source's address and port, the destination's,
-// the protocol, the flags of TCP, the type of ICMP or the kind of Kafka's request, the
-// text of a request, and Words numbers with a bit for each entry that matches.
+// A result is a tuple of:
+//
+//   - the number of the decision
+//   - the time in nanoseconds since boot
+//   - the Kind
+//   - whether the packet is denied
+//   - the source's address and port
+//   - the destination's address and port
+//   - the protocol
+//   - the flags of TCP, the type of ICMP or the kind of Kafka's request
+//   - the text of a request
+//   - Words numbers with a bit for each entry that matches
 type Script struct {
 	File      *source.File
 	Decisions []*Decision

@@ -35,8 +35,8 @@ func truth(n *yaml.Node) (value, ok bool) {
 	return plain.Bool()
 }
 
-// override returns, for each key of an item, what the item's keys "append" and "override"
-// specify: "append", "replace" or "". "append: true" applies to the keys in plain.
+// override returns the mode for each key of an item, "append", "replace" or "", according to
+// the item's keys "append" and "override". "append: true" applies to the keys in plain.
 // present is set if the item changes an earlier one.
 func (r *reader) override(item *yaml.Node, plain, appendable, replaceable []string) (of map[string]string, present, ok bool) {
 	of, ok = map[string]string{}, true

@@ -29,8 +29,8 @@ func (p *policyReader) overrideUser(a *action, n *yaml.Node) {
 	}
 }
 
-// assignment returns the statement for an entry of argRegs: it sets a register to a
-// number, to the value of a register plus an offset, or to the word of memory at such an
+// assignment returns the statement for an entry of argRegs. The statement sets a register to
+// a number, to the value of a register plus an offset, or to the word of memory at such an
 // address.
 func (p *policyReader) assignment(n *yaml.Node) string {
 	text := strings.ReplaceAll(p.text(n), " ", "")

@@ -26,8 +26,9 @@ func (l spans) text() string {
 	return b.String()
 }
 
-// details returns the lines that show more of a row: the frames of the stacks in its key,
-// what does not fit in one line, the bars of a histogram or its heatmap, or a series.
+// details returns the lines that show more of a row. They have the frames of the stacks in
+// its key, texts that do not fit in one line, the bars of a histogram or its heatmap, and
+// series.
 func (t *table) details(r *row, w int) []spans {
 	var ls []spans
 	w = max(w-detailIndent, 10)

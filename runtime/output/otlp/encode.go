@@ -1,6 +1,6 @@
-// Package otlp sends metrics, events and spans to a collector of OpenTelemetry, by its
-// protocol OTLP over HTTP with protocol buffers. The program does not contain
-// OpenTelemetry's SDK, which would make it twice as large.
+// Package otlp sends metrics, events and spans to an OpenTelemetry collector over OTLP/HTTP
+// with protocol buffers. The program does not contain OpenTelemetry's SDK, which would make
+// it twice as large.
 package otlp
 
 import (

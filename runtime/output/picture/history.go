@@ -132,8 +132,9 @@ func zeroNaN(n float64) float64 {
 	return n
 }
 
-// series returns the series of a key. If there are max series already, it replaces the
-// one with the least value that was not sampled in this column, if that is less than n.
+// series returns the series of a key, which it creates if necessary. If there are max series
+// already, a new one replaces the series with the least value among those that were not
+// sampled in this column. Unless that value is less than n, series returns nil.
 func (h *History) series(t *track, key string, n float64, max int) *series {
 	s := t.series[key]
 	if s == nil {

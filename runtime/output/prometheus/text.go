@@ -164,7 +164,7 @@ func appendReal(b []byte, f float64) []byte {
 	return strconv.AppendFloat(b, f, 'g', -1, 64)
 }
 
-// escape appends text with the characters escaped that would end it.
+// escape appends text and escapes the characters that would end it.
 //
 //go:noinline
 func (w *textWriter) escape(text string, quotes bool) {

@@ -11,9 +11,9 @@ import (
 )
 
 // CheckLockout refuses decisions that could cut off the machine, or the user who runs
-// gotrace: decisions that deny something to the root cgroup, to the cgroup of process 1,
-// to a cgroup that gotrace runs in, or to that of sshd. names are the policies that are
-// permitted to do so.
+// gotrace. Such a decision denies something to the root cgroup, to the cgroup of process 1,
+// to a cgroup that gotrace runs in, or to that of sshd. The policies in names are permitted
+// to do so.
 func CheckLockout(list []*cilium.Decision, names []string, diags *source.Diags) {
 	for _, d := range list {
 		what := ""

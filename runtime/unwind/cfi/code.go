@@ -21,9 +21,9 @@ const (
 	maxCode = 8 << 20
 	// longCode is the size in bytes of code that takes noticeably long to follow.
 	longCode = 128 << 10
-	// nearLabel is the maximum distance from an instruction that computes an address to a
-	// label that is not a function but in the same one: code of Node stores the address to
-	// which its next call returns.
+	// nearLabel is the maximum distance from an instruction to an address that it computes,
+	// if the address is a label of the same function and not a function. For example, code of
+	// Node stores the address to which its next call returns.
 	nearLabel = 64
 	// maxBlind is the maximum size in bytes of the code of a file without symbols in
 	// which unreached functions are searched for. In more code, too many guesses would be
@@ -367,8 +367,8 @@ func (w *follower) sweep(g *gap) (found bool) {
 const maxEvidence = 300
 
 // fits reports whether a frame before an instruction is consistent with the following
-// instructions: at a return and at a jump to another function the stack must have only
-// the return address, and at known instructions their height.
+// instructions. At a return, and at a jump to another function, the stack must have only the
+// return address. At an instruction whose frame is known, the two frames must agree.
 func (w *follower) fits(addr uint64, f frame) bool {
 	for range maxEvidence {
 		if w.budget--; w.budget < 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/dns"
 )
 
-// DNS is a message of DNS, as far as the packet's first bytes contain it.
+// DNS is the part of a DNS message that the first bytes of the packet contain.
 type DNS struct {
 	Response bool
 	Query    string // the name in question, with a dot at its end

@@ -66,7 +66,7 @@ type conn struct {
 	last    time.Time  // of the last piece of an answer or a request
 	now     time.Time  // of the piece being read
 	ignore  bool       // the bytes being read belong to no request
-	gap     bool       // the last piece had more bytes than are known, or one since the reader is lost
+	gap     bool       // bytes of the last piece are not known, or of a piece since the reader is lost
 	unsure  bool       // it is not known which answers belong to which requests
 	next    uint32     // the position after the last piece
 	asker   asker
