@@ -75,6 +75,7 @@ var stages = []struct {
 	{"plan", (*compilation).plan, func(c *compilation) string { return c.planned.String() }, false},
 	{"ir", (*compilation).lower, func(c *compilation) string { return c.lowered.Module.String() }, false},
 	{"opt", (*compilation).optimise, func(c *compilation) string { return c.lowered.Module.String() }, false},
+	{"fetch", (*compilation).fetch, (*compilation).fetchersText, false},
 	{"asm", (*compilation).emit, func(c *compilation) string { return object.Disassembly(c.out.Maps, c.out.Progs) }, false},
 	{"object", (*compilation).assemble, func(c *compilation) string { return c.obj.String() }, false},
 }
@@ -93,7 +94,6 @@ type compilation struct {
 	checked *check.Program
 	planned *plan.Program
 	lowered *lower.Result
-	fetched []int // the programs that have a fetcher
 	out     *bpf.Output
 	obj     *object.Object
 }
@@ -271,7 +271,6 @@ func (c *compilation) report(err error) error {
 
 func (c *compilation) optimise() error {
 	opt.Run(c.lowered.Module)
-	c.fetch()
 	return nil
 }
 

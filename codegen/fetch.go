@@ -3,7 +3,6 @@ package codegen
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/probes"
-	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // A program can read memory of a process only if it is present at that moment: a string
@@ -27,11 +26,11 @@ const (
 	fetchLimit = 4096
 )
 
-// fetch adds fetchers to the module, after all other programs. It lists the programs that
-// have a fetcher in c.fetched.
-func (c *compilation) fetch() {
+// fetch adds fetchers to the module. The optimiser has run, so only reads that are needed
+// are left, and reads at the same address have the same value as their argument.
+func (c *compilation) fetch() error {
 	if c.req.Env.NoFeature[string(probes.FeatFetch)] {
-		return
+		return nil
 	}
 	for i, p := range c.checked.Progs {
 		if p.Ctx == nil || p.Ctx.Load.Sleeps == nil || len(p.Points) == 0 {
@@ -44,13 +43,27 @@ func (c *compilation) fetch() {
 		}
 		id, ok := c.req.Env.Kernel.Kfunc(copyString)
 		if !ok {
-			return
+			return nil
 		}
 		prog := fetcher(found, int64(id))
-		prog.Name = "fetch_" + c.lowered.Module.Progs[i].Name
+		prog.Name, prog.Role, prog.Of = "fetch_"+c.lowered.Module.Progs[i].Name, ir.ForFetch, i
 		c.lowered.Module.Progs = append(c.lowered.Module.Progs, prog)
-		c.fetched = append(c.fetched, i)
 	}
+	return nil
+}
+
+// fetchersText returns the fetchers as text.
+func (c *compilation) fetchersText() string {
+	var m ir.Module
+	for _, p := range c.lowered.Module.Progs {
+		if p.Role == ir.ForFetch {
+			m.Progs = append(m.Progs, p)
+		}
+	}
+	if m.Progs == nil {
+		return "no program has a fetcher"
+	}
+	return m.String()
 }
 
 // userReads returns the calls in a program's main function that read memory of a process at
@@ -153,14 +166,5 @@ func (f *fetch) text(at *ir.Value, size int) {
 		f.b.If(f.b.Op(ir.OpEq, n, f.b.Const(int64(part))), func() {
 			f.text(f.b.AddImm(at, int64(part)-1), size-part+1)
 		})
-	}
-}
-
-// fetchers adds the fetchers to the object.
-func (c *compilation) fetchers(o *object.Object, progs []*object.Program) {
-	for i, p := range progs {
-		of := o.Programs[c.fetched[i]]
-		p.Span, p.License, p.Type, p.AttachType, p.Sleeps = of.Span, c.checked.Config.License, of.Type, of.AttachType, true
-		o.Fetchers = append(o.Fetchers, object.Fetcher{Program: p, For: c.fetched[i]})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/check"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -18,51 +19,64 @@ import (
 
 // assemble creates the object.
 func (c *compilation) assemble() error {
-	own := len(c.checked.Progs)
 	o := &object.Object{
-		Programs: c.out.Progs[:own:own], Kernel: c.out.Maps,
-		Maps: c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
+		Kernel: c.out.Maps,
+		Maps:   c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
 		Settings: settings(c.checked.Config), Invocation: session(c.req), Options: c.checked.Options,
 		Needs: c.needed(), Recorder: c.lowered.Recorder,
 	}
 	o.Settings.Warnings = c.req.Invocation.Warnings
-	for i, p := range c.checked.Progs {
-		prog := o.Programs[i]
-		if n, ok := c.planned.Sampled[p]; ok {
-			prog.Sampled = n + 1
-		}
-		prog.Span, prog.License = p.Span, c.checked.Config.License
-		prog.Type, prog.AttachType, prog.AttachTo = p.Ctx.Load.Type, p.Ctx.Load.AttachType, p.Ctx.Load.AttachTo
-		prog.AttachProg = p.Ctx.Load.AttachProg
-		prog.Sleeps = slices.ContainsFunc(prog.Insns, func(in asm.Instruction) bool {
-			return in.IsBuiltinCall() && in.Constant == int64(ir.CopyFromUserTask.ID)
-		})
-		for _, at := range p.Points {
-			data := at.Data()
-			data.Multi = data.Multi || p.Ctx.Load.Multi
-			prog.Points = append(prog.Points, data)
-		}
-	}
-	rest := c.out.Progs[own:]
-	n := len(rest) - len(c.fetched)
-	c.fetchers(o, rest[n:])
-	rest = rest[:n]
-	if c.lowered.Follows {
-		n := len(rest) - 2
-		o.Follow = c.follow(rest[n], rest[n+1])
-		rest = rest[:n]
-	}
-	for i, p := range rest {
-		of := c.lowered.OfMaps[i]
-		m := &o.Maps[of.Map]
-		p.Span, p.Type, p.AttachType, p.AttachTo = m.Span, of.Load.Type, of.Load.AttachType, of.Load.AttachTo
-		p.License = cmp.Or(of.Load.License, c.checked.Config.License)
-		m.Programs = append(m.Programs, p)
+	for i, p := range c.out.Progs {
+		c.add(o, p, c.lowered.Module.Progs[i])
 	}
 	c.join(o)
 	c.dispatch(o)
 	c.obj = o
 	return nil
+}
+
+// add adds p, the code of from, to the object. Its place depends on its role.
+func (c *compilation) add(o *object.Object, p *object.Program, from *ir.Prog) {
+	p.License = c.checked.Config.License
+	switch from.Role {
+	case ir.ForProbe:
+		c.probeProgram(p, c.checked.Progs[from.Of])
+		o.Programs = append(o.Programs, p)
+	case ir.ForMap:
+		of := c.lowered.OfMaps[from.Of]
+		m := &o.Maps[of.Map]
+		p.Span, p.Type, p.AttachType, p.AttachTo = m.Span, of.Load.Type, of.Load.AttachType, of.Load.AttachTo
+		p.License = cmp.Or(of.Load.License, p.License)
+		m.Programs = append(m.Programs, p)
+	case ir.ForFork:
+		o.Follow = &object.Follow{Fork: p}
+		p.Type, p.AttachType, p.AttachTo = ebpf.Tracing, ebpf.AttachTraceRawTp, "sched_process_fork"
+	case ir.ForTasks:
+		o.Follow.Walk = p
+		p.Type, p.AttachType, p.AttachTo = ebpf.Tracing, ebpf.AttachTraceIter, "task"
+	case ir.ForFetch:
+		of := o.Programs[from.Of]
+		p.Span, p.Type, p.AttachType, p.Sleeps = of.Span, of.Type, of.AttachType, true
+		o.Fetchers = append(o.Fetchers, object.Fetcher{Program: p, For: from.Of})
+	}
+}
+
+// probeProgram sets the fields of a program that runs at the points of a probe.
+func (c *compilation) probeProgram(prog *object.Program, p *check.Prog) {
+	if n, ok := c.planned.Sampled[p]; ok {
+		prog.Sampled = n + 1
+	}
+	prog.Span = p.Span
+	prog.Type, prog.AttachType, prog.AttachTo = p.Ctx.Load.Type, p.Ctx.Load.AttachType, p.Ctx.Load.AttachTo
+	prog.AttachProg = p.Ctx.Load.AttachProg
+	prog.Sleeps = slices.ContainsFunc(prog.Insns, func(in asm.Instruction) bool {
+		return in.IsBuiltinCall() && in.Constant == int64(ir.CopyFromUserTask.ID)
+	})
+	for _, at := range p.Points {
+		data := at.Data()
+		data.Multi = data.Multi || p.Ctx.Load.Multi
+		prog.Points = append(prog.Points, data)
+	}
 }
 
 // dispatch adds the dispatchers of all kinds of probes, with the arrays of their programs.
@@ -77,16 +91,6 @@ func (c *compilation) dispatch(o *object.Object) {
 		}
 	}
 	sort.SliceStable(o.Kernel, func(i, j int) bool { return o.Kernel[i].Name < o.Kernel[j].Name })
-}
-
-// follow creates the programs of --follow.
-func (c *compilation) follow(fork, walk *object.Program) *object.Follow {
-	for _, p := range []*object.Program{fork, walk} {
-		p.License, p.Type = c.checked.Config.License, ebpf.Tracing
-	}
-	fork.AttachType, fork.AttachTo = ebpf.AttachTraceRawTp, "sched_process_fork"
-	walk.AttachType, walk.AttachTo = ebpf.AttachTraceIter, "task"
-	return &object.Follow{Fork: fork, Walk: walk}
 }
 
 // settings returns the settings that the runtime reads.

@@ -43,7 +43,7 @@ func (f *Func) Clone() *Func {
 
 // Clone returns a copy of p that shares nothing with it but maps and helpers.
 func (p *Prog) Clone() *Prog {
-	q := &Prog{Name: p.Name, Kind: p.Kind}
+	q := &Prog{Name: p.Name, Kind: p.Kind, Role: p.Role, Of: p.Of}
 	funcs := map[*Func]*Func{}
 	for _, f := range p.Funcs() {
 		g := f.Clone()

@@ -58,9 +58,22 @@ const (
 type Prog struct {
 	Name string
 	Kind string // program type and expected attach type as package probes names them
-	Main *Func  // one parameter, the context
+	Role Role
+	Of   int   // ForProbe and ForFetch: index of the script's program; ForMap: index in lower.Result.OfMaps
+	Main *Func // one parameter, the context
 	Subs []*Func
 }
+
+// Role tells what a program is for.
+type Role uint8
+
+const (
+	ForProbe Role = iota // it runs at the points of a probe
+	ForMap               // user space runs it to work on a map
+	ForFork              // it runs at every fork, for --follow
+	ForTasks             // user space runs it for every task, for --follow
+	ForFetch             // it runs before a program of the script, and reads strings that the program reads
+)
 
 // Func is a function. Main takes the context and returns the program's result.
 type Func struct {

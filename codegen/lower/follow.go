@@ -27,14 +27,14 @@ func (u *shared) followState(b *ir.Builder, off int64) *ir.Value {
 	return b.MapValue(m, off)
 }
 
-// followers lowers the programs of --follow, which come after all others: one that runs
-// at every fork, and one that the runtime runs for every task.
+// followers lowers the programs of --follow: one that runs at every fork, and one that
+// the runtime runs for every task.
 func (u *shared) followers() {
 	if u.follow == nil {
 		return
 	}
 	const task = "struct task_struct"
-	u.follower("follow_fork", func(f *fn) {
+	u.follower("follow_fork", ir.ForFork, func(f *fn) {
 		pointer := func(arg int64) *ir.Value { // the argument arg, of the parent or the child
 			v := f.b.Load(f.ctx, 8*arg, 8, false)
 			v.Type = ir.PtrBTF
@@ -44,8 +44,7 @@ func (u *shared) followers() {
 		child := f.readMember(pointer(1), task, "pid", 4)
 		f.b.Store(f.followSlot(f.b, child), 0, 1, f.b.Load(f.followSlot(f.b, parent), 0, 1, false))
 	})
-	u.follower("follow_walk", func(f *fn) { f.b.Section(f.followWalk) })
-	u.res.Follows = true
+	u.follower("follow_walk", ir.ForTasks, func(f *fn) { f.b.Section(f.followWalk) })
 }
 
 // followWalk emits the program that the runtime runs for every task. It jumps to end if
@@ -74,8 +73,8 @@ func (f *fn) followWalk(end *ir.Block) {
 }
 
 // follower lowers a program of --follow.
-func (u *shared) follower(name string, body func(f *fn)) {
-	prog := &ir.Prog{Name: name, Kind: "follow"}
+func (u *shared) follower(name string, role ir.Role, body func(f *fn)) {
+	prog := &ir.Prog{Name: name, Kind: "follow", Role: role}
 	f := newFn(u, prog, &check.Prog{}, "main", ir.PtrCtx)
 	f.ctx = f.b.Param(0)
 	prog.Main = f.b.Fn

@@ -45,12 +45,9 @@ import (
 // to decode records.
 type Result struct {
 	Module *ir.Module
-	OfMaps []OfMap // what the module's last programs are for
+	OfMaps []OfMap // the programs that user space runs to work on maps
 	Events []object.Event
 	Sites  []object.Site
-	// Follows is set if the very last two programs are those of --follow, for forks and
-	// for every task.
-	Follows bool
 	// Recorder is the recorder of --recorder, or nil.
 	Recorder *object.Recorder
 }
@@ -70,8 +67,8 @@ func Lower(p *plan.Program) (*Result, error) {
 		tables: newTables(), inWhile: map[*check.Var]bool{},
 	}
 	u.startRecorder()
-	for _, prog := range p.Progs {
-		u.program(prog)
+	for i, prog := range p.Progs {
+		u.program(i, prog)
 	}
 	u.ofMaps()
 	u.followers()
@@ -108,9 +105,9 @@ func (u *shared) need(feat probes.Feature, s source.Span, what string) bool {
 	return false
 }
 
-// program lowers one program.
-func (u *shared) program(p *check.Prog) {
-	prog := &ir.Prog{Name: p.Name, Kind: p.Ctx.Kind.Name}
+// program lowers the program with index i.
+func (u *shared) program(i int, p *check.Prog) {
+	prog := &ir.Prog{Name: p.Name, Kind: p.Ctx.Kind.Name, Of: i}
 	f := newFn(u, prog, p, "main", ir.PtrCtx)
 	f.ctx = f.b.Param(0)
 	prog.Main = f.b.Fn

@@ -7,19 +7,18 @@ import (
 	"github.com/gotrace/gotrace/runtime/store"
 )
 
-// ofMaps lowers the programs that user space runs to work on maps. They come after the
-// script's programs.
+// ofMaps lowers the programs that user space runs to work on maps.
 func (u *shared) ofMaps() {
 	for i, m := range u.p.Order {
 		for _, p := range store.Programs(m.Store, &m.Object, m.Uses) {
-			u.res.OfMaps = append(u.res.OfMaps, OfMap{i, p})
 			u.ofMap(m, &p)
+			u.res.OfMaps = append(u.res.OfMaps, OfMap{i, p})
 		}
 	}
 }
 
 func (u *shared) ofMap(m *plan.Map, p *store.Program) {
-	prog := &ir.Prog{Name: p.Name, Kind: "map"}
+	prog := &ir.Prog{Name: p.Name, Kind: "map", Role: ir.ForMap, Of: len(u.res.OfMaps)}
 	f := newFn(u, prog, &check.Prog{}, "main", ir.PtrCtx)
 	f.ctx = f.b.Param(0)
 	prog.Main = f.b.Fn
