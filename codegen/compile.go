@@ -192,36 +192,9 @@ func (c *compilation) expand() error {
 }
 
 func (c *compilation) attach() error {
-	c.req.Env.Apart = c.req.ForeignReaders || c.readsKernelStack()
-	c.blocks = attach.Resolve(c.tree, c.req.Env, c.config, c.req.Invocation.Params, c.diags)
+	apart := c.req.ForeignReaders || attach.ReadsKernelStack(c.tree, c.req.Defs)
+	c.blocks = attach.Resolve(c.tree, c.req.Env, c.config, c.req.Invocation.Params, apart, c.diags)
 	return nil
-}
-
-// readsKernelStack reports whether a function, or a probe of a kind whose points may be
-// attached together, reads the kernel's stack.
-func (c *compilation) readsKernelStack() bool {
-	found := false
-	for _, d := range c.tree.Decls {
-		if p, ok := d.(*ast.Probe); ok && !slices.ContainsFunc(p.Points, func(ap *ast.AttachPoint) bool {
-			return slices.ContainsFunc(probes.Matching(ap.Parts[0]), func(k *probes.Kind) bool { return k.Gather != nil })
-		}) {
-			continue
-		}
-		ast.Inspect(d, func(n ast.Node) bool {
-			name := ""
-			switch n := n.(type) {
-			case *ast.Ident:
-				name = n.Name
-			case *ast.Call:
-				name = n.Fn.Text
-			}
-			if def := c.req.Defs.Lookup(name); name != "" && def != nil && def.KernelStack {
-				found = true
-			}
-			return !found
-		})
-	}
-	return found
 }
 
 func (c *compilation) check() error {

@@ -231,7 +231,7 @@ func TestLibrary(t *testing.T) {
 	var diags source.Diags
 	p := Parse(source.NewFile("stdin", script), in.Defs, nil, nil, &diags)
 	in.Source, in.Decls = Expand(p, in.Env.Kernel, in.Defs, in.Invocation, &diags)
-	in.Blocks = attach.Resolve(in.Source, in.Env, in.Config, nil, &diags)
+	in.Blocks = attach.Resolve(in.Source, in.Env, in.Config, nil, false, &diags)
 	if check.Check(in, &diags) == nil {
 		t.Error(diags.Err())
 	}

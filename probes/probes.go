@@ -68,8 +68,9 @@ type Attacher struct {
 	// nil or returns an error that wraps ebpf.ErrNotSupported, the caller attaches
 	// them one by one.
 	AttachMany func(e *Env, prog *ebpf.Program, ps []*object.Point) (io.Closer, error)
-	// Gather is called with all points of the kind in a script before any Context. It
-	// marks the points to be attached together. It may be nil.
+	// Gather is called with all points of the kind in a script before any Context, unless
+	// each point needs its own hook. It marks the points to be attached together. It may
+	// be nil.
 	Gather func(e *Env, ps []*Point)
 	// Dispatchers returns the dispatchers for the programs of a whole script whose points
 	// have Multi set. If it is nil, programs are attached without dispatchers.
@@ -173,10 +174,6 @@ type Env struct {
 	// Needs records the facts that were read from sources other than Kernel. It may be
 	// nil.
 	Needs *object.Needs
-
-	// Apart is set if each point needs its own hook, because the programs are not
-	// attached by package runtime, or because they read the kernel's stack.
-	Apart bool
 
 	// FuncNames has the names that results show for functions which share their name with
 	// others, by address (uint64, string). Attaching fills it. It may be nil.

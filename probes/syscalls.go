@@ -67,7 +67,7 @@ func sideOf(event string) (syscallEvent, string, bool) {
 // gatherSyscalls marks the tracepoints of system calls among ps that will share a
 // dispatcher, and sets the numbers of their calls.
 func gatherSyscalls(e *Env, ps []*Point) {
-	if e.Apart || e.NoFeature[string(FeatRawSyscalls)] || e.Kernel.Arch() != "amd64" {
+	if e.NoFeature[string(FeatRawSyscalls)] || e.Kernel.Arch() != "amd64" {
 		return
 	}
 	bySide := map[syscallEvent][]*Point{}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
@@ -39,9 +40,10 @@ type resolver struct {
 }
 
 // Resolve resolves the attach points of all probes of p, in order. params are the
-// positional parameters, which attach points may contain. If a block has errors, points
-// may be missing in it.
-func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []string, diags *source.Diags) []Block {
+// positional parameters, which attach points may contain. If apart is set, each point gets
+// its own hook, because package runtime does not attach the programs, or because they
+// read the kernel's stack. If a block has errors, points may be missing in it.
+func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []string, apart bool, diags *source.Diags) []Block {
 	r := &resolver{env: env, cfg: cfg, params: params, diags: diags, doubts: map[string]bool{}, named: map[string]source.Span{}}
 	var decls []*ast.Probe
 	var found [][]*probes.Point // of each of decls
@@ -70,7 +72,9 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		}
 		decls, found = append(decls, d), append(found, points)
 	}
-	r.gather(found)
+	if !apart {
+		r.gather(found)
+	}
 	var blocks []Block
 	for i, d := range decls {
 		blocks = append(blocks, Block{d, r.contexts(found[i])})
@@ -82,6 +86,34 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		diags.Add(source.Diag{Msg: "No probes to attach"})
 	}
 	return blocks
+}
+
+// ReadsKernelStack reports whether a function, or a probe of a kind whose points may be
+// attached together, reads the kernel's stack. It looks for the names of builtins, as the
+// types of expressions are computed after the points are known.
+func ReadsKernelStack(p *ast.Program, defs *builtins.Registry) bool {
+	found := false
+	for _, d := range p.Decls {
+		if pr, ok := d.(*ast.Probe); ok && !slices.ContainsFunc(pr.Points, func(ap *ast.AttachPoint) bool {
+			return slices.ContainsFunc(probes.Matching(ap.Parts[0]), func(k *probes.Kind) bool { return k.Gather != nil })
+		}) {
+			continue
+		}
+		ast.Inspect(d, func(n ast.Node) bool {
+			name := ""
+			switch n := n.(type) {
+			case *ast.Ident:
+				name = n.Name
+			case *ast.Call:
+				name = n.Fn.Text
+			}
+			if def := defs.Lookup(name); name != "" && def != nil && def.KernelStack {
+				found = true
+			}
+			return !found
+		})
+	}
+	return found
 }
 
 // gather calls the kinds' functions that mark the points to be attached together.

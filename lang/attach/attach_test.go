@@ -37,7 +37,7 @@ func TestResolve(t *testing.T) {
 			if word := c.Header("filter"); word != "" {
 				env.Filter = func(name string) bool { return strings.Contains(name, word) }
 			}
-			blocks := Resolve(p, env, cfg, []string{"read", "syscalls:sys_enter_write"}, &diags)
+			blocks := Resolve(p, env, cfg, []string{"read", "syscalls:sys_enter_write"}, false, &diags)
 			var text strings.Builder
 			for _, d := range diags.All() {
 				text.WriteString(d.Render())
@@ -70,7 +70,7 @@ func TestLeftOut(t *testing.T) {
 	var diags source.Diags
 	p := parse.File(source.NewFile("stdin", "fentry:vfs_* { exit() } fentry:tcp_* { exit() } fentry:vfs_read, fentry:vfs_write { exit() }"), builtins.NewRegistry(nil), &diags)
 	env := &probes.Env{Kernel: unfit{k}}
-	Resolve(p, env, config.Default(), nil, &diags)
+	Resolve(p, env, config.Default(), nil, false, &diags)
 	var named, counted, refused int
 	for _, d := range diags.All() {
 		switch text := d.Render(); {

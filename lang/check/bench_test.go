@@ -41,7 +41,7 @@ func run(b *testing.B, text string) {
 		Source: p, Decls: cdecl.Parse(p.C, cdecl.Includes{}, &diags), Config: config.Default(),
 		Invocation: session, Env: &probes.Env{Kernel: newFakeKernel()}, Defs: fakeDefs(),
 	}
-	in.Blocks = attach.Resolve(p, in.Env, in.Config, nil, &diags)
+	in.Blocks = attach.Resolve(p, in.Env, in.Config, nil, false, &diags)
 	b.ResetTimer()
 	for b.Loop() {
 		if Check(in, &diags) == nil {

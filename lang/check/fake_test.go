@@ -213,7 +213,7 @@ func checkOn(k probes.Kernel, name, text string) (*Program, *source.Diags) {
 	decls := cdecl.Parse(p.C, cdecl.Includes{Kernel: k}, diags)
 	p = macro.Expand(p, decls, fakeDefs(), diags)
 	return Check(Input{
-		Source: p, Decls: decls, Blocks: attach.Resolve(p, env, cfg, session.Params, diags),
+		Source: p, Decls: decls, Blocks: attach.Resolve(p, env, cfg, session.Params, false, diags),
 		Config: cfg, Invocation: session, Env: env, Defs: fakeDefs(),
 	}, diags), diags
 }
