@@ -70,6 +70,7 @@ var stages = []struct {
 	{"ast", (*compilation).parse, func(c *compilation) string { return ast.Dump(c.tree) }, false},
 	{"events", (*compilation).events, func(c *compilation) string { return ast.Dump(c.tree) }, true},
 	{"expand", (*compilation).expand, func(c *compilation) string { return ast.Dump(c.tree) }, true},
+	{"until", (*compilation).addUntil, func(c *compilation) string { return ast.Dump(c.tree) }, true},
 	{"attach", (*compilation).attach, func(c *compilation) string { return attach.Text(c.blocks) }, true},
 	{"types", (*compilation).check, func(c *compilation) string { return c.checked.String() }, false},
 	{"plan", (*compilation).plan, func(c *compilation) string { return c.planned.String() }, false},
@@ -187,7 +188,6 @@ func (c *compilation) events() error {
 
 func (c *compilation) expand() error {
 	c.tree, c.decls = lang.Expand(c.tree, c.req.Env.Kernel, c.req.Defs, c.req.Invocation, c.diags)
-	c.addUntil()
 	return nil
 }
 

@@ -1,9 +1,15 @@
 package codegen_test
 
 import (
+	"bytes"
+	"errors"
+	"os"
+	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/tests/cases"
@@ -30,10 +36,14 @@ func TestStages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range cases.Read(t, "testdata/stages.txtar").Cases {
+	for _, c := range cases.Read(t, "testdata/stages.txtar", "until").Cases {
 		text := map[string]string{}
-		_, diags := compile(t, fetching{k}, c.Input(t, "source.bt"), func(stage, made string) { text[stage] = made })
-		if err := diags.Err(); err != nil {
+		req := request(fetching{k}, nil)
+		req.Invocation.Until = c.Header("until")
+		req.Dump = func(stage, made string) { text[stage] = made }
+		var diags source.Diags
+		_, err := codegen.Compile(source.NewFile("stdin", c.Input(t, "source.bt")), req, &diags)
+		if err = errors.Join(err, diags.Err()); err != nil {
 			t.Errorf("%s: %v", c.At, err)
 			continue
 		}
@@ -45,5 +55,22 @@ func TestStages(t *testing.T) {
 			sections = append(sections, cases.Section{Name: stage, Text: text[stage]})
 		}
 		c.Check(t, sections...)
+	}
+}
+
+// TestStagesDocumented compares the table of stages in ARCHITECTURE.md with the pipeline.
+func TestStagesDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := bytes.Cut(text, []byte("| stage |"))
+	table, _, _ = bytes.Cut(table, []byte("\n\n"))
+	var rows []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllSubmatch(table, -1) {
+		rows = append(rows, string(m[1]))
+	}
+	if stages := codegen.Stages(); !slices.Equal(rows, stages) {
+		t.Errorf("ARCHITECTURE.md has the stages %q, the compiler has %q", rows, stages)
 	}
 }

@@ -55,9 +55,9 @@ func (c *compilation) parseUntil() []ast.Decl {
 
 // addUntil makes all probes test the condition of --until where they end: at the end of the
 // body, and before each return in it.
-func (c *compilation) addUntil() {
+func (c *compilation) addUntil() error {
 	if c.until == nil || c.tree == nil {
-		return
+		return nil
 	}
 	u := c.until
 	c.tree.Decls = slices.DeleteFunc(c.tree.Decls, func(d ast.Decl) bool {
@@ -92,6 +92,7 @@ func (c *compilation) addUntil() {
 		r.Block(p.Body)
 		p.Body.Stmts = append(p.Body.Stmts, test())
 	}
+	return nil
 }
 
 // returnOutside moves the returns in a loop after it, as some builtins, such as args, cannot
