@@ -199,15 +199,15 @@ func (r *resolver) decisions(e *Endpoint, specs []*Spec) (list []*Decision) {
 
 // entries adds the entries of a decision.
 func (r *resolver) entries(d *Decision) {
-	var requires []*Selector
-	for _, s := range d.Specs {
-		for _, rule := range s.Rules {
-			if rule.Dir == d.Dir && !rule.Deny {
-				requires = append(requires, rule.Requires...)
+	for _, deny := range []bool{true, false} {
+		var requires []*Selector
+		for _, s := range d.Specs {
+			for _, rule := range s.Rules {
+				if rule.Dir == d.Dir && rule.Deny == deny {
+					requires = append(requires, rule.Requires...)
+				}
 			}
 		}
-	}
-	for _, deny := range []bool{true, false} {
 		for _, s := range d.Specs {
 			for _, rule := range s.Rules {
 				if rule.Dir == d.Dir && rule.Deny == deny {

