@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"github.com/gotrace/gotrace/tests/schema"
 )
@@ -157,6 +159,85 @@ func TestNetworkPolicyKilled(t *testing.T) {
 			s.signal(unix.SIGKILL)
 			s.wait()
 		}
+	}
+}
+
+// programsOf returns the IDs of the programs that a process has loaded.
+func programsOf(t *testing.T, pid int) (ids []ebpf.ProgramID) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		text, _ := os.ReadFile(f) // the descriptor may be closed
+		if _, rest, ok := strings.Cut(string(text), "\nprog_id:"); ok {
+			var id ebpf.ProgramID
+			if _, err := fmt.Sscan(rest, &id); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// TestPolicyKilled kills gotrace with SIGKILL while it runs policies of each kind, which act.
+// None of its programs stays in the kernel.
+func TestPolicyKilled(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("bpftrace has no policies")
+	}
+	cg, _ := policyCgroup(t)
+	kills := "  kprobes:\n  - call: sys_getpgid\n    args: [{index: 0, type: int}]\n    selectors:\n    - matchBinaries: [{operator: Postfix, values: [/victim]}]\n      matchActions: [{action: Sigkill}]\n"
+	victim := filepath.Join(t.TempDir(), "victim")
+	text, err := os.ReadFile(*work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(victim, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	alive := func() bool { return exec.Command(victim, "count", "1").Run() == nil }
+	for _, c := range []struct{ name, text string }{
+		{"Tetragon", "apiVersion: cilium.io/v1alpha1\nkind: TracingPolicy\nmetadata: {name: kills}\nspec:\n" + kills},
+		{"Falco", "- rule: r\n  desc: d\n  condition: evt.type=setns\n  output: x\n  priority: INFO\n"},
+		{"Cilium", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: web}\nspec: {endpointSelector: {matchLabels: {app: web}}, egress: [], ingress: []}\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "policy.yaml")
+			if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"policy", "--unsafe", file}
+			if c.name == "Cilium" {
+				args = append(args, "--endpoint", "app=web: "+cg)
+			}
+			s := start(t, args...)
+			s.attached()
+			ids := programsOf(t, s.cmd.Process.Pid)
+			if len(ids) == 0 {
+				t.Error("it has no programs")
+			}
+			if c.name == "Tetragon" && alive() {
+				t.Error("the policy does not act")
+			}
+			s.signal(unix.SIGKILL)
+			s.wait()
+			if !alive() {
+				t.Error("the policy still acts")
+			}
+			eventually(t, "its programs are gone", func() bool {
+				return !slices.ContainsFunc(ids, func(id ebpf.ProgramID) bool {
+					p, err := ebpf.NewProgramFromID(id)
+					if err == nil {
+						p.Close()
+					}
+					return err == nil
+				})
+			})
+		})
 	}
 }
 
