@@ -147,6 +147,34 @@ func TestManyLines(t *testing.T) {
 	}
 }
 
+// TestSharedChanges compiles programs that would have more functions than the kernel
+// accepts if the changes of every map shared one: their loops and functions come first.
+func TestSharedChanges(t *testing.T) {
+	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []struct{ name, decl, other string }{
+		{"loops", "", "for ($k : @loop) { @s = sum(1); }\n"},
+		{"loops in a function", "fn f($x : uint64) : uint64 {\n" + strings.Repeat("for ($k : @loop) { @s = sum($k.0); }\n", 180) + "return $x; }\n", ""},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			var b strings.Builder
+			b.WriteString(s.decl)
+			b.WriteString("begin { @loop[1] = 1;\n" + strings.Repeat(s.other, 180))
+			for m := range 40 {
+				b.WriteString(strings.Repeat(fmt.Sprintf("@a%d[nsecs] = 5;\n", m), 64))
+				b.WriteString(strings.Repeat(fmt.Sprintf("@b%d[nsecs] += 5;\n", m), 16))
+			}
+			if s.decl != "" {
+				b.WriteString("@s = sum(f(5));\n")
+			}
+			b.WriteString("}")
+			compileFor(t, k, b.String(), nil)
+		})
+	}
+}
+
 // verified loads obj and returns the number of instructions that the kernel's verifier
 // processed, or 0 if the kernel does not report it.
 func verified(t *testing.T, obj *object.Object) (n int) {

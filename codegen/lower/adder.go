@@ -27,7 +27,7 @@ const (
 	manyAdditions   = 16
 	manyAssignments = 64
 	maxGlobalArgs   = 5
-	maxAdders       = 235 // with the program's parts: it has at most 256 functions
+	maxAdders       = 235 // with the program's other functions: the kernel accepts 256
 )
 
 // often has the counts of operations that a program performs in many places.
@@ -35,11 +35,12 @@ type often struct {
 	updates map[*builtins.MapInfo]int // number of changes of each map in the program
 	calls   map[*builtins.Def]int     // number of calls of each builtin
 	adders  map[string]*ir.Func       // functions by the operations that they perform: see change
+	others  int                       // about how many other functions the program will have
 }
 
 // count counts the places in a program that change each map or call each builtin.
-func (u *shared) count(nodes ...ast.Node) often {
-	n := often{updates: map[*builtins.MapInfo]int{}, calls: map[*builtins.Def]int{}, adders: map[string]*ir.Func{}}
+func (u *shared) count(p *check.Prog) often {
+	n := often{others: len(p.Funcs), updates: map[*builtins.MapInfo]int{}, calls: map[*builtins.Def]int{}, adders: map[string]*ir.Func{}}
 	note := func(e ast.Expr) {
 		if x, ok := e.(*ast.Index); ok {
 			if m, ok := x.X.(*ast.Map); ok {
@@ -47,20 +48,28 @@ func (u *shared) count(nodes ...ast.Node) often {
 			}
 		}
 	}
-	for _, node := range nodes {
-		ast.Inspect(node, func(x ast.Node) bool {
-			switch x := x.(type) {
-			case *ast.Assign:
-				note(x.Target)
-			case *ast.Unary:
-				if x.Op == "++" || x.Op == "--" {
-					note(x.X)
-				}
+	ast.Inspect(p.Body, func(x ast.Node) bool {
+		switch x := x.(type) {
+		case *ast.Assign:
+			note(x.Target)
+		case *ast.Unary:
+			if x.Op == "++" || x.Op == "--" {
+				note(x.X)
 			}
-			if e, ok := x.(ast.Expr); ok {
-				if c := u.info.Calls[e]; c != nil {
-					n.calls[c.Def]++
-				}
+		case *ast.For:
+			n.others++
+		}
+		if e, ok := x.(ast.Expr); ok {
+			if c := u.info.Calls[e]; c != nil {
+				n.calls[c.Def]++
+			}
+		}
+		return true
+	})
+	for _, fun := range p.Funcs {
+		ast.Inspect(fun.Body, func(x ast.Node) bool {
+			if _, ok := x.(*ast.For); ok {
+				n.others++
 			}
 			return true
 		})
@@ -106,7 +115,7 @@ func (f *fn) assignWord(st *plan.Map, key store.Key, x *ir.Value) {
 // all changes with the same name, what and types of integers call.
 func (f *fn) change(most int, st *plan.Map, key store.Key, what string, from []addend, do func(g *fn, key store.Key, from []*ir.Value)) {
 	var words []*ir.Value
-	if f.updates[st.Info] >= most && len(f.adders) < maxAdders-f.parts() {
+	if f.updates[st.Info] >= most && len(f.adders) < maxAdders-f.others {
 		words = store.Words(st.Store, st.Key, maxGlobalArgs, f.b, key)
 	}
 	if len(words) == 0 || len(words)+len(from) > maxGlobalArgs {

@@ -113,7 +113,7 @@ func (u *shared) program(i int, p *check.Prog) {
 	prog.Main = f.b.Fn
 	f.captured = u.captures(nil, p.Pred, p.Body)
 	f.calm(p)
-	f.often = u.count(p.Body)
+	f.often = u.count(p)
 	f.result = p.Ctx.Result
 	u.later = nil
 	decidedLater := p.Pred != nil && u.info.Later[p.Pred] != nil

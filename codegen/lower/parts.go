@@ -29,7 +29,6 @@ const (
 type cutting struct {
 	root    *fn
 	size    int                // weight of a part
-	parts   int                // their number, about
 	uses    map[*check.Var]int // number of uses of each variable
 	weights map[ast.Stmt]int
 }
@@ -50,7 +49,7 @@ func (f *fn) cutProgram(p *check.Prog) {
 		return
 	}
 	c.size = max(leastPart, total/maxParts)
-	c.parts = total / c.size
+	f.others += total / c.size
 	f.countUses(c.uses, p.Body)
 	if p.Pred != nil {
 		f.countUses(c.uses, p.Pred)
@@ -127,14 +126,6 @@ func (f *fn) nodeWeight(n ast.Node) (sum int) {
 		return true
 	})
 	return sum
-}
-
-// parts returns about how many parts the program has.
-func (f *fn) parts() int {
-	if f.cut == nil {
-		return 0
-	}
-	return f.cut.parts
 }
 
 // isPart reports whether f is a part of its program, not the program itself.
