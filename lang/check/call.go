@@ -415,6 +415,8 @@ func (c *checker) Context() *probes.Context {
 
 // context returns the context that the current block can read. It returns nil in a
 // function that no block calls, and in a block with invalid attach points.
+//
+//go:noinline
 func (c *checker) context() *probes.Context {
 	if c.variant == nil || c.variant.prog == nil {
 		return nil
