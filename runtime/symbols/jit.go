@@ -3,6 +3,7 @@ package symbols
 import (
 	"bytes"
 	"container/heap"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -37,22 +38,47 @@ type jitLine struct {
 // jitted holds the generated functions of a process. The files that list them grow
 // while the process runs.
 type jitted struct {
-	mapFile, dumpFile grown
-	dump              dumpReader
-	fromMap, fromDump []jitFunc // in the order of the files
-	spans             []jitSpan // spans of both; nil: not computed yet
-	checked           time.Time // when the files were last looked at
+	perfMap jitFile
+	dumps   []jitFile // a process that was forked has its parent's too
+	spans   []jitSpan // spans of all; nil: not computed yet
+	checked time.Time // when the files were last looked at
+}
+
+// jitFile is a file that lists functions.
+type jitFile struct {
+	grown
+	path  string // of a jitdump file, as the process maps it
+	dump  dumpReader
+	funcs []jitFunc // in the order of the file
+}
+
+// lists returns the functions of each file.
+func (j *jitted) lists() [][]jitFunc {
+	out := [][]jitFunc{j.perfMap.funcs}
+	for i := range j.dumps {
+		out = append(out, j.dumps[i].funcs)
+	}
+	return out
 }
 
 // size returns the approximate number of bytes that the functions take.
-func (j *jitted) size() int { return 128 * (len(j.fromMap) + len(j.fromDump)) }
+func (j *jitted) size() (n int) {
+	for _, list := range j.lists() {
+		n += 128 * len(list)
+	}
+	return n
+}
 
 // grown is a file that has been read up to some offset.
 type grown struct {
 	id   [2]uint64 // device and inode
 	read int64     // in bytes
+	sum  uint32    // checksum of the last part that was read, to detect other contents
 	rest []byte    // the beginning of a line or a record
 }
+
+// summed is the maximum number of bytes in the sum of a grown file.
+const summed = 64 << 10
 
 // jitSpan is a range of addresses that belongs to a function: the latest one there.
 type jitSpan struct {
@@ -65,6 +91,7 @@ const (
 	maxJitFile  = 1 << 30 // bytes
 	maxJitFuncs = 1 << 20
 	maxJitName  = 4096
+	maxDumps    = 8 // jitdump files
 )
 
 // jitFrame finds the generated function that contains an address.
@@ -72,7 +99,7 @@ func (p *process) jitFrame(proc string, im *image, addr uint64) Frame {
 	j := &p.jit
 	if time.Since(j.checked) > stale {
 		if j.update(proc, p, im) || j.spans == nil {
-			j.spans = latest(j.fromMap, j.fromDump)
+			j.spans = latest(j.lists()...)
 		}
 		j.checked = time.Now()
 	}
@@ -102,26 +129,38 @@ func (p *process) jitFrame(proc string, im *image, addr uint64) Frame {
 func (j *jitted) update(proc string, p *process, im *image) bool {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
 	changed := false
+	j.dumps = slices.Clone(j.dumps) // past keeps the old ones
 	for _, name := range []string{
 		dir + "/root/tmp/perf-" + innerPID(dir, p.pid) + ".map",
 		"/tmp/perf-" + strconv.Itoa(p.pid) + ".map",
 	} {
-		if data, ok := j.mapFile.more(name, dir, func() { j.fromMap = nil }); ok {
+		if data, ok := j.perfMap.more(name, dir); ok {
 			changed = len(data) > 0
-			j.fromMap = appendPerfMap(j.fromMap, data)
+			j.perfMap.funcs = appendPerfMap(j.perfMap.funcs, data)
 			break
 		}
 	}
 	for i := range im.maps {
 		// A runtime maps the jitdump file that it writes, so that profilers find it.
-		name := im.maps[i].file.path
-		if base := filepath.Base(name); !strings.HasPrefix(base, "jit-") || !strings.HasSuffix(base, ".dump") {
+		path := im.maps[i].file.path
+		if base := filepath.Base(path); !strings.HasPrefix(base, "jit-") || !strings.HasSuffix(base, ".dump") {
 			continue
 		}
-		for _, name := range []string{dir + "/root" + name, name} {
-			if data, ok := j.dumpFile.more(name, dir, func() { j.fromDump, j.dump = nil, dumpReader{} }); ok {
-				changed = changed || len(data) > 0
-				j.fromDump, j.dumpFile.rest = j.dump.read(j.fromDump, data)
+		n := slices.IndexFunc(j.dumps, func(f jitFile) bool { return f.path == path })
+		if n < 0 {
+			if len(j.dumps) == maxDumps {
+				continue
+			}
+			n = len(j.dumps)
+			j.dumps = append(j.dumps, jitFile{path: path})
+		}
+		f := &j.dumps[n]
+		for _, name := range []string{dir + "/root" + path, path} {
+			if data, ok := f.more(name, dir); ok {
+				if len(data) > 0 {
+					changed = true
+					f.funcs, f.rest = f.dump.read(f.funcs, data)
+				}
 				break
 			}
 		}
@@ -130,10 +169,10 @@ func (j *jitted) update(proc string, p *process, im *image) bool {
 }
 
 // more returns the part of a file that was not read yet. If the file is text, the part
-// ends with a complete line. more calls renew if another file has the name now. It reads
-// only regular files that belong to the process's user or to root, since other users may
-// write to /tmp.
-func (g *grown) more(name, procDir string, renew func()) ([]byte, bool) {
+// ends with a complete line. If the file has other contents now, more forgets its functions.
+// more reads only regular files that belong to the process's user or to root, since other
+// users may write to /tmp.
+func (g *jitFile) more(name, procDir string) ([]byte, bool) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, false
@@ -152,29 +191,35 @@ func (g *grown) more(name, procDir string, renew func()) ([]byte, bool) {
 			return nil, false
 		}
 	}
-	id := [2]uint64{sys.Dev, sys.Ino}
-	if g.id != id || st.Size() < g.read {
-		*g = grown{id: id}
-		renew()
+	if id := [2]uint64{sys.Dev, sys.Ino}; g.id != id {
+		*g = jitFile{path: g.path, grown: grown{id: id}}
 	}
-	n := min(st.Size(), maxJitFile) - g.read
-	if n <= 0 {
-		return nil, true
+	for {
+		from := max(0, g.read-summed)
+		data := make([]byte, max(0, min(st.Size(), maxJitFile)-from))
+		got, err := f.ReadAt(data, from)
+		if err != nil && err != io.EOF {
+			return nil, true
+		}
+		data = data[:got]
+		known := int(g.read - from)
+		if known > got || crc32.ChecksumIEEE(data[:known]) != g.sum {
+			*g = jitFile{path: g.path, grown: grown{id: g.id}} // the file was written anew
+			continue
+		}
+		if got == known {
+			return nil, true
+		}
+		g.read, g.sum = from+int64(got), crc32.ChecksumIEEE(data[max(0, got-summed):])
+		data = append(g.rest, data[known:]...)
+		g.rest = nil
+		if strings.HasSuffix(name, ".map") {
+			end := bytes.LastIndexByte(data, '\n') + 1
+			g.rest = bytes.Clone(data[end:])
+			data = data[:end]
+		}
+		return data, true
 	}
-	data := make([]byte, n)
-	got, err := f.ReadAt(data, g.read)
-	if err != nil && err != io.EOF {
-		return nil, true
-	}
-	g.read += int64(got)
-	data = append(g.rest, data[:got]...)
-	g.rest = nil
-	if strings.HasSuffix(name, ".map") {
-		end := bytes.LastIndexByte(data, '\n') + 1
-		g.rest = bytes.Clone(data[end:])
-		data = data[:end]
-	}
-	return data, true
 }
 
 // innerPID returns the process's ID in its own pid namespace.

@@ -1,12 +1,15 @@
 package symbols
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestLatest checks that where functions overlap, the one listed last is found.
@@ -98,8 +101,8 @@ func TestHostilePerfMap(t *testing.T) {
 		names = append(names, foreign)
 	}
 	for _, name := range names {
-		var g grown
-		if data, ok := g.more(name, "/proc/self", func() {}); ok {
+		var g jitFile
+		if data, ok := g.more(name, "/proc/self"); ok {
 			t.Errorf("%s: %q", name, data)
 		}
 	}
@@ -126,4 +129,89 @@ func FuzzJit(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestJitFileChanges reads files that grow or get other contents while the process runs. After
+// each step, the functions must be those of the file as it is then.
+func TestJitFileChanges(t *testing.T) {
+	first := "100 10 first\n200 10 second\n"
+	long := strings.Repeat("1000 10 x\n", 20000) + "200 10 last\n" // longer than what the checksum covers
+	dump, other := jitdump(), bytes.Replace(jitdump(), []byte("two"), []byte("2nd"), 1)
+	type step struct{ text, want string }
+	text := func(steps ...string) (out []step) {
+		for i := 0; i < len(steps); i += 2 {
+			out = append(out, step{steps[i], steps[i+1]})
+		}
+		return out
+	}
+	for name, steps := range map[string][]step{
+		"appended":       text(first, "second", first+"200 10 third\n", "third"),
+		"a part of line": text(first, "second", first+"200 10 th", "second", first+"200 10 th", "second", first+"200 10 third\n", "third"),
+		"as long":        text(first, "second", "100 10 first\n200 10 zecond\n", "zecond"),
+		"longer":         text(first, "second", "1000 10 new\n"+"200 10 other\n300 10 more\n", "other"),
+		"longer, gone":   text(first, "second", "1000 10 new\n"+"2000 10 other\n300 10 more\n", ""),
+		"shorter":        text(first, "second", "200 10 x\n", "x"),
+		"emptied":        text(first, "second", "", "second", "200 10 x\n", "x"), // until there are others
+		"large":          text(long, "last", long+"200 10 more\n", "more", strings.Replace(long, "last", "late", 1), "late"),
+		"large, shorter": text(long, "last", long[10:], "last", long[20:len(long)-12], ""),
+		"dump":           {{string(dump[:len(dump)-99]), ""}, {string(dump), "two"}},
+		"dump in parts":  {{string(dump[:len(dump)-70]), ""}, {string(dump[:len(dump)-70]), ""}, {string(dump), "two"}},
+		"other dump":     {{string(dump), "two"}, {string(other), "2nd"}},
+	} {
+		for _, replaced := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%v", name, replaced), func(t *testing.T) {
+				proc := t.TempDir()
+				tmp := filepath.Join(proc, "7/root/tmp")
+				if err := os.MkdirAll(tmp, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				path, addr := filepath.Join(tmp, "perf-7.map"), uint64(0x200)
+				im := &image{}
+				if strings.Contains(name, "dump") {
+					path, addr = filepath.Join(tmp, "jit-7.dump"), 0x6000
+					im.maps = []mapping{{file: &fileID{path: "/tmp/jit-7.dump"}}}
+				}
+				p := newProcess(7)
+				for i, s := range steps {
+					if replaced { // often with the same inode
+						os.Remove(path)
+					}
+					if err := os.WriteFile(path, []byte(s.text), 0o644); err != nil {
+						t.Fatal(err)
+					}
+					p.jit.checked = time.Time{}
+					if f := p.jitFrame(proc, im, addr); f.Name != s.want && !(replaced && s.text == "") {
+						t.Errorf("step %d: %q, want %q", i, f.Name, s.want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestTwoDumps reads the jitdump files of a process that maps two, such as its own and that of
+// the process that forked it.
+func TestTwoDumps(t *testing.T) {
+	proc := t.TempDir()
+	tmp := filepath.Join(proc, "7/root/tmp")
+	if err := os.MkdirAll(tmp, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	im := &image{}
+	move := strings.NewReplacer("\x00\x60\x00", "\x00\x90\x00", "two", "own")
+	for name, text := range map[string]string{"jit-6.dump": string(jitdump()), "jit-7.dump": move.Replace(string(jitdump()))} {
+		if err := os.WriteFile(filepath.Join(tmp, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		im.maps = append(im.maps, mapping{file: &fileID{path: "/tmp/" + name}})
+	}
+	p := newProcess(7)
+	for range 3 {
+		p.jit.checked = time.Time{}
+		for addr, want := range map[uint64]string{0x6000: "two", 0x9000: "own", 0x7000: "one"} {
+			if f := p.jitFrame(proc, im, addr); f.Name != want {
+				t.Errorf("%#x is in %q, want %q", addr, f.Name, want)
+			}
+		}
+	}
 }
