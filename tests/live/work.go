@@ -70,7 +70,7 @@ var fixtures = map[string][2]string{
 	"nocode":        {"gcc -O2 -fomit-frame-pointer nocode.c", "-static"},
 	"musl":          {"musl-gcc -O2 musl.c", "-static"},
 	"generated":     {"gcc -O2 -fno-omit-frame-pointer generated.c", "-static"},
-	"vectors":       {"gcc -O1 vectors.c", hostOnly},
+	"vectors":       {"gcc -O1 vectors.c", "-static"},
 	"addresses":     {"gcc -O1 -no-pie -fno-pie addresses.c", hostOnly},
 	"addresses-pie": {"gcc -O1 -pie -fPIE addresses.c", hostOnly},
 	"addresses-st":  {"gcc -O1 -static addresses.c", ""},
