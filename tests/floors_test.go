@@ -19,7 +19,7 @@ const module = "github.com/gotrace/gotrace"
 // floors orders the packages: a package imports only from floors below its own.
 // Internal packages belong to the package above them.
 var floors = [][]string{
-	{"runtime/amd64", "runtime/cursor", "runtime/lazy", "runtime/output/protowire", "runtime/procstat", "runtime/sorted", "runtime/wildcard"},
+	{"runtime/amd64", "runtime/cursor", "runtime/lazy", "runtime/outline", "runtime/output/protowire", "runtime/procstat", "runtime/sorted", "runtime/wildcard"},
 	{"lang/pattern", "lang/pcap", "runtime/cgroups", "runtime/dns", "runtime/native", "runtime/unwind/cfi"},
 	{"lang/source", "lang/types", "runtime/hosts", "runtime/value", "runtime/object/layout", "runtime/unwind"},
 	{"lang/policy/yaml", "runtime/output/http1", "lang/policy/procs", "lang/ast", "lang/config", "lang/members", "codegen/ir", "runtime/object", "runtime/decode", "runtime/output"},

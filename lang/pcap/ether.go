@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // link is the protocol of conditions on the Ethernet header.
@@ -45,12 +47,12 @@ func (p *parser) ether() (string, error) {
 	dir := p.direction()
 	_, host := p.accept("host")
 	if dir == "" && !host {
-		return "", fmt.Errorf("after ether, host, src, dst, proto, broadcast, multicast or [ is expected, not %q", p.peek())
+		return "", outline.Errorf("after ether, host, src, dst, proto, broadcast, multicast or [ is expected, not %q", p.peek())
 	}
 	t := p.next()
 	mac, ok := macAddress(t)
 	if !ok {
-		return "", fmt.Errorf("%q is not an Ethernet address, such as 00:1b:21:0a:ff:07", t)
+		return "", outline.Errorf("%q is not an Ethernet address, such as 00:1b:21:0a:ff:07", t)
 	}
 	src, dst := bytesOf("h_source", mac), bytesOf("h_dest", mac)
 	switch dir {

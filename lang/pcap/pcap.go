@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Translate returns the expression that is true for the packets that a filter selects. It
@@ -16,11 +17,11 @@ import (
 func Translate(filter string) (string, error) {
 	p := &parser{tokens: tokens(filter)}
 	if len(p.tokens) == 0 {
-		return "", fmt.Errorf("the filter is empty")
+		return "", outline.Errorf("the filter is empty")
 	}
 	out, err := p.filter()
 	if err == nil && !p.done() {
-		err = fmt.Errorf("%q is not expected there", p.next())
+		err = outline.Errorf("%q is not expected there", p.next())
 	}
 	if err != nil {
 		return "", err
@@ -130,7 +131,7 @@ const maxNesting = 50
 
 func (p *parser) term() (string, error) {
 	if p.depth++; p.depth > maxNesting {
-		return "", fmt.Errorf("the filter is nested too deeply")
+		return "", outline.Errorf("the filter is nested too deeply")
 	}
 	defer func() { p.depth-- }()
 	if _, ok := p.accept("not", "!"); ok {
@@ -140,7 +141,7 @@ func (p *parser) term() (string, error) {
 	if _, ok := p.accept("("); ok {
 		x, err := p.filter()
 		if _, ok := p.accept(")"); err == nil && !ok {
-			err = fmt.Errorf("a ) is missing")
+			err = outline.Errorf("a ) is missing")
 		}
 		return x, err
 	}
@@ -165,7 +166,7 @@ var numbers = lazy.Value[map[string]int64]{New: func() map[string]int64 {
 func (p *parser) primitive() (string, error) {
 	switch t := p.peek(); {
 	case t == "":
-		return "", fmt.Errorf("the filter ends where a condition is expected")
+		return "", outline.Errorf("the filter ends where a condition is expected")
 	case t == "less" || t == "greater":
 		p.next()
 		n, err := p.number("length", 1<<31)
@@ -230,7 +231,7 @@ func (p *parser) value(q qualifiers) (string, error) {
 	var test string
 	switch q.what {
 	case "":
-		return "", fmt.Errorf("%q is not supported; supported are conditions on protocols, hosts, nets, ports, VLANs and lengths", t)
+		return "", outline.Errorf("%q is not supported; supported are conditions on protocols, hosts, nets, ports, VLANs and lengths", t)
 	case "host", "net":
 		prefix, err := network(p.next(), q.what == "net")
 		if err != nil {
@@ -283,7 +284,7 @@ func bothWays(dir, cond, src, dst string) string {
 // or its first bytes.
 func network(s string, net bool) (string, error) {
 	if s == "" {
-		return "", fmt.Errorf("an address is expected at the end")
+		return "", outline.Errorf("an address is expected at the end")
 	}
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		return netip.PrefixFrom(a, a.BitLen()).String(), nil
@@ -291,7 +292,7 @@ func network(s string, net bool) (string, error) {
 	if net {
 		if prefix, err := netip.ParsePrefix(s); err == nil {
 			if prefix != prefix.Masked() {
-				return "", fmt.Errorf("%s has bits after its prefix", s)
+				return "", outline.Errorf("%s has bits after its prefix", s)
 			}
 			return prefix.String(), nil
 		}
@@ -301,7 +302,7 @@ func network(s string, net bool) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("%q is not an address: names are not looked up", s)
+	return "", outline.Errorf("%q is not an address: names are not looked up", s)
 }
 
 // ports parses a port or, if wide is set, a range of them.
@@ -313,7 +314,7 @@ func ports(s string, wide bool) (low, high uint64, err error) {
 	low, err1 := strconv.ParseUint(first, 10, 16)
 	high, err2 := strconv.ParseUint(last, 10, 16)
 	if err1 != nil || err2 != nil || low > high {
-		return 0, 0, fmt.Errorf("%q is not a port: a number up to 65535 is expected", s)
+		return 0, 0, outline.Errorf("%q is not a port: a number up to 65535 is expected", s)
 	}
 	return low, high, nil
 }
@@ -323,7 +324,7 @@ func (p *parser) number(what string, most uint64) (int64, error) {
 	t := p.next()
 	n, err := strconv.ParseUint(t, 0, 32)
 	if err != nil || n > most {
-		return 0, fmt.Errorf("%q is not a %s: a number up to %d is expected", t, what, most)
+		return 0, outline.Errorf("%q is not a %s: a number up to %d is expected", t, what, most)
 	}
 	return int64(n), nil
 }
@@ -349,14 +350,14 @@ func (p *parser) member(proto string) (string, error) {
 	p.next()
 	name := fmt.Sprintf("%s[%s]", proto, p.next())
 	if _, ok := p.accept("]"); !ok {
-		return "", fmt.Errorf("%s is not supported", name)
+		return "", outline.Errorf("%s is not supported", name)
 	}
 	expr := members[name]
 	if proto == link {
 		expr = etherBytes(name)
 	}
 	if expr == "" {
-		return "", fmt.Errorf("%s is not supported; pkt has the members of the headers", name)
+		return "", outline.Errorf("%s is not supported; pkt has the members of the headers", name)
 	}
 	test, err := p.comparison(expr, constants)
 	if proto == link {
@@ -376,7 +377,7 @@ func (p *parser) comparison(expr string, names map[string]int64) (string, error)
 	}
 	op, ok := p.accept("==", "=", "!=", "<=", ">=", "<", ">")
 	if !ok {
-		return "", fmt.Errorf("a comparison is expected, not %q", p.peek())
+		return "", outline.Errorf("a comparison is expected, not %q", p.peek())
 	}
 	if op == "=" {
 		op = "=="
@@ -400,7 +401,7 @@ func (p *parser) constant(names map[string]int64) (int64, error) {
 			}
 		}
 		if _, ok := p.accept(")"); !ok {
-			return 0, fmt.Errorf("a ) is missing")
+			return 0, outline.Errorf("a ) is missing")
 		}
 		return all, nil
 	}

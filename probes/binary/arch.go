@@ -1,12 +1,12 @@
 package binary
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Arch describes an architecture: the layout of the kernel's struct pt_regs and
@@ -42,7 +42,7 @@ func ArchOf(name string) (*Arch, error) {
 	case "arm64":
 		return ARM64, nil
 	}
-	return nil, fmt.Errorf("registers of %s are not known", name)
+	return nil, outline.Errorf("registers of %s are not known", name)
 }
 
 // load reads a register from a context that starts with pt_regs.
@@ -114,7 +114,7 @@ func (a *Arch) Reg(b *ir.Builder, ctx *ir.Value, name string) (*ir.Value, error)
 		name = a.goG
 	}
 	if _, ok := a.regs.Get()[name]; !ok {
-		return nil, fmt.Errorf("'%s' is not a valid register on this architecture (%s)", name, a.Name)
+		return nil, outline.Errorf("'%s' is not a valid register on this architecture (%s)", name, a.Name)
 	}
 	return a.load(b, ctx, name), nil
 }
@@ -127,7 +127,7 @@ func (a *Arch) SetReg(b *ir.Builder, ctx *ir.Value, name string, v *ir.Value) er
 	}
 	off, ok := a.regs.Get()[name]
 	if !ok || name != a.ip && name != a.sp && !slices.Contains(a.dwarfRegs, name) {
-		return fmt.Errorf("'%s' is not a register that a program can change (%s)", name, a.Name)
+		return outline.Errorf("'%s' is not a register that a program can change (%s)", name, a.Name)
 	}
 	b.Store(ctx, int64(off), 8, v)
 	return nil

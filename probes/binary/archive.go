@@ -2,11 +2,12 @@ package binary
 
 import (
 	"archive/zip"
-	"fmt"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // ArchiveMark separates the path of a zip archive, such as an Android package, from the
@@ -24,7 +25,7 @@ func SplitArchive(path string) (archive, member string, ok bool) {
 func mapArchived(f *os.File, size int64, member string) (data []byte, offset uint64, err error) {
 	z, err := zip.NewReader(f, size)
 	if err != nil {
-		return nil, 0, fmt.Errorf("not a zip archive: %w", err)
+		return nil, 0, outline.Errorf("not a zip archive: %w", err)
 	}
 	for _, m := range z.File {
 		if m.Name != member {
@@ -35,11 +36,11 @@ func mapArchived(f *os.File, size int64, member string) (data []byte, offset uin
 			return nil, 0, err
 		}
 		if m.Method != zip.Store {
-			return nil, 0, fmt.Errorf("%s is compressed in the archive, so it is not run from there", member)
+			return nil, 0, outline.Errorf("%s is compressed in the archive, so it is not run from there", member)
 		}
 		n := int64(m.UncompressedSize64)
 		if at < 0 || n <= 0 || at > size || n > size-at {
-			return nil, 0, fmt.Errorf("%s lies outside the archive", member)
+			return nil, 0, outline.Errorf("%s lies outside the archive", member)
 		}
 		// A member that does not start on a page boundary cannot be mapped. A linker
 		// cannot map it either, but programs may run a copy of it.
@@ -51,5 +52,5 @@ func mapArchived(f *os.File, size int64, member string) (data []byte, offset uin
 		data, err := unix.Mmap(int(f.Fd()), at, int(n), unix.PROT_READ, mapKind)
 		return data, uint64(at), err
 	}
-	return nil, 0, fmt.Errorf("the archive does not contain %s", member)
+	return nil, 0, outline.Errorf("the archive does not contain %s", member)
 }

@@ -12,7 +12,6 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/gotrace/gotrace/probes/binary/internal/units"
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // File is an ELF file, mapped into memory. Open reads its headers. Symbols are read
@@ -84,7 +84,7 @@ func Open(path string) (*File, error) {
 	x, err := OpenNames(path)
 	if err == nil && x.narrow() {
 		x.Close()
-		return nil, fmt.Errorf("%s programs are not supported", elf.ELFCLASS32)
+		return nil, outline.Errorf("%s programs are not supported", elf.ELFCLASS32)
 	}
 	return x, err
 }
@@ -133,7 +133,7 @@ func OpenNames(path string) (*File, error) {
 func FromMemory(data []byte, label string) (*File, error) {
 	x, err := newFile(data)
 	if err == nil && x.narrow() {
-		return nil, fmt.Errorf("%s programs are not supported", elf.ELFCLASS32)
+		return nil, outline.Errorf("%s programs are not supported", elf.ELFCLASS32)
 	}
 	if err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ const mapKind = unix.MAP_SHARED
 func newFile(data []byte) (*File, error) {
 	ef, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotELF, err)
+		return nil, outline.Errorf("%w: %w", ErrNotELF, err)
 	}
 	x := &File{elf: ef, data: data}
 	x.tables.New = x.readTables

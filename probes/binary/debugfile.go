@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/ulikunitz/xz"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Where specifies where the separate debug files of a binary may be.
@@ -307,7 +308,7 @@ func (x *File) readMiniDebug() *File {
 func unxz(data []byte, limit int) (out []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil { // a panic of the library on damaged data
-			err = fmt.Errorf("damaged xz data: %v", r)
+			err = outline.Errorf("damaged xz data: %v", r)
 		}
 	}()
 	if !smallDictionary(data, limit) {
@@ -322,7 +323,7 @@ func unxz(data []byte, limit int) (out []byte, err error) {
 		return nil, err
 	}
 	if len(out) > limit {
-		return nil, fmt.Errorf("more than %d bytes", limit)
+		return nil, outline.Errorf("more than %d bytes", limit)
 	}
 	return out, nil
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // SourceLine is a position in source text.
@@ -73,10 +75,10 @@ func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 	switch {
 	case !seen:
 		//lint:ignore ST1005 bpftrace's words
-		return nil, fmt.Errorf("No compilation unit matches %s", s.File)
+		return nil, outline.Errorf("No compilation unit matches %s", s.File)
 	case len(list) == 0:
 		//lint:ignore ST1005 bpftrace's words
-		return nil, fmt.Errorf("Unable to map '%s' to address: no code starts there", s)
+		return nil, outline.Errorf("Unable to map '%s' to address: no code starts there", s)
 	}
 	return list, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // DWARF numbers of the languages with their own calling conventions.
@@ -224,7 +225,7 @@ func (fn Function) Result() (*types.Type, error) {
 	t := fn.g.typeOf(fn.entry, 0)
 	switch {
 	case t.class == classFloat || t.class == classX87:
-		return nil, fmt.Errorf("it is a %s, which is in a floating-point register that cannot be read", t.decl)
+		return nil, outline.Errorf("it is a %s, which is in a floating-point register that cannot be read", t.decl)
 	case t.class != classWord || !t.t.IsScalar():
 		return nil, nil
 	}

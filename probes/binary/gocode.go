@@ -3,13 +3,13 @@ package binary
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/runtime/amd64"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Go's stacks grow by moving. A function first compares the stack pointer with the end
@@ -323,14 +323,14 @@ type Returns struct {
 func (x *File) Returns(s Symbol) (r Returns, err error) {
 	code, arch := x.body(s), x.Arch()
 	if code == nil {
-		return r, fmt.Errorf("the size of %s is not known", s.Name)
+		return r, outline.Errorf("the size of %s is not known", s.Name)
 	}
 	jumped := map[string]bool{}
 	for pos := 0; pos < len(code); {
 		addr := s.Addr + uint64(pos)
 		in, ok := decode(arch, code[pos:], addr)
 		if !ok {
-			return r, fmt.Errorf("the instruction at %s+%d cannot be decoded", s.Name, pos)
+			return r, outline.Errorf("the instruction at %s+%d cannot be decoded", s.Name, pos)
 		}
 		outside := in.target < s.Addr || in.target-s.Addr >= uint64(len(code))
 		switch {
@@ -361,7 +361,7 @@ const lastGo = 26
 // goroutine that runs s. member is the number's name in the runtime's struct g.
 func (x *File) Goroutine(a *Arch, s Symbol, member string) (func(b *ir.Builder, ctx *ir.Value) *ir.Value, error) {
 	if abi := x.ABI(s); abi == ABIC || abi == ABIGoStack {
-		return nil, fmt.Errorf("%s does not keep the goroutine in a register", s.Name)
+		return nil, outline.Errorf("%s does not keep the goroutine in a register", s.Name)
 	}
 	off := -1
 	if g, err := x.DebugInfo(); err == nil {
@@ -380,7 +380,7 @@ func (x *File) Goroutine(a *Arch, s Symbol, member string) (func(b *ir.Builder, 
 		}
 	}
 	if off < 0 {
-		return nil, fmt.Errorf("where the runtime of Go 1.%d keeps the number of a goroutine is not known, and %s has no debug info", release, x.Label)
+		return nil, outline.Errorf("where the runtime of Go 1.%d keeps the number of a goroutine is not known, and %s has no debug info", release, x.Label)
 	}
 	return func(b *ir.Builder, ctx *ir.Value) *ir.Value { return b.AddImm(a.load(b, ctx, a.goG), int64(off)) }, nil
 }

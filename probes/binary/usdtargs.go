@@ -1,12 +1,12 @@
 package binary
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // USDTArg is the location of an argument when its probe runs: a constant, a
@@ -81,14 +81,14 @@ func (u *USDTArg) parse(arch, word string, symbol func(string) (int64, bool)) er
 		// The size of a floating-point operand ends in f.
 		n, err := strconv.Atoi(strings.TrimSuffix(size, "f"))
 		if err != nil {
-			return fmt.Errorf("%q has no size", word)
+			return outline.Errorf("%q has no size", word)
 		}
 		u.size, u.Signed, operand = max(n, -n), n < 0, rest
 	}
 	switch u.size {
 	case 1, 2, 4, 8:
 	default:
-		return fmt.Errorf("size %d is not supported", u.size)
+		return outline.Errorf("size %d is not supported", u.size)
 	}
 	ok := false
 	switch arch {
@@ -97,10 +97,10 @@ func (u *USDTArg) parse(arch, word string, symbol func(string) (int64, bool)) er
 	case "arm64":
 		ok = u.parseARM(operand)
 	default:
-		return fmt.Errorf("arguments on %s are not known", arch)
+		return outline.Errorf("arguments on %s are not known", arch)
 	}
 	if !ok {
-		return fmt.Errorf("operand %q is not supported, or it refers to a symbol that is not in the file", operand)
+		return outline.Errorf("operand %q is not supported, or it refers to a symbol that is not in the file", operand)
 	}
 	return nil
 }

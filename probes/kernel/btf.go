@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"sort"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // The kinds of BTF types, as in the kernel's uapi/linux/btf.h.
@@ -66,7 +66,7 @@ type blob struct {
 const linearLookups = 16
 
 func newBlob(module string, data []byte, base *blob) (*blob, error) {
-	bad := func(what string) error { return fmt.Errorf("BTF of %s: %s", module, what) }
+	bad := func(what string) error { return outline.Errorf("BTF of %s: %s", module, what) }
 	if len(data) < 24 {
 		return nil, bad("too short")
 	}
@@ -325,7 +325,7 @@ func loadBTF(src source) (*btfSet, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoBTF
 	} else if err != nil {
-		return nil, fmt.Errorf("the kernel's BTF cannot be read: %w", err)
+		return nil, outline.Errorf("the kernel's BTF cannot be read: %w", err)
 	}
 	b, err := newBlob("vmlinux", data, nil)
 	if err != nil {
@@ -402,7 +402,7 @@ func (s *btfSet) lookup(name string) (*blob, uint32) {
 func (s *btfSet) typeByName(name string) (*types.Type, error) {
 	in, id := s.lookup(name)
 	if id == 0 {
-		return nil, fmt.Errorf("type %s: %w", name, ErrNotFound)
+		return nil, outline.Errorf("type %s: %w", name, ErrNotFound)
 	}
 	return in.typ(id), nil
 }

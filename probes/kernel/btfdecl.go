@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // declare returns the C declaration of an object with a type and a name. If spaced is
@@ -81,7 +83,7 @@ func (b *blob) parts(id uint32, depth int) (before, after string) {
 func (s *btfSet) declaration(name string) (string, error) {
 	in, id := s.lookup(name)
 	if id == 0 {
-		return "", fmt.Errorf("type %s: %w", name, ErrNotFound)
+		return "", outline.Errorf("type %s: %w", name, ErrNotFound)
 	}
 	var w bytes.Buffer
 	fmt.Fprintf(&w, "%s: ", in.module)

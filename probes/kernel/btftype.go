@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // maxDepth is the maximum length of a chain of references (typedef of pointer to array
@@ -336,7 +337,7 @@ func (s *btfSet) funcProto(module, name string) (p *probes.FuncProto, err error)
 		if module != "" {
 			name = module + ":" + name
 		}
-		return nil, fmt.Errorf("function %s is not in BTF: %w", name, ErrNotFound)
+		return nil, outline.Errorf("function %s is not in BTF: %w", name, ErrNotFound)
 	}
 	return p, nil
 }
@@ -370,7 +371,7 @@ func (s *btfSet) tracepointProto(module, name string) (p *probes.FuncProto, err 
 		return p != nil
 	})
 	if p == nil {
-		return nil, fmt.Errorf("raw tracepoint %s is not in BTF: %w", name, ErrNotFound)
+		return nil, outline.Errorf("raw tracepoint %s is not in BTF: %w", name, ErrNotFound)
 	}
 	return p, nil
 }

@@ -1,13 +1,13 @@
 package kernel
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // parseFormat parses a tracepoint's format file. It calls lookup for the types of
@@ -24,7 +24,7 @@ func parseFormat(text, category string, lookup func(string) (*types.Type, error)
 		if id, ok := strings.CutPrefix(line, "ID:"); ok {
 			n, err := strconv.Atoi(strings.TrimSpace(id))
 			if err != nil {
-				return nil, fmt.Errorf("format: bad ID %q", id)
+				return nil, outline.Errorf("format: bad ID %q", id)
 			}
 			tf.ID = n
 			continue
@@ -38,7 +38,7 @@ func parseFormat(text, category string, lookup func(string) (*types.Type, error)
 		}
 		f, size, decl, err := p.field(decl)
 		if err != nil {
-			return nil, fmt.Errorf("format: %q: %w", line, err)
+			return nil, outline.Errorf("format: %q: %w", line, err)
 		}
 		tf.Size = max(tf.Size, f.Off+size)
 		if strings.HasPrefix(f.Name, "common_") {
@@ -48,7 +48,7 @@ func parseFormat(text, category string, lookup func(string) (*types.Type, error)
 		tf.Decls = append(tf.Decls, decl)
 	}
 	if tf.ID < 0 {
-		return nil, fmt.Errorf("format: no ID")
+		return nil, outline.Errorf("format: no ID")
 	}
 	return tf, nil
 }
@@ -70,7 +70,7 @@ func (p *formatParser) field(text string) (f types.Field, size int, decl string,
 		}
 		n, err := strconv.Atoi(val)
 		if err != nil || n < 0 || n > 1<<20 {
-			return f, 0, "", fmt.Errorf("bad %s", key)
+			return f, 0, "", outline.Errorf("bad %s", key)
 		}
 		attr[key] = n
 	}
@@ -78,7 +78,7 @@ func (p *formatParser) field(text string) (f types.Field, size int, decl string,
 	f.Off = attr["offset"]
 	typ, name, dims := splitDecl(decl)
 	if name == "" {
-		return f, 0, "", fmt.Errorf("no name")
+		return f, 0, "", outline.Errorf("no name")
 	}
 	f.Name = name
 	signed := attr["signed"] != 0

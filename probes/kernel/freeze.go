@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Corpus lists the contents of a frozen kernel. Names that do not exist in the kernel
@@ -43,7 +45,7 @@ func Frozen(path string) (*Kernel, error) {
 	}
 	r, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return nil, fmt.Errorf("%s: not a frozen kernel: %w", path, err)
+		return nil, outline.Errorf("%s: not a frozen kernel: %w", path, err)
 	}
 	return FrozenFS(r)
 }

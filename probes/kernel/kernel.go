@@ -12,7 +12,6 @@ package kernel
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"sort"
@@ -23,6 +22,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // ErrNotFound is wrapped by the errors of lookups that find nothing.
@@ -200,7 +200,7 @@ func (k *Kernel) ListFunctions(file string) error {
 func (k *Kernel) readFunctions() ([]string, error) {
 	text, err := k.src.read("tracing/available_filter_functions")
 	if err != nil {
-		return nil, fmt.Errorf("the list of traceable functions cannot be read: %w", err)
+		return nil, outline.Errorf("the list of traceable functions cannot be read: %w", err)
 	}
 	return parseFunctions(string(text)), nil
 }
@@ -249,7 +249,7 @@ func (k *Kernel) Tracepoints() ([]string, error) { return k.events.Get() }
 func (k *Kernel) readEvents() ([]string, error) {
 	text, err := k.src.read("tracing/available_events")
 	if err != nil {
-		return nil, fmt.Errorf("the list of tracepoints cannot be read: %w", err)
+		return nil, outline.Errorf("the list of tracepoints cannot be read: %w", err)
 	}
 	return sortUnique(strings.Fields(string(text))), nil
 }
@@ -268,7 +268,7 @@ func (k *Kernel) Tracepoint(category, event string) (*probes.TraceFormat, error)
 	}
 	f, err := parseFormat(text, category, k.Type)
 	if err != nil {
-		return nil, fmt.Errorf("tracepoint %s: %w", name, err)
+		return nil, outline.Errorf("tracepoint %s: %w", name, err)
 	}
 	f.Digest = digest(text)
 	k.formats[name] = f
@@ -284,13 +284,13 @@ func (k *Kernel) TracepointDigest(category, event string) (string, error) {
 func (k *Kernel) formatText(category, event string) (string, error) {
 	name := category + ":" + event
 	if category == "" || event == "" || strings.ContainsAny(name, "/\x00") || category == ".." || event == ".." {
-		return "", fmt.Errorf("tracepoint %s: %w", name, ErrNotFound)
+		return "", outline.Errorf("tracepoint %s: %w", name, ErrNotFound)
 	}
 	text, err := k.src.read("tracing/events/" + category + "/" + event + "/format")
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("tracepoint %s: %w", name, ErrNotFound)
+		return "", outline.Errorf("tracepoint %s: %w", name, ErrNotFound)
 	} else if err != nil {
-		return "", fmt.Errorf("tracepoint %s: %w", name, err)
+		return "", outline.Errorf("tracepoint %s: %w", name, err)
 	}
 	return string(text), nil
 }

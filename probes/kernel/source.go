@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"runtime"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // source is a source of a kernel's files. The error for a name that does not exist
@@ -57,7 +57,7 @@ func (s *hostSource) path(name string) (string, error) {
 	case "kallsyms", "modules":
 		return "/proc/" + name, nil
 	}
-	return "", fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	return "", outline.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
 func (s *hostSource) read(name string) ([]byte, error) {
@@ -171,9 +171,9 @@ func findTracefs() (string, error) {
 	case err == nil, errors.Is(err, unix.EBUSY):
 		return places[0], nil
 	case denied != nil:
-		return places[0], fmt.Errorf("tracefs cannot be read: /sys/kernel/tracing and /sys/kernel/debug are only for root: %w", denied)
+		return places[0], outline.Errorf("tracefs cannot be read: /sys/kernel/tracing and /sys/kernel/debug are only for root: %w", denied)
 	}
-	return places[0], fmt.Errorf("tracefs is not mounted at /sys/kernel/tracing and cannot be mounted (%w): try, as root, mount -t tracefs tracefs /sys/kernel/tracing", err)
+	return places[0], outline.Errorf("tracefs is not mounted at /sys/kernel/tracing and cannot be mounted (%w): try, as root, mount -t tracefs tracefs /sys/kernel/tracing", err)
 }
 
 // TracefsDir returns the directory of the running system's tracefs.
@@ -181,7 +181,7 @@ func (k *Kernel) TracefsDir() (string, error) {
 	if s, ok := k.src.(*hostSource); ok {
 		return s.tracefs.Get()
 	}
-	return "", fmt.Errorf("a frozen kernel has no tracefs")
+	return "", outline.Errorf("a frozen kernel has no tracefs")
 }
 
 // fsSource is the source of a frozen kernel: a directory or archive of the files
@@ -206,7 +206,7 @@ func (s *fsSource) list(dir string) ([]string, error) {
 func (s *fsSource) facts() (facts, error) {
 	text, err := s.read("kernel")
 	if err != nil {
-		return facts{}, fmt.Errorf("frozen kernel: %w", err)
+		return facts{}, outline.Errorf("frozen kernel: %w", err)
 	}
 	f := facts{features: map[probes.Feature]bool{}}
 	for line := range strings.Lines(string(text)) {
@@ -224,10 +224,10 @@ func (s *fsSource) facts() (facts, error) {
 			f.features[probes.Feature(val)] = true
 		case "":
 		default:
-			err = fmt.Errorf("unknown fact %q", key)
+			err = outline.Errorf("unknown fact %q", key)
 		}
 		if err != nil {
-			return facts{}, fmt.Errorf("frozen kernel: %w", err)
+			return facts{}, outline.Errorf("frozen kernel: %w", err)
 		}
 	}
 	if f.release == (probes.Version{}) || f.arch == "" || f.cpus <= 0 || f.page <= 0 {

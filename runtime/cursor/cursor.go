@@ -44,10 +44,16 @@ func (c *Cursor) Byte() byte {
 // bytes, at most 8.
 //
 //go:noinline
-func (c *Cursor) U8() uint64  { return uint64(c.Byte()) }
+func (c *Cursor) U8() uint64 { return uint64(c.Byte()) }
+
+//go:noinline
 func (c *Cursor) U16() uint64 { return c.Uint(2) }
 func (c *Cursor) U24() uint64 { return c.Uint(3) }
+
+//go:noinline
 func (c *Cursor) U32() uint64 { return c.Uint(4) }
+
+//go:noinline
 func (c *Cursor) U64() uint64 { return c.Uint(8) }
 
 func (c *Cursor) Uint(n uint64) (v uint64) {

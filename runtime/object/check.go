@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Limits of a decoded object.
@@ -16,7 +18,7 @@ const (
 //
 //go:noinline
 func bad(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
+	return outline.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
 }
 
 // check returns an error if the parts of an object are inconsistent, so that the
@@ -119,16 +121,16 @@ func (o *Object) checkDispatcher(d *Dispatcher, names map[string]int) error {
 	}
 	array := names[d.Array]
 	if array == 0 || len(d.Entries) == 0 {
-		return fmt.Errorf("it has no programs")
+		return outline.Errorf("it has no programs")
 	}
 	for _, e := range d.Entries {
 		switch {
 		case e.Program < 0 || e.Program >= len(o.Programs) || o.Programs[e.Program] == nil:
-			return fmt.Errorf("there is no program %d", e.Program)
+			return outline.Errorf("there is no program %d", e.Program)
 		case e.Point < 0 || e.Point >= len(o.Programs[e.Program].Points):
-			return fmt.Errorf("program %d has no point %d", e.Program, e.Point)
+			return outline.Errorf("program %d has no point %d", e.Program, e.Point)
 		case e.Number >= uint64(o.Kernel[array-1].MaxEntries):
-			return fmt.Errorf("there is no room for the number %d", e.Number)
+			return outline.Errorf("there is no room for the number %d", e.Number)
 		}
 	}
 	return nil
@@ -147,7 +149,7 @@ func (o *Object) checkKnown(m *KernelMap) error {
 		key, value = 4, FollowStateSize
 	case m.Name == CgroupMap:
 		if key, value = 4, 4; m.MaxEntries < len(o.Invocation.Cgroups) {
-			return fmt.Errorf("%d entries for %d cgroups", m.MaxEntries, len(o.Invocation.Cgroups))
+			return outline.Errorf("%d entries for %d cgroups", m.MaxEntries, len(o.Invocation.Cgroups))
 		}
 	case m.Name == SessionMap:
 		key, value = 4, SessionSize
@@ -163,13 +165,13 @@ func (o *Object) checkKnown(m *KernelMap) error {
 		case MoreStacks(n):
 			value += StackFrames
 		default:
-			return fmt.Errorf("a depth of %q", depth)
+			return outline.Errorf("a depth of %q", depth)
 		}
 	default:
 		return nil
 	}
 	if m.KeySize != key || m.ValueSize != value {
-		return fmt.Errorf("keys of %d bytes instead of %d, values of %d instead of %d", m.KeySize, key, m.ValueSize, value)
+		return outline.Errorf("keys of %d bytes instead of %d, values of %d instead of %d", m.KeySize, key, m.ValueSize, value)
 	}
 	return nil
 }
@@ -187,13 +189,13 @@ func (o *Object) sampled() (n int) {
 func (p *Program) check() error {
 	switch {
 	case p == nil:
-		return fmt.Errorf("it is missing")
+		return outline.Errorf("it is missing")
 	case len(p.Insns) == 0:
-		return fmt.Errorf("it has no instructions")
+		return outline.Errorf("it has no instructions")
 	}
 	for _, f := range p.Funcs {
 		if f.First < 0 || f.First >= len(p.Insns) || f.Params < 0 || f.Params > 5 {
-			return fmt.Errorf("function %s", f.Name)
+			return outline.Errorf("function %s", f.Name)
 		}
 	}
 	return nil
@@ -201,24 +203,24 @@ func (p *Program) check() error {
 
 func (e *Event) check() error {
 	if e.Size < HeaderSize || e.Size > maxRecord {
-		return fmt.Errorf("a record of %d bytes", e.Size)
+		return outline.Errorf("a record of %d bytes", e.Size)
 	}
 	if e.Stamp < 0 || e.Stamp != 0 && e.Stamp > e.Size-StampSize {
-		return fmt.Errorf("the stamp lies outside of the record")
+		return outline.Errorf("the stamp lies outside of the record")
 	}
 	if e.Call != nil && (len(e.Call.Names) == 0 || e.Stamp == 0) {
-		return fmt.Errorf("a call without a name or a stamp")
+		return outline.Errorf("a call without a name or a stamp")
 	}
 	for i, a := range e.Args {
 		if a.Type == nil || a.Off < 0 {
-			return fmt.Errorf("argument %d", i)
+			return outline.Errorf("argument %d", i)
 		}
 		size := a.Type.Size
 		if a.Packed {
 			size = PackedLen
 		}
 		if a.Off > e.Size || size > e.Size-a.Off {
-			return fmt.Errorf("argument %d lies outside of the record", i)
+			return outline.Errorf("argument %d lies outside of the record", i)
 		}
 	}
 	if err := e.Later.check(e.Args); err != nil {
@@ -230,11 +232,11 @@ func (e *Event) check() error {
 			continue
 		}
 		if m == nil {
-			return fmt.Errorf("a message is missing")
+			return outline.Errorf("a message is missing")
 		}
 		for i, a := range m.Args {
 			if a.Type == nil || a.Rec >= len(e.Args) || a.Rec < 0 && len(a.Fixed) < a.Type.Size {
-				return fmt.Errorf("argument %d of the message", i)
+				return outline.Errorf("argument %d of the message", i)
 			}
 		}
 	}
@@ -243,11 +245,11 @@ func (e *Event) check() error {
 
 func (m *Map) check() error {
 	if m.Value == nil {
-		return fmt.Errorf("it has no type")
+		return outline.Errorf("it has no type")
 	}
 	for _, p := range m.Programs {
 		if p == nil {
-			return fmt.Errorf("a program is missing")
+			return outline.Errorf("a program is missing")
 		}
 		if err := p.check(); err != nil {
 			return err

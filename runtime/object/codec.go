@@ -14,6 +14,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // The encoded form of an object is
@@ -284,7 +285,7 @@ func Decode(data []byte) (*Object, error) {
 	}
 	d := &decoder{data: data[len(magic):], fields: fieldLists{}}
 	if v := d.uint(); d.err == nil && v != Version {
-		return nil, fmt.Errorf("%w (%d instead of %d)", ErrVersion, v, Version)
+		return nil, outline.Errorf("%w (%d instead of %d)", ErrVersion, v, Version)
 	}
 	if hash := d.bytes(8); d.err == nil && binary.BigEndian.Uint64(hash) != schema.Get() {
 		return nil, ErrVersion
@@ -310,7 +311,7 @@ func Decode(data []byte) (*Object, error) {
 
 func (d *decoder) fail(what string) {
 	if d.err == nil {
-		d.err = fmt.Errorf("%w: %s", ErrFormat, what)
+		d.err = outline.Errorf("%w: %s", ErrFormat, what)
 	}
 	d.data = nil
 }

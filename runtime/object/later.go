@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Later is a predicate that a program could not decide. Argument First of the event has a
@@ -42,12 +44,12 @@ func (l *Later) check(args []Arg) error {
 	for _, s := range l.Steps {
 		if int(s.Op) >= len(stepTakes) || stepTakes[s.Op] > depth || s.N < 0 || l.First < 0 ||
 			l.First >= len(args) || s.Op == StepText && s.N >= len(args)-l.First || args[l.First].Packed || args[l.First].Type.Size < 8 {
-			return fmt.Errorf("step %d of the predicate", s.Op)
+			return outline.Errorf("step %d of the predicate", s.Op)
 		}
 		depth += 1 - stepTakes[s.Op]
 	}
 	if len(l.Steps) > 0 && depth != 1 {
-		return fmt.Errorf("the predicate has %d results", depth)
+		return outline.Errorf("the predicate has %d results", depth)
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 package object
 
-import "fmt"
+import "github.com/gotrace/gotrace/runtime/outline"
 
 // Recorder describes the memory of --recorder, in which programs keep events until the
 // session prints them. Each CPU has a separate ring. A ring consists of Chunks chunks of
@@ -95,13 +95,13 @@ func (r *Recorder) check(ring, heads *KernelMap) error {
 	power := func(n int) bool { return n > 0 && n&(n-1) == 0 }
 	switch {
 	case r.CPUs <= 0 || r.CPUs > maxCPUs || !power(r.Chunk) || r.Chunk > MaxChunk || !power(r.Chunks) || r.RingSize() > MaxRecorder:
-		return fmt.Errorf("%d CPUs with %d chunks of %d bytes", r.CPUs, r.Chunks, r.Chunk)
+		return outline.Errorf("%d CPUs with %d chunks of %d bytes", r.CPUs, r.Chunks, r.Chunk)
 	case ring == nil || heads == nil:
 		return nil // no program records events
 	case ring.KeySize != 4 || ring.ValueSize < r.Chunk || ring.ValueSize%8 != 0 || ring.MaxEntries != r.CPUs*r.Chunks:
-		return fmt.Errorf("its map has %d elements of %d bytes", ring.MaxEntries, ring.ValueSize)
+		return outline.Errorf("its map has %d elements of %d bytes", ring.MaxEntries, ring.ValueSize)
 	case heads.KeySize != 4 || heads.ValueSize < HeadSize*(SharedHeads+r.CPUs) || heads.MaxEntries != 1:
-		return fmt.Errorf("its heads have %d bytes", heads.ValueSize)
+		return outline.Errorf("its heads have %d bytes", heads.ValueSize)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"slices"
 	"sort"
 
@@ -9,6 +8,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Check returns an error unless the descriptions of the script's maps in an object are
@@ -22,28 +22,28 @@ func Check(o *object.Object) error {
 	for i := range o.Maps {
 		m := &o.Maps[i]
 		kind := kindOf(m.Store)
-		err := fmt.Errorf("it is kept in an unknown way, %q", m.Store)
+		err := outline.Errorf("it is kept in an unknown way, %q", m.Store)
 		switch {
 		case m.Value == nil || m.Value.Size < 0 || m.Key != nil && m.Key.Size < 0:
-			err = fmt.Errorf("it has no type")
+			err = outline.Errorf("it has no type")
 		case kind != nil:
 			if err = foreign(m, kind.extras...); err == nil {
 				err = kind.check(c, m)
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("%w: map %s: %w", object.ErrFormat, m.Name, err)
+			return outline.Errorf("%w: map %s: %w", object.ErrFormat, m.Name, err)
 		}
 	}
 	for name, list := range c.bytes {
 		if err := filled(list, c.kernel[name].ValueSize); err != nil {
-			return fmt.Errorf("%w: map %s: %w", object.ErrFormat, name, err)
+			return outline.Errorf("%w: map %s: %w", object.ErrFormat, name, err)
 		}
 	}
 	for name, list := range c.entries {
 		slices.Sort(list)
 		if last := list[len(list)-1]; last != 0 && last != len(list) {
-			return fmt.Errorf("%w: map %s: %d maps share it, and one is number %d", object.ErrFormat, name, len(list), last)
+			return outline.Errorf("%w: map %s: %d maps share it, and one is number %d", object.ErrFormat, name, len(list), last)
 		}
 	}
 	return nil
@@ -65,12 +65,12 @@ func filled(list []extent, size int) error {
 	end := 0
 	for _, e := range list {
 		if e.off != end || e.size > size-end {
-			return fmt.Errorf("the parts that are in use do not make up its %d bytes", size)
+			return outline.Errorf("the parts that are in use do not make up its %d bytes", size)
 		}
 		end += e.size
 	}
 	if end != size {
-		return fmt.Errorf("%d of its %d bytes are in use", end, size)
+		return outline.Errorf("%d of its %d bytes are in use", end, size)
 	}
 	return nil
 }
@@ -79,13 +79,13 @@ func filled(list []extent, size int) error {
 func (c *claims) find(name string, t ebpf.MapType) (*object.KernelMap, error) {
 	m := c.kernel[name]
 	if m == nil {
-		return nil, fmt.Errorf("the kernel map %q is missing", name)
+		return nil, outline.Errorf("the kernel map %q is missing", name)
 	}
 	if m.Type != t {
-		return nil, fmt.Errorf("%s is a map of type %s, not %s", name, m.Type, t)
+		return nil, outline.Errorf("%s is a map of type %s, not %s", name, m.Type, t)
 	}
 	if m.Inner != 0 {
-		return nil, fmt.Errorf("%s has maps in it", name)
+		return nil, outline.Errorf("%s has maps in it", name)
 	}
 	return m, nil
 }
@@ -97,10 +97,10 @@ func (c *claims) array(name string, t ebpf.MapType, off, size int) error {
 		return err
 	}
 	if m.KeySize != 4 || m.MaxEntries != 1 || t == ebpf.Array && m.Flags&mmapable == 0 {
-		return fmt.Errorf("%s is not an array of one element", name)
+		return outline.Errorf("%s is not an array of one element", name)
 	}
 	if off < 0 || off%8 != 0 || off > m.ValueSize || size > m.ValueSize-off {
-		return fmt.Errorf("%s has no %d bytes at %d", name, size, off)
+		return outline.Errorf("%s has no %d bytes at %d", name, size, off)
 	}
 	c.bytes[name] = append(c.bytes[name], extent{off, size})
 	return nil
@@ -113,7 +113,7 @@ func (c *claims) slot(m *object.Map, t ebpf.MapType) error {
 		return err
 	}
 	if m.Key != nil || m.Set != m.Off+word(size) {
-		return fmt.Errorf("a value of %d bytes at %d does not have its mark at %d", m.Value.Size, m.Off, m.Set)
+		return outline.Errorf("a value of %d bytes at %d does not have its mark at %d", m.Value.Size, m.Off, m.Set)
 	}
 	return c.array(m.Kernel, t, m.Off, word(size)+8)
 }
@@ -122,7 +122,7 @@ func (c *claims) slot(m *object.Map, t ebpf.MapType) error {
 // maps share. m.Key is encoded as key there.
 func (c *claims) hash(m *object.Map, name string, key *types.Type) error {
 	if key == nil {
-		return fmt.Errorf("it has no key")
+		return outline.Errorf("it has no key")
 	}
 	km, err := c.hashMap(m, name)
 	if err != nil {
@@ -135,7 +135,7 @@ func (c *claims) hash(m *object.Map, name string, key *types.Type) error {
 		value = class(value)
 	}
 	if !slices.Contains(keys, km.KeySize) || value != km.ValueSize {
-		return fmt.Errorf("%s has keys of %d bytes and values of %d, not %d and %d", name, km.KeySize, km.ValueSize, keys[0], value)
+		return outline.Errorf("%s has keys of %d bytes and values of %d, not %d and %d", name, km.KeySize, km.ValueSize, keys[0], value)
 	}
 	return c.own(name, m.Number)
 }
@@ -145,7 +145,7 @@ func (c *claims) hash(m *object.Map, name string, key *types.Type) error {
 func (c *claims) own(name string, number int) error {
 	list := c.entries[name]
 	if number < 0 || slices.Contains(list, number) || slices.Contains(list, 0) || number == 0 && len(list) > 0 {
-		return fmt.Errorf("%s number %d belongs to another map", name, number)
+		return outline.Errorf("%s number %d belongs to another map", name, number)
 	}
 	c.entries[name] = append(list, number)
 	return nil
@@ -177,7 +177,7 @@ func only(m *object.Map, ok bool, field string) error {
 	if ok {
 		return nil
 	}
-	return fmt.Errorf("kept as %s, it has the wrong %s", m.Store, field)
+	return outline.Errorf("kept as %s, it has the wrong %s", m.Store, field)
 }
 
 // foreign returns an error if a description sets a field that only other kinds of stores

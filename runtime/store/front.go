@@ -2,13 +2,13 @@ package store
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // A front keeps an aggregation, or an integer that is only added to, in a hash map with
@@ -48,7 +48,7 @@ var frontKind = kind{
 	extras: []string{"Number", "Table"},
 	check: func(c *claims, m *object.Map) error {
 		if m.Key == nil {
-			return fmt.Errorf("it has no key")
+			return outline.Errorf("it has no key")
 		}
 		if err := c.front(m, KeySize(m.Key), max(m.Value.Size, 1)); err != nil {
 			return err
@@ -68,7 +68,7 @@ var frontKind = kind{
 func (c *claims) front(m *object.Map, key, value int) error {
 	t := m.Table
 	if t == nil || t.Slots <= 0 || t.Slots > maxFrontSlots || t.Slots&(t.Slots-1) != 0 || t.CPUs <= 0 || t.CPUs > maxFrontSizes {
-		return fmt.Errorf("it has no table")
+		return outline.Errorf("it has no table")
 	}
 	return c.table(m, region(t.Slots, key, value)*t.CPUs)
 }

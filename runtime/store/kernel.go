@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"errors"
-	"fmt"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -11,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Kernel holds the kernel maps of loaded programs.
@@ -52,7 +52,7 @@ type Entry struct{ Key, Value []byte }
 func (k *Kernel) Open(m *object.Map) (Reader, error) {
 	kind := kindOf(m.Store)
 	if kind == nil {
-		return nil, fmt.Errorf("bug: %s is kept in an unknown way, %q", m.Name, m.Store)
+		return nil, outline.Errorf("bug: %s is kept in an unknown way, %q", m.Name, m.Store)
 	}
 	return kind.open(k, m)
 }
@@ -72,7 +72,7 @@ func (k *Kernel) find(name string) (*ebpf.Map, error) {
 	if m := k.Maps[name]; m != nil {
 		return m, nil
 	}
-	return nil, fmt.Errorf("bug: no map %s", name)
+	return nil, outline.Errorf("bug: no map %s", name)
 }
 
 // program returns one of the programs of a map, which its store lists in its traits.
@@ -81,7 +81,7 @@ func (k *Kernel) program(name string, m *object.Map) (*ebpf.Program, error) {
 	if p := k.Programs[name]; p != nil {
 		return p, nil
 	}
-	return nil, fmt.Errorf("bug: no program %s", name)
+	return nil, outline.Errorf("bug: no program %s", name)
 }
 
 // mapped returns the memory of an array map.
@@ -98,7 +98,7 @@ func (k *Kernel) mapped(name string) (*ebpf.Memory, error) {
 		err = unix.EPERM // the memory could only be mapped read-only
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot map the memory of %s: %w", name, err)
+		return nil, outline.Errorf("cannot map the memory of %s: %w", name, err)
 	}
 	if k.memory == nil {
 		k.memory = map[string]*ebpf.Memory{}

@@ -1,12 +1,11 @@
 package store
 
 import (
-	"fmt"
-
 	"github.com/cilium/ebpf"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // A parted store keeps aggregations that are too large for a value of a per-CPU map. It
@@ -62,11 +61,11 @@ var partedKind = kind{
 			return err
 		}
 		if m.Part <= 0 || km.ValueSize != m.Part || km.KeySize != size || !m.PerCPU {
-			return fmt.Errorf("parts of %d bytes are not what %s has", m.Part, m.Kernel)
+			return outline.Errorf("parts of %d bytes are not what %s has", m.Part, m.Kernel)
 		}
 		if m.Table != nil {
 			if m.Key == nil {
-				return fmt.Errorf("it has no key")
+				return outline.Errorf("it has no key")
 			}
 			if err := c.front(m, size, m.Part); err != nil {
 				return err

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/cilium/ebpf"
@@ -11,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // A sockets store keeps a map whose keys are sockets: each value is in the memory of its
@@ -54,7 +54,7 @@ var socketsKind = kind{
 			return err
 		}
 		if !isSocket(m.Key) || m.PerCPU || km.KeySize != 4 || km.ValueSize != max(m.Value.Size, 1) || m.Value.Size > maxSocketValue {
-			return fmt.Errorf("%s has other values than sockets keep", m.Kernel)
+			return outline.Errorf("%s has other values than sockets keep", m.Kernel)
 		}
 		return c.own(m.Kernel, 0)
 	},

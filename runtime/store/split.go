@@ -2,12 +2,12 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // A split keeps a map whose key is a long string in two hash maps. All keys of a kernel
@@ -34,7 +34,7 @@ var splitKind = kind{
 	extras: []string{"LRU", "Short"},
 	check: func(c *claims, m *object.Map) error {
 		if m.Key == nil || m.Key.Kind != types.String {
-			return fmt.Errorf("its keys are not strings")
+			return outline.Errorf("its keys are not strings")
 		}
 		if err := c.hash(m, m.Short, types.NewString(shortKey)); err != nil {
 			return err

@@ -1,11 +1,11 @@
 package store
 
 import (
-	"fmt"
 	"math/bits"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // A Spread keeps an aggregation that programs read, on kernels that do not let programs
@@ -72,7 +72,7 @@ func checkSpread(c *claims, m *object.Map) error {
 	}
 	stride := word(max(m.Value.Size, 1))
 	if n := km.ValueSize / stride; km.KeySize != spreadKey(m) || n < 1 || n&(n-1) != 0 || km.ValueSize != n*stride {
-		return fmt.Errorf("%s has keys of %d bytes and values of %d", m.Kernel, km.KeySize, km.ValueSize)
+		return outline.Errorf("%s has keys of %d bytes and values of %d", m.Kernel, km.KeySize, km.ValueSize)
 	}
 	return c.own(m.Kernel, 0)
 }

@@ -2,11 +2,11 @@ package store
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // A threads store keeps a map of words whose key is always the running thread's ID, as in
@@ -62,10 +62,10 @@ var threadsKind = kind{
 	extras: []string{"Number", "Table"},
 	check: func(c *claims, m *object.Map) error {
 		if t := m.Table; t == nil || t.Slots != threadSlots || t.CPUs != 0 || m.PerCPU {
-			return fmt.Errorf("it has no table")
+			return outline.Errorf("it has no table")
 		}
 		if m.Key == nil || m.Key.Size != 4 || m.Value.Size > threadSlot-threadValue {
-			return fmt.Errorf("its entries have no place in a table")
+			return outline.Errorf("its entries have no place in a table")
 		}
 		if err := c.table(m, threadSlots*threadSlot); err != nil {
 			return err
