@@ -1,13 +1,13 @@
 package builtins
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/decode"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Sent describes the events that a builtin handles.
@@ -20,19 +20,19 @@ type Sent struct {
 // arguments and literals.
 func (s *Sent) fits(e *object.Event) error {
 	if len(e.Args) < len(s.Args) {
-		return fmt.Errorf("it has %d arguments instead of %d", len(e.Args), len(s.Args))
+		return outline.Errorf("it has %d arguments instead of %d", len(e.Args), len(s.Args))
 	}
 	for i, size := range s.Args {
 		if a := &e.Args[i]; size > 0 && (a.Packed || a.Type.Size < size) {
-			return fmt.Errorf("argument %d has fewer than %d bytes", i, size)
+			return outline.Errorf("argument %d has fewer than %d bytes", i, size)
 		}
 	}
 	if len(e.Lits) < len(s.Lits) {
-		return fmt.Errorf("it has %d literals instead of %d", len(e.Lits), len(s.Lits))
+		return outline.Errorf("it has %d literals instead of %d", len(e.Lits), len(s.Lits))
 	}
 	for i, want := range s.Lits {
 		if reflect.TypeOf(e.Lits[i]) != reflect.TypeOf(want) {
-			return fmt.Errorf("literal %d is a %T instead of a %T", i, e.Lits[i], want)
+			return outline.Errorf("literal %d is a %T instead of a %T", i, e.Lits[i], want)
 		}
 	}
 	return nil
@@ -45,14 +45,14 @@ func (r *Registry) Accept(o *object.Object) error {
 	seen := map[*types.Type]bool{}
 	for i := range o.Events {
 		if err := r.acceptEvent(&o.Events[i], seen); err != nil {
-			return fmt.Errorf("%w: event %d, %s: %w", object.ErrFormat, i, o.Events[i].Def, err)
+			return outline.Errorf("%w: event %d, %s: %w", object.ErrFormat, i, o.Events[i].Def, err)
 		}
 	}
 	for i := range o.Maps {
 		m := &o.Maps[i]
 		for _, t := range []*types.Type{m.Key, m.Value} {
 			if err := r.acceptType(t, seen); err != nil {
-				return fmt.Errorf("%w: map %s: %w", object.ErrFormat, m.Name, err)
+				return outline.Errorf("%w: map %s: %w", object.ErrFormat, m.Name, err)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func (r *Registry) acceptEvent(e *object.Event, seen map[*types.Type]bool) error
 	}
 	d := r.Lookup(e.Def)
 	if d == nil || d.Handle == nil {
-		return fmt.Errorf("no builtin of that name handles events")
+		return outline.Errorf("no builtin of that name handles events")
 	}
 	var err error
 	for _, s := range d.Sends {
@@ -87,7 +87,7 @@ func (r *Registry) acceptEvent(e *object.Event, seen map[*types.Type]bool) error
 			continue
 		}
 		if n := decode.ParseFormat(m.Format).NumArgs(); n > len(m.Args) {
-			return fmt.Errorf("its format has %d conversions for %d values", n, len(m.Args))
+			return outline.Errorf("its format has %d conversions for %d values", n, len(m.Args))
 		}
 		for _, a := range m.Args {
 			if err := r.acceptType(a.Type, seen); err != nil {
@@ -109,10 +109,10 @@ func (r *Registry) acceptType(t *types.Type, seen map[*types.Type]bool) error {
 	case types.Opaque, types.Agg:
 		d := r.ForType(t.Name)
 		if d == nil {
-			return fmt.Errorf("there is no type %s", t.Name)
+			return outline.Errorf("there is no type %s", t.Name)
 		}
 		if t.Size < d.typeSize() || t.Kind == types.Agg && d.Merge == nil || d.AcceptType != nil && !d.AcceptType(t) {
-			return fmt.Errorf("there is no type %s of %d bytes with the parameters %d", t.Name, t.Size, t.Params)
+			return outline.Errorf("there is no type %s of %d bytes with the parameters %d", t.Name, t.Size, t.Params)
 		}
 	case types.Array:
 		return r.acceptType(t.Elem, seen)

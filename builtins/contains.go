@@ -1,12 +1,12 @@
 package builtins
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 func contains() *Def {
@@ -23,7 +23,7 @@ func contains() *Def {
 			return checkMatch(c, call, func(text string) (pattern.Pattern, bool, error) {
 				p, ok := pattern.Literal(text, pattern.Anywhere, false)
 				if !ok && len(text) > bitNeedle {
-					return p, false, fmt.Errorf("it is not valid UTF-8, and has more than %d bytes", bitNeedle)
+					return p, false, outline.Errorf("it is not valid UTF-8, and has more than %d bytes", bitNeedle)
 				}
 				return p, ok, nil
 			}, never, strings.Contains)

@@ -1,7 +1,6 @@
 package builtins
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/decode"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 func isIn() *Def {
@@ -241,7 +241,7 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
-		return p, fmt.Errorf("%q is not an internet address or a prefix of addresses, such as 10.0.0.0/8", text)
+		return p, outline.Errorf("%q is not an internet address or a prefix of addresses, such as 10.0.0.0/8", text)
 	}
 	return p, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 const buildUsage = `gotrace build - builds an executable from a script
@@ -132,15 +132,15 @@ func writeTool(path string, t *tool) error {
 	}
 	data := make([]byte, base)
 	if _, err := io.ReadFull(self, data); err != nil {
-		return fmt.Errorf("cannot read our own binary: %w", err)
+		return outline.Errorf("cannot read our own binary: %w", err)
 	}
 	if data, err = appendTool(data, t); err != nil {
 		return err
 	}
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
-		return fmt.Errorf("cannot write '%s': it is not a file", path)
+		return outline.Errorf("cannot write '%s': it is not a file", path)
 	} else if own, ownErr := self.Stat(); err == nil && ownErr == nil && os.SameFile(st, own) {
-		return fmt.Errorf("cannot write '%s': it is the gotrace that builds the tool", path)
+		return outline.Errorf("cannot write '%s': it is the gotrace that builds the tool", path)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err == nil {
@@ -154,7 +154,7 @@ func writeTool(path string, t *tool) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot write '%s': %w", path, bare(err))
+		return outline.Errorf("cannot write '%s': %w", path, bare(err))
 	}
 	return nil
 }

@@ -2,12 +2,13 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // privileges returns an error that names the privileges that this process lacks to load
@@ -19,7 +20,7 @@ func privileges() error {
 	for _, fs := range []string{"/proc/self", "/sys/kernel"} {
 		if _, err := os.Stat(fs); errors.Is(err, os.ErrNotExist) {
 			dir, _ := filepath.Split(fs)
-			return fmt.Errorf("%s is not mounted, and tracing needs it", filepath.Clean(dir))
+			return outline.Errorf("%s is not mounted, and tracing needs it", filepath.Clean(dir))
 		}
 	}
 	has := effective()
@@ -41,7 +42,7 @@ func privileges() error {
 		missing = append(missing, c.name)
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("missing %s; please run as root, or give the binary these capabilities", strings.Join(missing, ", "))
+		return outline.Errorf("missing %s; please run as root, or give the binary these capabilities", strings.Join(missing, ", "))
 	}
 	return nil
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"sync"
 
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/output/metrics"
 	"github.com/gotrace/gotrace/runtime/output/otlp"
@@ -38,13 +38,13 @@ func (a *app) export() (*exporters, error) {
 	var err error
 	if a.opt.prometheus != "" {
 		if e.server, err = prometheus.Listen(a.opt.prometheus, e.metrics); err != nil {
-			return e, fmt.Errorf("--prometheus: %w", err)
+			return e, outline.Errorf("--prometheus: %w", err)
 		}
 	}
 	if a.opt.otlp != "" {
 		e.otlp, err = otlp.Start(otlp.Config{Endpoint: a.opt.otlp, Version: version(), Metrics: e.metrics, Warn: warn, Getenv: os.Getenv})
 		if err != nil {
-			return e, fmt.Errorf("--otlp: %w", err)
+			return e, outline.Errorf("--otlp: %w", err)
 		}
 	}
 	return e, nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes/kernel"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/tracer"
 	"github.com/gotrace/gotrace/runtime/views/flows"
@@ -169,7 +170,7 @@ func parseFlows(args []string) (*flowsOptions, error) {
 	case err != nil:
 		if value := (*pflag.InvalidValueError)(nil); errors.As(err, &value) {
 			if err = value.Unwrap(); !strings.HasPrefix(err.Error(), "--") {
-				err = fmt.Errorf("--%s %q: %w", value.GetFlag().Name, value.GetValue(), err)
+				err = outline.Errorf("--%s %q: %w", value.GetFlag().Name, value.GetValue(), err)
 			}
 		}
 		return nil, usagef("%v", err)

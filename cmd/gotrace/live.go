@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gotrace/gotrace/runtime"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/output/live"
 )
@@ -36,7 +36,7 @@ func (a *app) openLive() error {
 	if !term.IsTerminal(int(in.Fd())) {
 		var err error
 		if in, err = os.OpenFile("/dev/tty", os.O_RDWR, 0); err != nil {
-			return fmt.Errorf("--live needs a terminal for its keys: standard input is not one, and /dev/tty cannot be opened: %w", bare(err))
+			return outline.Errorf("--live needs a terminal for its keys: standard input is not one, and /dev/tty cannot be opened: %w", bare(err))
 		}
 	}
 	a.live = live.New(live.Setup{

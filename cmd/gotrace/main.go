@@ -22,6 +22,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/output/live"
 )
@@ -201,18 +202,18 @@ func (a *app) readScript() (*source.File, error) {
 	case o.file == "-":
 		text, err := readSource(a.stdin)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read standard input: %w", err)
+			return nil, outline.Errorf("cannot read standard input: %w", err)
 		}
 		return source.NewFile("stdin", text), nil
 	}
 	f, err := os.Open(o.file)
 	if err != nil {
-		return nil, fmt.Errorf("failed to open file '%s': %w", o.file, bare(err))
+		return nil, outline.Errorf("failed to open file '%s': %w", o.file, bare(err))
 	}
 	defer f.Close()
 	text, err := readSource(f)
 	if err != nil {
-		return nil, fmt.Errorf("failed to open file '%s': %w", o.file, bare(err))
+		return nil, outline.Errorf("failed to open file '%s': %w", o.file, bare(err))
 	}
 	return source.NewFile(o.file, text), nil
 }

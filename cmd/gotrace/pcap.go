@@ -2,12 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
@@ -32,13 +32,13 @@ func (a *app) openPcap(obj *object.Object, setup *runtime.Setup) (*packets, erro
 	}
 	f, err := os.Create(name)
 	if err != nil {
-		return nil, fmt.Errorf("--pcap: cannot write %s: %w", name, bare(err))
+		return nil, outline.Errorf("--pcap: cannot write %s: %w", name, bare(err))
 	}
 	p := &packets{File: f, report: a.report.errorf}
 	w, err := output.NewPcapng(p, builtins.MaxCaptured, ethernet, "gotrace "+version())
 	if err != nil {
 		p.Close()
-		return nil, fmt.Errorf("--pcap: cannot write %s: %w", name, bare(err))
+		return nil, outline.Errorf("--pcap: cannot write %s: %w", name, bare(err))
 	}
 	setup.Packet = func(k output.Packet) {
 		if p.err == nil {

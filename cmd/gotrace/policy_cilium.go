@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net/netip"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"github.com/gotrace/gotrace/lang/policy"
 	front "github.com/gotrace/gotrace/lang/policy/cilium"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/policy/cilium"
 )
@@ -59,7 +59,7 @@ func (own *policyOptions) network(m *cilium.Machine, out *front.Machine) error {
 			return err
 		}
 		if !slices.Contains(front.Entities(), name) {
-			return fmt.Errorf("--entity: there is no entity '%s'", name)
+			return outline.Errorf("--entity: there is no entity '%s'", name)
 		}
 		out.Entities[name] = append(out.Entities[name], in)
 	}
@@ -73,7 +73,7 @@ func (own *policyOptions) network(m *cilium.Machine, out *front.Machine) error {
 	for _, text := range own.clusterCIDRs {
 		in, err := front.ParsePrefix(text)
 		if err != nil {
-			return fmt.Errorf("--cluster-cidr: '%s' is not a prefix", text)
+			return outline.Errorf("--cluster-cidr: '%s' is not a prefix", text)
 		}
 		out.Cluster = append(out.Cluster, in)
 	}
@@ -88,7 +88,7 @@ func namedPrefix(flag, text string) (name string, in netip.Prefix, err error) {
 			return text[:i], in, nil
 		}
 	}
-	return "", in, fmt.Errorf("%s '%s': write NAME=PREFIX", flag, text)
+	return "", in, outline.Errorf("%s '%s': write NAME=PREFIX", flag, text)
 }
 
 // ciliumScript is the translation of network policies.

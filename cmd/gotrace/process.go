@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/builtins"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // checkProcess returns an error if the process of -p does not exist, or if the ID is
@@ -20,10 +21,10 @@ func (a *app) checkProcess() error {
 		return nil
 	}
 	if err := unix.Kill(pid, 0); err != nil && err != unix.EPERM {
-		return fmt.Errorf("Failed to attach to pid: %d: %s", pid, builtins.OSReason(err))
+		return outline.Errorf("Failed to attach to pid: %d: %s", pid, builtins.OSReason(err))
 	}
 	if f := statusField(pid, "Tgid"); len(f) == 1 && f[0] != strconv.Itoa(pid) {
-		return fmt.Errorf("cannot trace process %d: it is a thread of process %s (-p %s traces all of its threads; /tid == %d/ selects one)", pid, f[0], f[0], pid)
+		return outline.Errorf("cannot trace process %d: it is a thread of process %s (-p %s traces all of its threads; /tid == %d/ selects one)", pid, f[0], f[0], pid)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -13,6 +12,7 @@ import (
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/output/perfetto"
 	"github.com/gotrace/gotrace/runtime/output/picture"
@@ -83,19 +83,19 @@ func (a *app) openResults(obj *object.Object, setup *runtime.Setup) (_ *results,
 	for _, f := range r.files {
 		switch {
 		case f.needs == ofStacks && !runtime.HasStackKeys(obj, a.defs()):
-			return nil, fmt.Errorf("--%s needs a map with stacks as its keys, such as @[ustack] = count()", f.flag)
+			return nil, outline.Errorf("--%s needs a map with stacks as its keys, such as @[ustack] = count()", f.flag)
 		case f.needs == ofMaps && len(obj.Maps) == 0:
-			return nil, fmt.Errorf("--%s needs a map, such as @[comm] = count()", f.flag)
+			return nil, outline.Errorf("--%s needs a map, such as @[comm] = count()", f.flag)
 		}
 		if err := output.CheckFile(f.name); err != nil {
-			return nil, fmt.Errorf("--%s: cannot write %s: %w", f.flag, f.name, bare(err))
+			return nil, outline.Errorf("--%s: cannot write %s: %w", f.flag, f.name, bare(err))
 		}
 		if fd, ok := output.Descriptor(f.name); ok && fd == 1 && a.opt.output == "" {
-			return nil, fmt.Errorf("--%s %s: the script's results are written to standard output too: write them elsewhere with -o FILE", f.flag, f.name)
+			return nil, outline.Errorf("--%s %s: the script's results are written to standard output too: write them elsewhere with -o FILE", f.flag, f.name)
 		}
 		if f.write == nil {
 			if err := r.openTimeline(f.name, setup); err != nil {
-				return nil, fmt.Errorf("--%s: cannot write %s: %w", f.flag, f.name, bare(err))
+				return nil, outline.Errorf("--%s: cannot write %s: %w", f.flag, f.name, bare(err))
 			}
 		}
 		if f.write != nil && f.needs != ofStacks && r.history == nil {
@@ -140,11 +140,11 @@ func (r *results) write(s *runtime.Instance) (errs []error) {
 		}
 		switch {
 		case errors.Is(err, profile.ErrNoStacks):
-			errs = append(errs, fmt.Errorf("--%s: no stack was counted, so %s was not written", f.flag, f.name))
+			errs = append(errs, outline.Errorf("--%s: no stack was counted, so %s was not written", f.flag, f.name))
 		case errors.Is(err, picture.ErrNothing):
-			errs = append(errs, fmt.Errorf("--%s: the maps have nothing to draw, so %s was not written", f.flag, f.name))
+			errs = append(errs, outline.Errorf("--%s: the maps have nothing to draw, so %s was not written", f.flag, f.name))
 		case err != nil:
-			errs = append(errs, fmt.Errorf("--%s: cannot write %s: %w", f.flag, f.name, bare(err)))
+			errs = append(errs, outline.Errorf("--%s: cannot write %s: %w", f.flag, f.name, bare(err)))
 		}
 	}
 	return errs

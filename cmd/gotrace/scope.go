@@ -14,6 +14,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/cgroups"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // checkScope checks the flags that select processes, without reading anything from the
@@ -107,7 +108,7 @@ func findUser(text string) (*uint32, error) {
 	})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("--uid %s: cannot read the names of users: %v; use the number", text, bare(err))
+		return nil, outline.Errorf("--uid %s: cannot read the names of users: %v; use the number", text, bare(err))
 	case found != nil:
 		return found, nil
 	}
@@ -129,12 +130,12 @@ func findCgroup(path string) (string, error) {
 		switch fs.Type {
 		case unix.CGROUP2_SUPER_MAGIC:
 			if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-				return "", fmt.Errorf("%s is a file of a cgroup, not its directory", dir)
+				return "", outline.Errorf("%s is a file of a cgroup, not its directory", dir)
 			}
 			return filepath.Abs(dir)
 		case unix.CGROUP_SUPER_MAGIC:
-			return "", fmt.Errorf("%s is a cgroup of version 1, which programs cannot test; those of version 2 are below %s", dir, root)
+			return "", outline.Errorf("%s is a cgroup of version 1, which programs cannot test; those of version 2 are below %s", dir, root)
 		}
 	}
-	return "", fmt.Errorf("there is no cgroup %s, and none of that path below %s", path, root)
+	return "", outline.Errorf("there is no cgroup %s, and none of that path below %s", path, root)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/daemon"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/output/metrics"
 )
@@ -118,7 +119,7 @@ func (s *server) run(dir string) int {
 	}
 	d, err := daemon.New(dir, s)
 	if err != nil {
-		return fail(fmt.Errorf("cannot read the directory %s: %w", dir, err))
+		return fail(outline.Errorf("cannot read the directory %s: %w", dir, err))
 	}
 	if err := privileges(); err != nil {
 		return fail(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
@@ -237,7 +238,7 @@ func (a *app) openOutput() (w *output.Writer, finish func() error, err error) {
 	if a.opt.output != "" {
 		f, err := os.Create(a.opt.output)
 		if err != nil {
-			return nil, nil, fmt.Errorf("Failed to open output file: \"%s\": %w", a.opt.output, bare(err))
+			return nil, nil, outline.Errorf("Failed to open output file: \"%s\": %w", a.opt.output, bare(err))
 		}
 		dst, closeFile = f, f.Close
 	}

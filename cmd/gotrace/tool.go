@@ -20,6 +20,7 @@ import (
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // A tool is the gotrace binary with a script appended:
@@ -72,7 +73,7 @@ func openSelf(arg0 string) (*os.File, error) {
 			return f, nil
 		}
 	}
-	return nil, fmt.Errorf("cannot read our own binary, which may contain a script: %w: mount /proc, or call it by its path", err)
+	return nil, outline.Errorf("cannot read our own binary, which may contain a script: %w: mount /proc, or call it by its path", err)
 }
 
 // appendTool appends a tool's payload to a binary.

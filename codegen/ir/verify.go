@@ -3,6 +3,8 @@ package ir
 import (
 	"fmt"
 	"slices"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Verify checks the invariants on which passes and the backend rely. The kernel's
@@ -14,16 +16,16 @@ func Verify(m *Module) error {
 	names := map[string]*Map{}
 	for _, mp := range m.Maps {
 		if names[mp.Name] != nil {
-			return fmt.Errorf("ir: two maps are named %q", mp.Name)
+			return outline.Errorf("ir: two maps are named %q", mp.Name)
 		}
 		names[mp.Name] = mp
 	}
 	for _, p := range m.Progs {
 		if p.Main == nil {
-			return fmt.Errorf("ir: program %s has no main function", p.Name)
+			return outline.Errorf("ir: program %s has no main function", p.Name)
 		}
 		if len(p.Main.Params) != 1 || p.Main.Params[0] != PtrCtx {
-			return fmt.Errorf("ir: program %s: the context must be the only parameter of main", p.Name)
+			return outline.Errorf("ir: program %s: the context must be the only parameter of main", p.Name)
 		}
 		funcs := map[*Func]bool{}
 		for _, f := range p.Funcs() {
@@ -32,7 +34,7 @@ func Verify(m *Module) error {
 		for _, f := range p.Funcs() {
 			v := &verifier{f: f, maps: names, funcs: funcs}
 			if err := v.run(); err != nil {
-				return fmt.Errorf("ir: %s: %s: %w", p.Name, f.Name, err)
+				return outline.Errorf("ir: %s: %s: %w", p.Name, f.Name, err)
 			}
 		}
 	}
@@ -52,19 +54,19 @@ func at(b *Block, v *Value, format string, args ...any) error {
 	if v != nil {
 		where += ": " + v.String()
 	}
-	return fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...))
+	return outline.Errorf("%s: %s", where, fmt.Sprintf(format, args...))
 }
 
 func (c *verifier) run() error {
 	f := c.f
 	if len(f.Blocks) == 0 {
-		return fmt.Errorf("no blocks")
+		return outline.Errorf("no blocks")
 	}
 	if len(f.Params) > 5 {
-		return fmt.Errorf("%d parameters, at most 5 fit registers", len(f.Params))
+		return outline.Errorf("%d parameters, at most 5 fit registers", len(f.Params))
 	}
 	if f.Global && slices.ContainsFunc(f.Params, func(t Type) bool { return t != Int && t != PtrCtx }) {
-		return fmt.Errorf("a global function with a parameter that is neither an integer nor the context")
+		return outline.Errorf("a global function with a parameter that is neither an integer nor the context")
 	}
 	if err := c.shape(); err != nil {
 		return err

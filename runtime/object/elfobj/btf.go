@@ -3,13 +3,13 @@ package elfobj
 import (
 	"debug/elf"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 const rdonlyProg = 1 << 7 // BPF_F_RDONLY_PROG
@@ -88,24 +88,24 @@ func (w *writer) describe(funcs []*function) error {
 func (w *writer) btf() error {
 	b, err := btf.NewBuilder(w.types, nil)
 	if err != nil {
-		return fmt.Errorf("BTF: %w", err)
+		return outline.Errorf("BTF: %w", err)
 	}
 	var funcs, lines extTable
 	for _, in := range w.infos {
 		f, l, err := btf.MarshalExtInfos(in.insns, b)
 		if err != nil {
-			return fmt.Errorf("BTF: %w", err)
+			return outline.Errorf("BTF: %w", err)
 		}
 		name, err := stringOffset(b, in.section)
 		if err != nil {
-			return fmt.Errorf("BTF: %w", err)
+			return outline.Errorf("BTF: %w", err)
 		}
 		funcs.add(name, f, int(btf.FuncInfoSize), in.off)
 		lines.add(name, l, int(btf.LineInfoSize), in.off)
 	}
 	data, err := b.Marshal(nil, &btf.MarshalOptions{Order: binary.LittleEndian})
 	if err != nil {
-		return fmt.Errorf("BTF: %w", err)
+		return outline.Errorf("BTF: %w", err)
 	}
 	w.add(".BTF", elf.SHT_PROGBITS, 0, 4).body = data
 

@@ -22,7 +22,6 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -30,6 +29,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/gotrace/gotrace/runtime/object/layout"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // File is the input of Write.
@@ -184,7 +184,7 @@ func (w *writer) programs() error {
 		}
 		for _, fn := range funcs {
 			if err := w.function(fn, addrs); err != nil {
-				return fmt.Errorf("%s: %w", fn.name, err)
+				return outline.Errorf("%s: %w", fn.name, err)
 			}
 		}
 		all = append(all, funcs...)
@@ -216,7 +216,7 @@ func split(p *Prog) ([]*function, error) {
 		fn.insns = append(fn.insns, p.Insns[i])
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("program %s has no instructions", p.Name)
+		return nil, outline.Errorf("program %s has no instructions", p.Name)
 	}
 	return out, nil
 }
@@ -239,12 +239,12 @@ func (w *writer) function(fn *function, addrs map[string]*function) error {
 				bare.Constant = 0
 				fn.sect.relocate(off, sym, relocAddress)
 			} else {
-				return fmt.Errorf("no map %q", ref)
+				return outline.Errorf("no map %q", ref)
 			}
 		case ins.IsFunctionReference():
 			target := addrs[ref]
 			if target == nil {
-				return fmt.Errorf("no function %q", ref)
+				return outline.Errorf("no function %q", ref)
 			}
 			if ins.OpCode.IsDWordLoad() {
 				bare.Constant = int64(target.off)
@@ -254,7 +254,7 @@ func (w *writer) function(fn *function, addrs map[string]*function) error {
 				fn.sect.relocate(off, w.sectionSymbol(target.sect.index), relocCall)
 			}
 		default:
-			return fmt.Errorf("instruction %d refers to %q", i, ref)
+			return outline.Errorf("instruction %d refers to %q", i, ref)
 		}
 		*ins = bare
 		off += ins.Size()

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
-	"fmt"
 	"math"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // image collects the sections and symbols of an ELF file.
@@ -119,7 +120,7 @@ func (m *image) bytes() ([]byte, error) {
 	strtab := m.add(".strtab", elf.SHT_STRTAB, 0, 1)
 	infos[symtab.index] = [2]uint32{uint32(strtab.index), uint32(len(m.locals))}
 	if len(m.sections) >= int(elf.SHN_LORESERVE) {
-		return nil, fmt.Errorf("%d sections are more than an ELF file can have", len(m.sections))
+		return nil, outline.Errorf("%d sections are more than an ELF file can have", len(m.sections))
 	}
 	names := make([]uint32, len(m.sections))
 	for i, s := range m.sections {

@@ -43,11 +43,11 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"strings"
 
 	"github.com/gotrace/gotrace/runtime/native"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Version is the version of the layout that this package reads and writes.
@@ -154,7 +154,7 @@ func Read(path string) (*Layout, error) {
 	defer f.Close()
 	s := f.Section(Section)
 	if s == nil {
-		return nil, fmt.Errorf("%s has no section %s: it was not written by gotrace --emit-elf", path, Section)
+		return nil, outline.Errorf("%s has no section %s: it was not written by gotrace --emit-elf", path, Section)
 	}
 	data, err := s.Data()
 	if err != nil {
@@ -167,10 +167,10 @@ func Read(path string) (*Layout, error) {
 func Parse(data []byte) (*Layout, error) {
 	l := &Layout{}
 	if err := json.Unmarshal(data, l); err != nil {
-		return nil, fmt.Errorf("layout: %w", err)
+		return nil, outline.Errorf("layout: %w", err)
 	}
 	if l.Version != Version {
-		return nil, fmt.Errorf("layout: version %d, this package reads version %d", l.Version, Version)
+		return nil, outline.Errorf("layout: version %d, this package reads version %d", l.Version, Version)
 	}
 	return l, nil
 }
@@ -192,7 +192,7 @@ func (l *Layout) Decode(record []byte) (*Decoded, error) {
 	}
 	n := binary.NativeEndian.Uint32(record)
 	if uint64(n) >= uint64(len(l.Events)) {
-		return nil, fmt.Errorf("layout: event %d of %d", n, len(l.Events))
+		return nil, outline.Errorf("layout: event %d of %d", n, len(l.Events))
 	}
 	ev := &l.Events[n]
 	if ev.Size < headerSize || len(record) < ev.Size {
@@ -298,7 +298,7 @@ func (t *Type) decode(data []byte, packed bool) (any, error) {
 
 func (t *Type) decodeArray(data []byte) (any, error) {
 	if t.Elem == nil || t.Len < 0 || t.Elem.Size <= 0 && t.Len > 0 {
-		return nil, fmt.Errorf("layout: an array of %d elements of no size", t.Len)
+		return nil, outline.Errorf("layout: an array of %d elements of no size", t.Len)
 	}
 	if uint64(t.Len)*uint64(t.Elem.Size) > uint64(len(data)) {
 		return nil, errShort
@@ -323,7 +323,7 @@ func (f *Field) decode(data []byte) (any, error) {
 		return f.Type.Decode(data)
 	}
 	if f.BitOff < 0 || f.BitOff+f.BitSize > 8*len(data) || f.BitSize > 64 {
-		return nil, fmt.Errorf("layout: bits %d to %d of %d bytes", f.BitOff, f.BitOff+f.BitSize, len(data))
+		return nil, outline.Errorf("layout: bits %d to %d of %d bytes", f.BitOff, f.BitOff+f.BitSize, len(data))
 	}
 	v := native.Uint(data) >> f.BitOff & (math.MaxUint64 >> (64 - f.BitSize))
 	if f.Type.Kind == "int" {
