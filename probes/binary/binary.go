@@ -156,6 +156,9 @@ func newFile(data []byte) (*File, error) {
 		return nil, outline.Errorf("%w: %w", ErrNotELF, err)
 	}
 	x := &File{elf: ef, data: data}
+	if len(ef.Sections) == 0 {
+		ef.Sections = x.dynamicSections()
+	}
 	x.tables.New = x.readTables
 	x.byAddr.New = x.sortSymbols
 	x.debugFile.New = x.findDebugFile

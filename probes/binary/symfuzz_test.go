@@ -118,6 +118,7 @@ func FuzzELF(f *testing.F) {
 	}
 	if data, err := os.ReadFile("/bin/true"); err == nil {
 		f.Add(data)
+		f.Add(withoutSections(bytes.Clone(data)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if x, err := newFile(data); err == nil {
