@@ -140,7 +140,7 @@ func checkHooks(t *testing.T, hooks []tracedHook, spec string) {
 // wideNumber is a number all of whose bytes differ.
 const wideNumber = 0xfedc_ba98_8765_4321
 
-// bogus is a number that is no operation of prctl.
+// bogus is a number that is not an operation of prctl.
 const bogus = 0x7a7a_0001
 
 // callHooks are hooks at system calls. Each type of arguments that a system call can have
