@@ -49,7 +49,7 @@ func testContainers() []testContainer {
 			"/var/lib/docker/containers/" + docker + "/hostconfig.json": record{"Privileged": true, "PidMode": "host", "NetworkMode": "bridge"},
 		}, fieldsOf{values: []any{"container.name", "web", "container.type", "docker", "container.image", image + "web:1.2@" + digest, "container.image.id", strings.Repeat("f", 12),
 			"container.image.repository", image + "web", "container.image.tag", "1.2", "container.image.digest", digest, "container.privileged", true, "container.label[tier]", "front", "container.label.tier", "front",
-			"container.mounts", "/srv:/data:z:true:rprivate", "container.mount.source[0]", "/srv", "container.mount.dest[/srv]", "/data", "container.mount.rdwr[/da*]", true, "container.mount.mode[0]", "z",
+			"container.mounts", "/srv:/data:z:true:rprivate", "container.mount.source[0]", "/srv", "container.mount.source[/data]", "/srv", "container.mount.dest[/srv]", "/data", "container.mount.rdwr[/sr*]", true, "container.mount.rdwr[/data]", "<NA>", "container.mount[/data]", "<NA>", "container.mount.mode[0]", "z",
 			"container.start_ts", 1767323045500000000, "container.ip", "172.17.0.2", "container.healthcheck", "probe -x", "container.host_pid", true, "container.host_network", false,
 			"k8s.pod.name", "<NA>", "k8s.ns.name", "<NA>"}}},
 		{containerd, "kubepods-pod" + strings.ReplaceAll(uid, "-", "_") + ".slice/cri-containerd-" + containerd + ".scope", record{
@@ -60,7 +60,7 @@ func testContainers() []testContainer {
 				"mounts":  []record{{"source": "/srv", "destination": "/cfg", "options": []string{"rbind", "ro", "rslave"}}},
 				"linux":   record{"namespaces": []record{{"type": "pid"}, {"type": "ipc"}}}},
 		}, fieldsOf{values: []any{"container.name", "app", "container.type", "containerd", "container.image.repository", image + "app", "container.image.tag", "v3", "container.privileged", false,
-			"container.mount[0]", "/srv:/cfg:rbind,ro,rslave:false:rslave", "container.mount.propagation[/cfg]", "rslave", "container.host_network", true, "container.host_pid", false, "container.host_ipc", false,
+			"container.mount[0]", "/srv:/cfg:rbind,ro,rslave:false:rslave", "container.mount.propagation[/srv]", "rslave", "container.host_network", true, "container.host_pid", false, "container.host_ipc", false,
 			"container.label.io.kubernetes.pod.name", "front", "container.labels", "io.kubernetes.container.name:app, io.kubernetes.pod.name:front, io.kubernetes.pod.namespace:prod, io.kubernetes.pod.uid:" + uid,
 			"k8s.pod.name", "front", "k8s.ns.name", "prod", "k8s.pod.uid", uid, "k8s.pod.id", uid, "k8s.pod.sandbox_id", sandbox[:12], "k8s.pod.full_sandbox_id", sandbox}}},
 		{crio, "crio-" + crio + ".scope/container", record{

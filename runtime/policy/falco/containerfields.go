@@ -158,7 +158,7 @@ func (m mount) String() string {
 }
 
 // mountField returns a field of a mount, which the argument selects by number or by a
-// pattern of its destination or source.
+// pattern of its source. container.mount.source takes a pattern of the destination.
 //
 //go:noinline
 func mountField(get func(mount) string) field {
@@ -178,9 +178,9 @@ func mountField(get func(mount) string) field {
 			return datum{}
 		}
 		for _, m := range c.Mounts {
-			at := m.Destination
-			if t.Field.Name == "container.mount.dest" {
-				at = m.Source
+			at := m.Source
+			if t.Field.Name == "container.mount.source" {
+				at = m.Destination
 			}
 			if re.MatchString(at) {
 				return text(get(m))
