@@ -210,6 +210,13 @@ var aliases = []struct {
 	{"security_bprm_set_creds", "security_bprm_creds_for_exec", 0},
 	{"__sk_free", "sk_free", 0},
 	{"dev_queue_xmit", "__dev_queue_xmit", 0},
+	{"do_filp_open", "do_file_open", 0},
+	{"do_mkdirat", "filename_mkdirat", 0},
+	{"do_rmdir", "filename_rmdir", 0},
+	{"do_unlinkat", "filename_unlinkat", 0},
+	{"do_linkat", "filename_linkat", 0},
+	{"do_symlinkat", "filename_symlinkat", 0},
+	{"do_renameat2", "filename_renameat2", 0},
 	{"do_execveat_common", "do_execveat_common.isra.0", 0},
 	{"find_module_sections", "find_module_sections.isra.0", 0},
 }

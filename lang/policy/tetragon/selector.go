@@ -36,7 +36,7 @@ func (s *selector) silent() bool {
 var essential = strings.Fields("open openat openat2 read write close mmap munmap mprotect brk execve execveat clone clone3 fork vfork wait4 futex newfstat newfstatat " +
 	"exit exit_group rt_sigaction rt_sigprocmask rt_sigreturn arch_prctl set_robust_list fcntl poll ppoll epoll_wait epoll_pwait clock_nanosleep " +
 	"file_open file_permission inode_permission inode_getattr mmap_file mmap_addr file_mprotect task_alloc cred_prepare bprm_creds_for_exec bprm_check bprm_check_security bprm_creds_from_file " +
-	"vfs_read vfs_write vfs_open fd_install do_filp_open do_sys_openat2 ksys_read ksys_write filp_close do_exit do_group_exit handle_mm_fault do_mmap wake_up_new_task commit_creds " +
+	"vfs_read vfs_write vfs_open fd_install do_filp_open do_file_open do_sys_openat2 ksys_read ksys_write filp_close do_exit do_group_exit handle_mm_fault do_mmap wake_up_new_task commit_creds " +
 	"sched_process_exec sched_process_exit sched_process_fork sched_switch sched_wakeup task_newtask task_rename")
 
 // useful are further system calls, security hooks and functions, without which no one can log in or
