@@ -92,7 +92,7 @@ func fromContext(v *ir.Value) bool {
 		return true
 	case v.Op.Info().Access == ir.Loads:
 		return v.Args[0].Op == ir.OpParam
-	case v.Derives() || v.Op >= ir.OpAdd && v.Op <= ir.OpBswap64:
+	case v.Derives() || v.Op.IsArith():
 		for _, a := range v.Args {
 			if !fromContext(a) {
 				return false

@@ -41,7 +41,7 @@ const (
 	OpBswap32
 	OpBswap64
 
-	OpEq // comparisons give 0 or 1
+	OpEq
 	OpNe
 	OpULt
 	OpULe
@@ -95,6 +95,16 @@ const (
 	Moves   // writes Imm2 bytes from the second operand
 )
 
+// Class tells whether an op computes its result from the values of its operands alone, by
+// Eval.
+type Class uint8
+
+const (
+	NoClass Class = iota
+	Arith
+	Compare // the result is 0 or 1
+)
+
 // Form is the part of the text form between an op's name and its operands.
 type Form uint8
 
@@ -113,6 +123,7 @@ const (
 type OpInfo struct {
 	Name     string
 	Args     int // number of operands; -1: any
+	Class    Class
 	Effect   Effect
 	Result   Type // unless FromArg
 	FromArg  bool // the result has arg 0's type
@@ -134,37 +145,37 @@ var ops = [numOps]OpInfo{
 	OpMapValue: {Name: "mapvalue", Result: PtrMap, Form: FormMapOff},
 	OpFuncAddr: {Name: "func", Result: FuncRef, Form: FormFunc},
 
-	OpAdd:  {Name: "add", Args: 2, FromArg: true, Derives: true, Commutes: true},
-	OpSub:  {Name: "sub", Args: 2, FromArg: true, Derives: true},
-	OpMul:  {Name: "mul", Args: 2, Result: Int, Commutes: true},
-	OpUDiv: {Name: "udiv", Args: 2, Result: Int},
-	OpSDiv: {Name: "sdiv", Args: 2, Result: Int},
-	OpUMod: {Name: "umod", Args: 2, Result: Int},
-	OpSMod: {Name: "smod", Args: 2, Result: Int},
-	OpAnd:  {Name: "and", Args: 2, Result: Int, Commutes: true},
-	OpOr:   {Name: "or", Args: 2, Result: Int, Commutes: true},
-	OpXor:  {Name: "xor", Args: 2, Result: Int, Commutes: true},
-	OpShl:  {Name: "shl", Args: 2, Result: Int},
-	OpShr:  {Name: "shr", Args: 2, Result: Int},
-	OpSar:  {Name: "sar", Args: 2, Result: Int},
-	OpNeg:  {Name: "neg", Args: 1, Result: Int},
+	OpAdd:  {Name: "add", Class: Arith, Args: 2, FromArg: true, Derives: true, Commutes: true},
+	OpSub:  {Name: "sub", Class: Arith, Args: 2, FromArg: true, Derives: true},
+	OpMul:  {Name: "mul", Class: Arith, Args: 2, Result: Int, Commutes: true},
+	OpUDiv: {Name: "udiv", Class: Arith, Args: 2, Result: Int},
+	OpSDiv: {Name: "sdiv", Class: Arith, Args: 2, Result: Int},
+	OpUMod: {Name: "umod", Class: Arith, Args: 2, Result: Int},
+	OpSMod: {Name: "smod", Class: Arith, Args: 2, Result: Int},
+	OpAnd:  {Name: "and", Class: Arith, Args: 2, Result: Int, Commutes: true},
+	OpOr:   {Name: "or", Class: Arith, Args: 2, Result: Int, Commutes: true},
+	OpXor:  {Name: "xor", Class: Arith, Args: 2, Result: Int, Commutes: true},
+	OpShl:  {Name: "shl", Class: Arith, Args: 2, Result: Int},
+	OpShr:  {Name: "shr", Class: Arith, Args: 2, Result: Int},
+	OpSar:  {Name: "sar", Class: Arith, Args: 2, Result: Int},
+	OpNeg:  {Name: "neg", Class: Arith, Args: 1, Result: Int},
 
-	OpSext8:   {Name: "sext8", Args: 1, Result: Int},
-	OpSext16:  {Name: "sext16", Args: 1, Result: Int},
-	OpSext32:  {Name: "sext32", Args: 1, Result: Int},
-	OpZext8:   {Name: "zext8", Args: 1, Result: Int},
-	OpZext16:  {Name: "zext16", Args: 1, Result: Int},
-	OpZext32:  {Name: "zext32", Args: 1, Result: Int},
-	OpBswap16: {Name: "bswap16", Args: 1, Result: Int},
-	OpBswap32: {Name: "bswap32", Args: 1, Result: Int},
-	OpBswap64: {Name: "bswap64", Args: 1, Result: Int},
+	OpSext8:   {Name: "sext8", Class: Arith, Args: 1, Result: Int},
+	OpSext16:  {Name: "sext16", Class: Arith, Args: 1, Result: Int},
+	OpSext32:  {Name: "sext32", Class: Arith, Args: 1, Result: Int},
+	OpZext8:   {Name: "zext8", Class: Arith, Args: 1, Result: Int},
+	OpZext16:  {Name: "zext16", Class: Arith, Args: 1, Result: Int},
+	OpZext32:  {Name: "zext32", Class: Arith, Args: 1, Result: Int},
+	OpBswap16: {Name: "bswap16", Class: Arith, Args: 1, Result: Int},
+	OpBswap32: {Name: "bswap32", Class: Arith, Args: 1, Result: Int},
+	OpBswap64: {Name: "bswap64", Class: Arith, Args: 1, Result: Int},
 
-	OpEq:  {Name: "eq", Args: 2, Result: Int, Commutes: true},
-	OpNe:  {Name: "ne", Args: 2, Result: Int, Commutes: true},
-	OpULt: {Name: "ult", Args: 2, Result: Int},
-	OpULe: {Name: "ule", Args: 2, Result: Int},
-	OpSLt: {Name: "slt", Args: 2, Result: Int},
-	OpSLe: {Name: "sle", Args: 2, Result: Int},
+	OpEq:  {Name: "eq", Class: Compare, Args: 2, Result: Int, Commutes: true},
+	OpNe:  {Name: "ne", Class: Compare, Args: 2, Result: Int, Commutes: true},
+	OpULt: {Name: "ult", Class: Compare, Args: 2, Result: Int},
+	OpULe: {Name: "ule", Class: Compare, Args: 2, Result: Int},
+	OpSLt: {Name: "slt", Class: Compare, Args: 2, Result: Int},
+	OpSLe: {Name: "sle", Class: Compare, Args: 2, Result: Int},
 
 	OpLoad8:       {Name: "load8", Args: 1, Effect: Reads, Result: Int, Size: 1, Access: Loads},
 	OpLoad16:      {Name: "load16", Args: 1, Effect: Reads, Result: Int, Size: 2, Access: Loads},
@@ -193,6 +204,16 @@ var ops = [numOps]OpInfo{
 
 // Info returns the op's row of the table.
 func (o Op) Info() *OpInfo { return &ops[o] }
+
+// IsArith reports whether the op is arithmetic.
+//
+//go:noinline
+func (o Op) IsArith() bool { return ops[o].Class == Arith }
+
+// IsCompare reports whether the op is a comparison.
+//
+//go:noinline
+func (o Op) IsCompare() bool { return ops[o].Class == Compare }
 
 // LoadOp returns the op that loads size (1, 2, 4 or 8) bytes, StoreOp the one that stores
 // them.

@@ -80,7 +80,7 @@ func (f *fn) truthExpr(e ast.Expr) *ir.Value {
 
 // truth returns 1 if the word x is not 0, else 0.
 func (f *fn) truth(x *ir.Value, t *types.Type) *ir.Value {
-	if t.Kind == types.Bool || x.Op >= ir.OpEq && x.Op <= ir.OpSLe {
+	if t.Kind == types.Bool || x.Op.IsCompare() {
 		return x
 	}
 	if x.Op == ir.OpConst {

@@ -55,7 +55,7 @@ func (d *folder) withConst(v, x *ir.Value, k uint64) *ir.Value {
 		if k == 0 {
 			return x
 		}
-		if k == 1 && isCompare(x) {
+		if k == 1 && x.Op.IsCompare() {
 			d.invert(v, x)
 			return nil
 		}

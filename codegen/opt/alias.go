@@ -82,7 +82,7 @@ func newMemInfo(f *ir.Func) *memInfo {
 				}
 			default:
 				// A pointer that becomes a number may later become another pointer.
-				if v.Type == ir.Int && !isCompare(v) {
+				if v.Type == ir.Int && !v.Op.IsCompare() {
 					for _, x := range v.Args {
 						if x.Type.IsPtr() && v.Op.Info().Size == 0 {
 							mi.escaped[root(x).ID] = true

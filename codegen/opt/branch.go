@@ -156,7 +156,7 @@ func known(f *ir.Func) bool {
 // to which it leads.
 func guards(b, s *ir.Block) bool {
 	c := b.Cond
-	if !isCompare(c) || c.Op == ir.OpEq || c.Op == ir.OpNe || len(s.Preds) != 1 {
+	if !c.Op.IsCompare() || c.Op == ir.OpEq || c.Op == ir.OpNe || len(s.Preds) != 1 {
 		return false
 	}
 	return slices.ContainsFunc(s.Values, func(v *ir.Value) bool {

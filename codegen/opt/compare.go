@@ -24,8 +24,6 @@ func (d *folder) invert(v, c *ir.Value) {
 	}
 }
 
-func isCompare(v *ir.Value) bool { return v.Op >= ir.OpEq && v.Op <= ir.OpSLe }
-
 // decide returns the result of a comparison of values of two ranges, if the ranges
 // determine it.
 func decide(op ir.Op, x, y interval) (result, ok bool) {
@@ -105,7 +103,7 @@ func (d *folder) compare(v, x, y *ir.Value, k uint64, yConst bool) *ir.Value {
 	case ir.OpEq, ir.OpNe:
 		zero := v.Op == ir.OpEq
 		r := d.rs.get(x)
-		if isCompare(x) && k <= 1 {
+		if x.Op.IsCompare() && k <= 1 {
 			if zero == (k == 1) {
 				return x
 			}

@@ -159,8 +159,6 @@ func (d *folder) phi(v *ir.Value) *ir.Value {
 
 func isConst(v *ir.Value) (uint64, bool) { return uint64(v.Imm), v.Op == ir.OpConst }
 
-func isArith(op ir.Op) bool { return op >= ir.OpAdd && op <= ir.OpSLe }
-
 // extBits returns the number of bits an extension keeps, 0 for other ops.
 func extBits(op ir.Op) (n int, sign bool) {
 	switch op {
@@ -219,7 +217,7 @@ func (d *folder) rule(v *ir.Value) *ir.Value {
 		return v.Args[0] // no bounds check is needed for a constant
 	}
 	d.address(v)
-	if !isArith(v.Op) {
+	if v.Op.Info().Class == ir.NoClass {
 		return nil
 	}
 	x := v.Args[0]
@@ -242,7 +240,7 @@ func (d *folder) rule(v *ir.Value) *ir.Value {
 	if r, ok := d.rs.compute(v).constant(); ok && v.Type == ir.Int {
 		return d.constant(r)
 	}
-	if v.Op >= ir.OpEq {
+	if v.Op.IsCompare() {
 		return d.compare(v, x, y, k, yConst)
 	}
 	if yConst {

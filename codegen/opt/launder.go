@@ -23,7 +23,7 @@ func launder(f *ir.Func) bool {
 	users := make([][]*ir.Value, f.NumValues()) // comparisons, one list per value
 	for _, b := range f.Blocks {
 		for _, v := range b.Values {
-			if !isCompare(v) {
+			if !v.Op.IsCompare() {
 				continue
 			}
 			for _, x := range v.Args {

@@ -159,7 +159,7 @@ func funcLeaks(f *ir.Func) bool {
 		}
 		for _, v := range b.Values {
 			switch {
-			case v.Derives(), isCompare(v):
+			case v.Derives(), v.Op.IsCompare():
 				continue // number looks through these
 			case v.Loads(8) && v.Type == ir.Int:
 				if held[locate(v.Args[0], v.Imm)] {

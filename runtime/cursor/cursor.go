@@ -19,6 +19,8 @@ type Cursor struct {
 func (c *Cursor) More() bool { return !c.Bad && c.At < uint64(len(c.Data)) }
 
 // Take returns the next n bytes, or nil if there are fewer.
+//
+//go:noinline
 func (c *Cursor) Take(n uint64) []byte {
 	if c.Bad || n > uint64(len(c.Data)) || c.At > uint64(len(c.Data))-n {
 		c.Bad = true

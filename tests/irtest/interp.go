@@ -139,7 +139,7 @@ func (mc *Machine) Call(f *ir.Func, args ...uint64) (uint64, error) {
 
 func (mc *Machine) eval(v *ir.Value, vals, params []uint64) (uint64, error) {
 	arg := func(i int) uint64 { return vals[v.Args[i].ID] }
-	if len(v.Args) <= 2 && v.Op >= ir.OpAdd && v.Op <= ir.OpSLe {
+	if v.Op.Info().Class != ir.NoClass {
 		var y uint64
 		if len(v.Args) > 1 {
 			y = arg(1)
