@@ -86,7 +86,7 @@ type compilation struct {
 	req   *Request
 	diags *source.Diags
 
-	kernel  *recorder
+	kernel  *witness
 	until   *ast.Probe // its predicate is the condition of --until; nil: no condition, or an attach point
 	tree    *ast.Program
 	config  *config.Config

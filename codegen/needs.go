@@ -16,91 +16,91 @@ type identified interface {
 	ModuleSet() string
 }
 
-// recorder is a kernel that records which of its answers may differ between boots of
+// witness is a kernel that records which of its answers may differ between boots of
 // the same build.
-type recorder struct {
+type witness struct {
 	probes.Kernel
 	boot    bool // an answer was an address
 	modules bool // an answer concerned a module
 	formats map[string]object.Tracepoint
 }
 
-func (r *recorder) Symbol(name string) (uint64, bool) {
-	addr, ok := r.Kernel.Symbol(name)
-	r.boot = r.boot || ok
+func (w *witness) Symbol(name string) (uint64, bool) {
+	addr, ok := w.Kernel.Symbol(name)
+	w.boot = w.boot || ok
 	return addr, ok
 }
 
-func (r *recorder) SymbolAt(addr uint64) (name, module string, offset uint64, ok bool) {
-	r.boot = true
-	return r.Kernel.SymbolAt(addr)
+func (w *witness) SymbolAt(addr uint64) (name, module string, offset uint64, ok bool) {
+	w.boot = true
+	return w.Kernel.SymbolAt(addr)
 }
 
-func (r *recorder) Type(name string) (*types.Type, error) {
-	t, err := r.Kernel.Type(name)
-	r.modules = r.modules || t != nil && t.Split
+func (w *witness) Type(name string) (*types.Type, error) {
+	t, err := w.Kernel.Type(name)
+	w.modules = w.modules || t != nil && t.Split
 	return t, err
 }
 
-func (r *recorder) FuncProto(module, name string) (*probes.FuncProto, error) {
-	return r.proto(r.Kernel.FuncProto(module, name))
+func (w *witness) FuncProto(module, name string) (*probes.FuncProto, error) {
+	return w.proto(w.Kernel.FuncProto(module, name))
 }
 
-func (r *recorder) TracepointProto(module, name string) (*probes.FuncProto, error) {
-	return r.proto(r.Kernel.TracepointProto(module, name))
+func (w *witness) TracepointProto(module, name string) (*probes.FuncProto, error) {
+	return w.proto(w.Kernel.TracepointProto(module, name))
 }
 
-func (r *recorder) proto(p *probes.FuncProto, err error) (*probes.FuncProto, error) {
-	r.modules = r.modules || p != nil && p.Module != "vmlinux"
+func (w *witness) proto(p *probes.FuncProto, err error) (*probes.FuncProto, error) {
+	w.modules = w.modules || p != nil && p.Module != "vmlinux"
 	return p, err
 }
 
-func (r *recorder) Tracepoint(category, event string) (*probes.TraceFormat, error) {
-	f, err := r.Kernel.Tracepoint(category, event)
+func (w *witness) Tracepoint(category, event string) (*probes.TraceFormat, error) {
+	f, err := w.Kernel.Tracepoint(category, event)
 	if err == nil {
-		r.formats[category+":"+event] = object.Tracepoint{Category: category, Event: event, Format: f.Digest}
+		w.formats[category+":"+event] = object.Tracepoint{Category: category, Event: event, Format: f.Digest}
 	}
 	return f, err
 }
 
-func (r *recorder) RawTracepoints() ([]string, error) {
-	r.modules = true
-	return r.Kernel.RawTracepoints()
+func (w *witness) RawTracepoints() ([]string, error) {
+	w.modules = true
+	return w.Kernel.RawTracepoints()
 }
 
-func (r *recorder) Tracepoints() ([]string, error) {
-	r.modules = true
-	return r.Kernel.Tracepoints()
+func (w *witness) Tracepoints() ([]string, error) {
+	w.modules = true
+	return w.Kernel.Tracepoints()
 }
 
-func (r *recorder) Functions() ([]string, error) {
-	r.modules = true
-	return r.Kernel.Functions()
+func (w *witness) Functions() ([]string, error) {
+	w.modules = true
+	return w.Kernel.Functions()
 }
 
-func (r *recorder) Homonyms(module, name string) []uint64 {
-	list := r.Kernel.Homonyms(module, name)
-	r.modules = r.modules || len(list) > 0 // their number does not depend on the boot
+func (w *witness) Homonyms(module, name string) []uint64 {
+	list := w.Kernel.Homonyms(module, name)
+	w.modules = w.modules || len(list) > 0 // their number does not depend on the boot
 	return list
 }
 
-func (r *recorder) Modules() []string {
-	r.modules = true
-	return r.Kernel.Modules()
+func (w *witness) Modules() []string {
+	w.modules = true
+	return w.Kernel.Modules()
 }
 
 // finish adds the facts about the kernel that the compilation has used to n.
-func (r *recorder) finish(n *object.Needs) {
-	n.Release, n.Arch, n.CPUs = r.Kernel.Release().String(), r.Kernel.Arch(), r.Kernel.NumCPU()
-	k, ok := r.Kernel.(identified)
+func (w *witness) finish(n *object.Needs) {
+	n.Release, n.Arch, n.CPUs = w.Kernel.Release().String(), w.Kernel.Arch(), w.Kernel.NumCPU()
+	k, ok := w.Kernel.(identified)
 	if !ok {
 		return
 	}
 	n.Kernel = k.Identity()
-	if r.boot {
+	if w.boot {
 		n.Boot = k.Boot()
 	}
-	if r.modules {
+	if w.modules {
 		n.Modules = k.ModuleSet()
 	}
 }
@@ -123,13 +123,13 @@ func (c *compilation) needed() object.Needs {
 
 // noteNeeds makes the environment record the conditions for the use of the object.
 func (c *compilation) noteNeeds() {
-	env, sess := *c.req.Env, *c.req.Invocation
-	c.kernel = &recorder{Kernel: env.Kernel, formats: map[string]object.Tracepoint{}}
+	env, inv := *c.req.Env, *c.req.Invocation
+	c.kernel = &witness{Kernel: env.Kernel, formats: map[string]object.Tracepoint{}}
 	env.Kernel, env.Needs = c.kernel, &object.Needs{}
-	sess.Needs = env.Needs
-	sess.Cgroups = nil
+	inv.Needs = env.Needs
+	inv.Cgroups = nil
 	for _, cg := range env.Scope.Cgroups {
-		sess.Cgroups = append(sess.Cgroups, cg.Dir)
+		inv.Cgroups = append(inv.Cgroups, cg.Dir)
 	}
-	c.req.Env, c.req.Invocation = &env, &sess
+	c.req.Env, c.req.Invocation = &env, &inv
 }

@@ -22,7 +22,7 @@ func (c *compilation) assemble() error {
 	o := &object.Object{
 		Kernel: c.out.Maps,
 		Maps:   c.planned.Objects(), Events: c.lowered.Events, Sites: c.lowered.Sites,
-		Settings: settings(c.checked.Config), Invocation: session(c.req), Options: c.checked.Options,
+		Settings: settings(c.checked.Config), Invocation: invocation(c.req), Options: c.checked.Options,
 		Needs: c.needed(), Recorder: c.lowered.Recorder,
 	}
 	o.Settings.Warnings = c.req.Invocation.Warnings
@@ -102,7 +102,8 @@ func settings(c *config.Config) object.Settings {
 	}
 }
 
-func session(req *Request) object.Invocation {
+// invocation returns the facts about the invocation that the runtime needs.
+func invocation(req *Request) object.Invocation {
 	s := req.Invocation
 	out := object.Invocation{
 		Params: s.Params, Unsafe: s.Unsafe, PID: s.PID, HasChild: s.HasChild, ChildPID: s.ChildPID, Warnings: s.Warnings,

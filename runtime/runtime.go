@@ -210,8 +210,9 @@ const (
 	Bench      // measure all bench probes
 )
 
-// Instance is a loaded object, which Run runs once in the caller's goroutine. A Session of
-// package tracer runs a script in a separate goroutine.
+// Instance is a loaded object, which Run runs once in the caller's goroutine. In this
+// package a session is this run. A Session of package tracer runs a script in a separate
+// goroutine.
 type Instance struct {
 	obj          *object.Object
 	defs         *builtins.Registry

@@ -13,7 +13,7 @@ import (
 )
 
 // layOut decides how each map is stored.
-func (p *Program) layOut(u *uses, foreign bool) error {
+func (p *Program) layOut(u *uses, foreignReaders bool) error {
 	k := p.Env.Kernel
 	v := k.Release()
 	target := store.Target{
@@ -21,7 +21,7 @@ func (p *Program) layOut(u *uses, foreign bool) error {
 		AtomicFetch:  k.Has(probes.FeatAtomicFetch),
 		LookupPerCPU: k.Has(probes.FeatLookupPerCPU),
 		LongKeys:     !v.Less(probes.Version{Major: 5, Minor: 11}),
-		NoTables:     foreign,
+		NoTables:     foreignReaders,
 	}
 	var diags source.Diags
 	var specs []*store.Spec

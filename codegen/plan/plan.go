@@ -47,14 +47,14 @@ type Map struct {
 	Object object.Map
 }
 
-// Plan makes the decisions for p. foreign is set if programs other than gotrace read
+// Plan makes the decisions for p. foreignReaders is set if programs other than gotrace read
 // the maps, so that each value must be complete in a kernel map. The error is a
 // source.DiagError about maps that the kernel of p cannot hold.
-func Plan(p *check.Program, foreign bool) (*Program, error) {
+func Plan(p *check.Program, foreignReaders bool) (*Program, error) {
 	u := findUses(p)
 	out := &Program{Program: p, Stored: map[*builtins.MapInfo]*Map{}, Sums: u.sums,
 		Retries: map[*builtins.Call]*Retry{}, RetriesAt: map[*check.Prog][]*Retry{}, Forgets: map[*check.Prog][]*Retry{}}
-	if err := out.layOut(u, foreign); err != nil {
+	if err := out.layOut(u, foreignReaders); err != nil {
 		return nil, err
 	}
 	if err := out.nameParts(); err != nil {

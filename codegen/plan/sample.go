@@ -95,7 +95,7 @@ func (s *sampling) call(c *builtins.Call) {
 	}
 	for i := range c.Args {
 		p := d.Param(i)
-		if how := p.Map | p.Entry; c.Args[i].Map != nil && how&^(store.Read|store.Count|store.Foreign) != 0 {
+		if how := p.Map | p.Entry; c.Args[i].Map != nil && how&^(store.Read|store.Count|store.OtherThread) != 0 {
 			s.ok = false
 		}
 	}

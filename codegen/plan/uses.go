@@ -60,7 +60,7 @@ func (u *uses) note(m *builtins.MapInfo, how store.Use) {
 // access adds a use of @m, or of @m[…] if args, the parts of the key, are given.
 func (u *uses) access(m *ast.Map, args []ast.Expr, how store.Use) {
 	if len(args) > 0 && !u.ownThread(args) {
-		how |= store.Foreign
+		how |= store.OtherThread
 	}
 	u.note(u.info.Maps[m], how)
 	if len(args) > 0 {
@@ -242,7 +242,7 @@ func (u *uses) call(c *builtins.Call) {
 		default:
 			how := p.Map
 			if a.Map.Keyed && how&(store.Read|store.Delete) != 0 && (len(c.Args) <= i+1 || !u.ownThread(check.ExprsOf([]builtins.Node{c.Args[i+1].Expr}))) {
-				how |= store.Foreign
+				how |= store.OtherThread
 			}
 			u.note(a.Map, how)
 			if a.Map.Keyed && how&(store.Read|store.Delete) != 0 && len(c.Args) > i+1 {
@@ -260,7 +260,7 @@ func (u *uses) stmt(s ast.Stmt) {
 		u.assign(s)
 	case *ast.For:
 		if m, ok := s.Iter.(*ast.Map); ok {
-			u.access(m, nil, store.Iterate|store.Foreign)
+			u.access(m, nil, store.Iterate|store.OtherThread)
 		} else {
 			u.value(s.Iter)
 		}

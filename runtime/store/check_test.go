@@ -112,12 +112,12 @@ func TestSpread(t *testing.T) {
 		spec Spec
 		want string
 	}{
-		{Spec{Key: types.TInt64, Value: count, Uses: Add | Read | Foreign}, "spread"},
+		{Spec{Key: types.TInt64, Value: count, Uses: Add | Read | OtherThread}, "spread"},
 		{Spec{Value: count, Uses: Add | Read}, "spread"},
-		{Spec{Key: types.TInt64, Value: count, Declared: true, LRU: true, Uses: Add | Read | Foreign}, "spread"},
-		{Spec{Key: types.TInt64, Value: types.TInt64, Uses: Read | Assign | Foreign}, "hash"},
+		{Spec{Key: types.TInt64, Value: count, Declared: true, LRU: true, Uses: Add | Read | OtherThread}, "spread"},
+		{Spec{Key: types.TInt64, Value: types.TInt64, Uses: Read | Assign | OtherThread}, "hash"},
 		{Spec{Value: count, Uses: Add}, "per-CPU slot"},
-		{Spec{Key: types.TInt64, Value: count, Uses: Add | Foreign}, "front"},
+		{Spec{Key: types.TInt64, Value: count, Uses: Add | OtherThread}, "front"},
 	} {
 		l, err := Plan(old, []*Spec{c.spec.named("@m")})
 		if err != nil {

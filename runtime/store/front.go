@@ -41,7 +41,7 @@ var frontKind = kind{
 	name: "front",
 	own:  1,
 	fits: func(l *layout, s *Spec) bool {
-		return s.Key != nil && (s.isAgg() || s.Value.Kind == types.Int && s.Value.Size == 8) && s.Uses&^(Add|Whole|Reset|Foreign) == 0 &&
+		return s.Key != nil && (s.isAgg() || s.Value.Kind == types.Int && s.Value.Size == 8) && s.Uses&^(Add|Whole|Reset|OtherThread) == 0 &&
 			hashable(s.Key) && !s.LRU && KeySize(s.Key) != 3 && l.frontSlots(KeySize(s.Key), s.valueSize(), maxFrontCPU, maxFrontSize) > 0
 	},
 	plan:   func(l *layout, s *Spec, m *object.Map) Store { return newFront(l, newHash(l, s, m), m, maxFrontCPU) },

@@ -13,7 +13,7 @@ import (
 func mapsOf(n int, each func(i int, s *Spec)) (*Layout, []*Spec, error) {
 	specs := make([]*Spec, n)
 	for i := range specs {
-		specs[i] = Spec{Key: types.TInt64, Value: count, Uses: Add | Foreign, Programs: []int{0}}.named(fmt.Sprintf("@m%d", i))
+		specs[i] = Spec{Key: types.TInt64, Value: count, Uses: Add | OtherThread, Programs: []int{0}}.named(fmt.Sprintf("@m%d", i))
 		each(i, specs[i])
 	}
 	l, err := Plan(here, specs)
@@ -104,7 +104,7 @@ func TestOldKeys(t *testing.T) {
 	old.LongKeys = false
 	var specs []*Spec
 	for i := range 300 {
-		s := Spec{Key: types.NewString(300 + i%213), Value: types.TInt64, Uses: Assign | Foreign, Programs: []int{i % 5}}
+		s := Spec{Key: types.NewString(300 + i%213), Value: types.TInt64, Uses: Assign | OtherThread, Programs: []int{i % 5}}
 		specs = append(specs, s.named(fmt.Sprintf("@m%d", i)))
 	}
 	l, err := Plan(old, specs)

@@ -25,7 +25,7 @@ type parted struct {
 const partIndex = 4
 
 // partedUses are the operations that programs can perform on a map in parts.
-const partedUses = Add | Whole | Reset | Foreign
+const partedUses = Add | Whole | Reset | OtherThread
 
 // partNumber is the size of the number of a part after a key, in bytes.
 const partNumber = 8

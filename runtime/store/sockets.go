@@ -34,7 +34,7 @@ type sockets struct {
 }
 
 // socketUses are the operations that programs can perform on a map of sockets.
-const socketUses = Read | Assign | Delete | Whole | Reset | Foreign
+const socketUses = Read | Assign | Delete | Whole | Reset | OtherThread
 
 // maxSocketValue is the maximum size of a value in bytes. The limit for all storage of a
 // socket, net.core.optmem_max, is 20 KiB on old kernels.

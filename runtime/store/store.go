@@ -35,20 +35,20 @@ import (
 type Use uint16
 
 const (
-	Add     Use = 1 << iota // add to a value without reading it
-	Read                    // read a value, or test whether there is one
-	Assign                  // assign a value
-	Change                  // compute a value from the old one, other than by Add
-	Delete                  // delete an entry
-	Count                   // get the number of entries
-	Iterate                 // visit all entries
-	Address                 // take the address of the map
-	Whole                   // print, clear or zero the whole map, in user space
-	Reset                   // clear or zero it
-	Foreign                 // use a key that is not the running thread's ID
+	Add         Use = 1 << iota // add to a value without reading it
+	Read                        // read a value, or test whether there is one
+	Assign                      // assign a value
+	Change                      // compute a value from the old one, other than by Add
+	Delete                      // delete an entry
+	Count                       // get the number of entries
+	Iterate                     // visit all entries
+	Address                     // take the address of the map
+	Whole                       // print, clear or zero the whole map, in user space
+	Reset                       // clear or zero it
+	OtherThread                 // use a key that is not the running thread's ID
 )
 
-var useNames = []string{"add", "read", "assign", "change", "delete", "count", "iterate", "address", "whole", "reset", "foreign"}
+var useNames = []string{"add", "read", "assign", "change", "delete", "count", "iterate", "address", "whole", "reset", "other-thread"}
 
 // String lists the uses by name.
 func (u Use) String() string {

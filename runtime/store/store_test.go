@@ -34,31 +34,31 @@ var ways = []struct {
 	{"slot", Spec{Value: types.TInt64, Uses: Add | Read | Assign | Delete}},
 	{"slot", Spec{Value: types.NewString(20), Uses: Assign}},
 	{"per-CPU slot", Spec{Value: count, Uses: Add | Delete | Whole | Reset}},
-	{"sockets", Spec{Key: sock, Value: types.TInt64, Sockets: true, Uses: Read | Assign | Delete | Foreign}},
-	{"sockets", Spec{Key: sock, Value: types.NewString(20), Sockets: true, Uses: Assign | Delete | Whole | Reset | Foreign}},
-	{"hash", Spec{Key: sock, Value: types.TInt64, Sockets: true, Uses: Add | Read | Assign | Delete | Foreign}},
-	{"hash", Spec{Key: sock, Value: types.TInt64, Sockets: true, Uses: Assign | Whole | Foreign}},
-	{"hash", Spec{Key: sock, Value: types.TInt64, Uses: Assign | Foreign}},
-	{"hash", Spec{Key: sock, Value: types.TInt64, Sockets: true, Uses: Assign | Read | Iterate | Foreign}},
-	{"hash", Spec{Key: types.TInt64, Value: types.TInt64, Uses: Add | Read | Assign | Delete | Foreign}},
-	{"hash", Spec{Key: types.NewInt(2, false), Value: types.NewInt(2, false), Uses: Read | Assign | Foreign}},
-	{"hash", Spec{Key: types.NewString(40), Value: types.TInt64, Uses: Read | Assign | Foreign}},
-	{"hash", Spec{Key: types.TInt64, Value: count, Uses: Add | Delete | Foreign}},
-	{"hash", Spec{Key: types.TInt64, Value: count, Uses: Add | Delete | Foreign, shared: true}},
-	{"hash", Spec{Key: types.NewInt(4, false), Value: types.NewInt(4, false), Uses: Add | Assign | Delete | Foreign, shared: true}},
-	{"hash", Spec{Key: types.NewString(40), Value: types.NewString(24), Uses: Assign | Foreign, shared: true}},
-	{"hash", Spec{Key: types.TInt64, Value: types.TInt64, Declared: true, PerCPU: true, Uses: Add | Foreign | Read}},
-	{"split", Spec{Key: types.NewString(128), Value: types.TInt64, Uses: Add | Assign | Delete | Foreign}},
-	{"split", Spec{Key: types.NewString(1024), Value: count, Uses: Add | Foreign}},
-	{"front", Spec{Key: types.TInt64, Value: count, Uses: Add | Foreign}},
-	{"front", Spec{Key: types.NewInt(1, false), Value: types.TInt64, Uses: Add | Foreign}},
-	{"front", Spec{Key: types.NewString(16), Value: types.TInt64, Uses: Add | Foreign}},
-	{"front", Spec{Key: types.TInt64, Value: types.TInt64, Uses: Add | Foreign, shared: true}},
+	{"sockets", Spec{Key: sock, Value: types.TInt64, Sockets: true, Uses: Read | Assign | Delete | OtherThread}},
+	{"sockets", Spec{Key: sock, Value: types.NewString(20), Sockets: true, Uses: Assign | Delete | Whole | Reset | OtherThread}},
+	{"hash", Spec{Key: sock, Value: types.TInt64, Sockets: true, Uses: Add | Read | Assign | Delete | OtherThread}},
+	{"hash", Spec{Key: sock, Value: types.TInt64, Sockets: true, Uses: Assign | Whole | OtherThread}},
+	{"hash", Spec{Key: sock, Value: types.TInt64, Uses: Assign | OtherThread}},
+	{"hash", Spec{Key: sock, Value: types.TInt64, Sockets: true, Uses: Assign | Read | Iterate | OtherThread}},
+	{"hash", Spec{Key: types.TInt64, Value: types.TInt64, Uses: Add | Read | Assign | Delete | OtherThread}},
+	{"hash", Spec{Key: types.NewInt(2, false), Value: types.NewInt(2, false), Uses: Read | Assign | OtherThread}},
+	{"hash", Spec{Key: types.NewString(40), Value: types.TInt64, Uses: Read | Assign | OtherThread}},
+	{"hash", Spec{Key: types.TInt64, Value: count, Uses: Add | Delete | OtherThread}},
+	{"hash", Spec{Key: types.TInt64, Value: count, Uses: Add | Delete | OtherThread, shared: true}},
+	{"hash", Spec{Key: types.NewInt(4, false), Value: types.NewInt(4, false), Uses: Add | Assign | Delete | OtherThread, shared: true}},
+	{"hash", Spec{Key: types.NewString(40), Value: types.NewString(24), Uses: Assign | OtherThread, shared: true}},
+	{"hash", Spec{Key: types.TInt64, Value: types.TInt64, Declared: true, PerCPU: true, Uses: Add | OtherThread | Read}},
+	{"split", Spec{Key: types.NewString(128), Value: types.TInt64, Uses: Add | Assign | Delete | OtherThread}},
+	{"split", Spec{Key: types.NewString(1024), Value: count, Uses: Add | OtherThread}},
+	{"front", Spec{Key: types.TInt64, Value: count, Uses: Add | OtherThread}},
+	{"front", Spec{Key: types.NewInt(1, false), Value: types.TInt64, Uses: Add | OtherThread}},
+	{"front", Spec{Key: types.NewString(16), Value: types.TInt64, Uses: Add | OtherThread}},
+	{"front", Spec{Key: types.TInt64, Value: types.TInt64, Uses: Add | OtherThread, shared: true}},
 	{"threads", Spec{Key: types.NewInt(4, false), Value: types.TInt64, Uses: Add | Read | Assign | Delete}},
 	{"threads", Spec{Key: types.NewInt(4, false), Value: types.NewInt(2, false), Uses: Assign}},
-	{"parted", Spec{Key: types.TInt64, Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | Foreign}},
-	{"parted", Spec{Key: types.NewString(20), Value: &types.Type{Kind: types.Agg, Name: "large", Size: 60 << 10}, ValueParts: 520, Uses: Add | Reset | Foreign}},
-	{"parted", Spec{Key: types.NewString(32), Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | Foreign}},
+	{"parted", Spec{Key: types.TInt64, Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | OtherThread}},
+	{"parted", Spec{Key: types.NewString(20), Value: &types.Type{Kind: types.Agg, Name: "large", Size: 60 << 10}, ValueParts: 520, Uses: Add | Reset | OtherThread}},
+	{"parted", Spec{Key: types.NewString(32), Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | OtherThread}},
 	{"parted", Spec{Value: &types.Type{Kind: types.Agg, Name: "large", Size: 40 << 10}, ValueParts: 1024, Uses: Add | Reset}},
 }
 
@@ -86,7 +86,7 @@ func TestChoice(t *testing.T) {
 			t.Errorf("a map with the use %s has a front table (%v)", how, err)
 		}
 	}
-	for _, how := range []Use{Count, Iterate, Address, Foreign} {
+	for _, how := range []Use{Count, Iterate, Address, OtherThread} {
 		s := Spec{Key: types.NewInt(4, false), Value: types.TInt64, Uses: Assign | how}.named("@m")
 		if l, err := Plan(here, []*Spec{s}); err != nil || l.Maps[0].Store != "hash" {
 			t.Errorf("a map with the use %s has a thread table (%v)", how, err)
