@@ -29,6 +29,12 @@ var exchanges = []struct {
 	{"mysql", []string{"\x02\x00\x00\x00\x03x"}, []string{"\x09\x00\x00\x01\xff\x7a\x04#42S02"}, "command", "query", `QUERY x 1146 null`},
 }
 
+// logins are what the sides of a connection say before the first request, the client first.
+var logins = map[string][]string{
+	"pgsql": {"\x00\x00\x00\x10\x00\x03\x00\x00user\x00u\x00\x00", "R\x00\x00\x00\x08\x00\x00\x00\x00S\x00\x00\x00\x08a\x00b\x00K\x00\x00\x00\x0c12345678Z\x00\x00\x00\x05I"},
+	"mysql": {"", "\x14\x00\x00\x00\x0a10.11\x0012345678901\x00", "\x26\x00\x00\x01\x8d\xa2\x3a\x00\x00\x00\x00\x01\x21" + strings.Repeat("\x00", 23) + "root\x00\x00", "\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00"},
+}
+
 // TestDatabaseRequests sends requests and answers of each protocol over TCP and over a local
 // socket. Both sides have to see each of them once.
 func TestDatabaseRequests(t *testing.T) {
@@ -76,6 +82,13 @@ func exchangeAll(t *testing.T, proto, network string) {
 		}
 		return n
 	}
+	for i, text := range logins[proto] {
+		if i%2 == 0 {
+			pass(client, server, []string{text})
+		} else {
+			pass(server, client, []string{text})
+		}
+	}
 	for range rounds {
 		for _, x := range exchanges {
 			if x.proto == proto {
@@ -96,6 +109,9 @@ func exchangeAll(t *testing.T, proto, network string) {
 	r := s.wait()
 	if r.missed() > 0 || strings.Contains(r.stdout, "lost_events") {
 		t.Skipf("the kernel left out events: %s", r.stderr)
+	}
+	if strings.Contains(r.stderr, "Not shown") {
+		t.Error(r.stderr) // nothing is missing
 	}
 	got := map[bool][]string{}
 	for _, line := range strings.Split(r.stdout, "\n") {

@@ -112,6 +112,16 @@ func (w *httpWork) serve(c net.Conn) {
 				io.WriteString(c, "5;x=y\r\nhello\r\n")
 			}
 			io.WriteString(c, "0\r\nTrailer: x\r\n\r\n")
+		case "interim":
+			interim := fmt.Sprintf("HTTP/1.1 %d Wait\r\n\r\n", n)
+			if n > 100 {
+				interim = fmt.Sprintf("HTTP/1.1 %d Wait\r\nLink: </x>; rel=preload\r\n\r\n", n)
+			}
+			if n == 102 {
+				io.WriteString(c, interim)
+				interim = ""
+			}
+			io.WriteString(c, interim+"HTTP/1.1 200 OK\r\nContent-Length: "+[]string{"2\r\n\r\nok", "0\r\n\r\n"}[n%2])
 		case "wait":
 			time.Sleep(time.Duration(n) * time.Millisecond)
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -233,6 +243,21 @@ func (w *httpWork) pieces() {
 	in.ReadString('\n')
 	io.WriteString(c, "body")
 	w.answer(in, "PUT", "/status/200", len(req)+4, start)
+	// Answers that come in one piece with an interim answer, and answers after interim ones.
+	for _, path := range []string{"/interim/100", "/interim/103", "/interim/102", "/status/200"} {
+		req, start := text("GET", path, "", ""), time.Now()
+		io.WriteString(c, req)
+		for path != "/status/200" {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if line == "\r\n" {
+				break
+			}
+		}
+		w.answer(in, "GET", path, len(req), start)
+	}
 }
 
 // pipeline sends requests before the answers to earlier ones have arrived.
