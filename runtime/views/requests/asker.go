@@ -52,7 +52,9 @@ func (t *tracker) asks(c *conn, data []byte, n uint64, start time.Time) bool {
 		a.who.describe(r)
 		r.Start, r.ReqBytes = start, r.size
 		used += r.size
-		if i == 0 && old != nil {
+		if r.silent {
+			r.join(c.current)
+		} else if i == 0 && old != nil {
 			old.update(r)
 			r = old
 		} else if len(c.pending) < maxPending {
@@ -63,11 +65,24 @@ func (t *tracker) asks(c *conn, data []byte, n uint64, start time.Time) bool {
 		a.last, a.open = r, r.cut || r.left > 0 || r.chunks != nil
 	}
 	t.tail(a, known, size, used)
-	if len(list) == 0 && a.head == nil {
-		t.counts.Garbage++
-		return false
+	return len(list) > 0 || a.head != nil
+}
+
+// join adds the bytes of a request without an answer to the one before, if it is more of that.
+func (r *Request) join(before *Request) {
+	if r.joined && before != nil {
+		r.owner = before
+		before.ReqBytes += r.size
 	}
-	return true
+}
+
+// add adds n bytes to a request.
+//
+//go:noinline
+func (r *Request) add(n uint64) {
+	if r.ReqBytes += n; r.owner != nil {
+		r.owner.ReqBytes += n
+	}
 }
 
 // tail handles the rest of size bytes after the requests in the first used bytes have
@@ -84,9 +99,11 @@ func (t *tracker) tail(a *asker, known []byte, size, used uint64) {
 	case used < size && whole && size-used <= maxStart:
 		a.head, a.last, a.open = bytes.Clone(known[used:]), nil, true
 	case used < size && !whole && used >= uint64(len(known)):
-		a.lost = len(known) > 0
+		if a.lost = len(known) > 0 && !(a.last != nil && a.last.joined); a.last != nil && !a.lost {
+			a.last.add(size - used)
+		}
 	case used < size && a.last != nil:
-		a.last.ReqBytes += size - used
+		a.last.add(size - used)
 	}
 }
 
@@ -107,11 +124,11 @@ func (a *asker) body(w *window) {
 		r.left -= w.skip(r.left)
 		a.open = r.left > 0
 	}
-	r.ReqBytes += before - w.n
+	r.add(before - w.n)
 }
 
 // update changes a request when more of it has arrived.
 func (r *Request) update(q *Request) {
 	r.Op, r.Target, r.Host, r.Asked, r.route, r.empty = q.Op, q.Target, q.Host, q.Asked, q.route, q.empty
-	r.ReqBytes, r.size, r.cut, r.left, r.chunks = q.ReqBytes, q.size, q.cut, q.left, q.chunks
+	r.ReqBytes, r.size, r.cut, r.left, r.chunks, r.replies = q.ReqBytes, q.size, q.cut, q.left, q.chunks, q.replies
 }

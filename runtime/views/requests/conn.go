@@ -75,6 +75,8 @@ type conn struct {
 
 // address returns the part of the socket's address that is in the key of a local socket's
 // connection.
+//
+//go:noinline
 func (c *conn) address() uint64 { return c.key & (1<<40 - 1) }
 
 // tracker follows connections. It passes each request to done when its answer is complete.
@@ -169,13 +171,19 @@ func (t *tracker) turn(p *piece) {
 	if c.unsure = c.unsure && !resumes; lost && !c.unsure {
 		// The next answer starts here, so the one before has ended.
 		t.end()
-		c.reader = t.proto.reader(t.opt)
+		if r, ok := c.reader.(*redisReader); ok {
+			c.reader = r.again()
+		} else {
+			c.reader = t.proto.reader(t.opt)
+		}
 	}
 	if last := c.asker.last; last != nil && last.Whole {
 		c.asker = asker{} // data that continues after the end of the answer is another request
 	}
 	c.asker.who = p
-	c.ignore = !t.asks(c, p.request, p.reqBytes, start)
+	if c.ignore = !t.asks(c, p.request, p.reqBytes, start); c.ignore {
+		t.counts.Garbage++
+	}
 	if !c.ignore && c.current == nil && len(c.pending) == 0 && !c.unsure && c.asker.head != nil {
 		// There is an answer, although the bytes so far are not a request.
 		t.counts.Garbage++
@@ -191,6 +199,8 @@ func (t *tracker) turn(p *piece) {
 
 // giveUpAll gives up the requests that wait for answers, because their answers cannot be
 // identified. Requests that follow are also given up until the connection has been quiet.
+//
+//go:noinline
 func (t *tracker) giveUpAll(c *conn) {
 	t.counts.Unclear += uint64(len(c.pending))
 	if a := &c.asker; a.head != nil && a.last == nil {
@@ -204,6 +214,8 @@ func (t *tracker) giveUpAll(c *conn) {
 }
 
 // describe sets the members of a request that a piece contains.
+//
+//go:noinline
 func (p *piece) describe(r *Request) {
 	r.Server, r.TLS = p.server, p.tls
 	r.PID, r.Comm, r.Container, r.Unit, r.Local, r.Peer = p.pid, p.comm, p.container, p.unit, p.local, p.peer
@@ -227,6 +239,14 @@ func (t *tracker) read(c *conn, p *piece) {
 	}
 	c.reader.read(p.data, p.bytes, t)
 	c.last, c.gap = p.at, p.bytes > uint64(len(p.data)) || c.gap && c.reader.lost()
+}
+
+// next implements answers.
+func (t *tracker) next() *Request {
+	if len(t.c.pending) == 0 {
+		return nil
+	}
+	return t.c.pending[0]
 }
 
 // begin implements answers.

@@ -30,6 +30,7 @@ type waiting struct {
 	shown bool
 }
 
+//go:noinline
 func (p *piece) datagram() datagram {
 	d := datagram{conn: p.conn, peer: p.peer}
 	copy(d.id[:], p.request)

@@ -8,6 +8,8 @@ type framed struct {
 	// begun is called when a header is known. It sets left, and open or off. ended is called at
 	// the end of a message with its first bytes.
 	begun, ended func(message []byte, to answers)
+	// cut is called when an answer has bytes that are not known.
+	cut func()
 
 	head []byte // the header, then the first bytes after it
 	left uint64 // bytes of the message that are still to come
@@ -25,6 +27,9 @@ func (f *framed) read(data []byte, n uint64, to answers) {
 			to.count(w.skip(w.n))
 		case len(f.head) < f.header:
 			if f.off = w.cut(); f.off {
+				if f.open {
+					f.cut()
+				}
 				continue
 			}
 			f.head = append(f.head, w.data[0])
@@ -53,6 +58,8 @@ func (f *framed) read(data []byte, n uint64, to answers) {
 }
 
 // count counts bytes if they belong to an answer.
+//
+//go:noinline
 func (f *framed) count(n uint64, to answers) {
 	if f.open {
 		to.count(n)
@@ -60,6 +67,8 @@ func (f *framed) count(n uint64, to answers) {
 }
 
 // end handles the end of a message.
+//
+//go:noinline
 func (f *framed) end(to answers) {
 	message := f.head
 	f.head = f.head[:0]

@@ -252,7 +252,7 @@ func (h *httpReader) header(w *window, to answers) {
 // statusOf returns the status in the first line of an answer.
 func statusOf(line string) (int, bool) {
 	version, rest, _ := strings.Cut(line, " ")
-	if !strings.HasPrefix(version, "HTTP/1.") || len(rest) < 3 {
+	if !strings.HasPrefix(version, "HTTP/1.") || len(rest) < 3 || len(rest) > 3 && rest[3] != ' ' {
 		return 0, false
 	}
 	n, err := strconv.Atoi(rest[:3])

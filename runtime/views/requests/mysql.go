@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
-
-	"github.com/gotrace/gotrace/runtime/lazy"
 )
 
 func mysqlProtocol() *Protocol {
@@ -17,30 +15,36 @@ func mysqlProtocol() *Protocol {
 }
 
 // mysqlCommands are the commands that get an answer.
-var mysqlCommands = lazy.Value[map[byte]string]{New: func() map[byte]string {
-	return map[byte]string{
-		2: "INIT_DB", 3: "QUERY", 4: "FIELD_LIST", 9: "STATISTICS", 14: "PING", 22: "PREPARE", 23: "EXECUTE", 26: "RESET", 28: "FETCH", 31: "RESET_CONNECTION",
-	}
-}}
+var mysqlCommands = [...]string{
+	2: "INIT_DB", 3: "QUERY", 4: "FIELD_LIST", 9: "STATISTICS", 14: "PING", 22: "PREPARE", 23: "EXECUTE", 26: "RESET", 28: "FETCH", 31: "RESET_CONNECTION",
+}
 
-// mysqlSilent are the commands without an answer.
-var mysqlSilent = map[byte]bool{1: true, 24: true, 25: true}
+// mysqlSilent reports whether a command has no answer.
+func mysqlSilent(cmd byte) bool { return cmd == 1 || cmd == 24 || cmd == 25 }
 
 // splitMySQL splits what a client sends into commands.
 func splitMySQL(data []byte, size uint64, o *Display) []*Request {
 	var list []*Request
 	w := window{data, max(size, uint64(len(data)))}
-	for len(w.data) >= 5 && len(list) < maxPending {
+	for len(w.data) >= 4 && len(list) < maxPending {
 		head := binary.LittleEndian.Uint32(w.data)
-		n, cmd := uint64(head&0xffffff), w.data[4]
-		op := mysqlCommands.Get()[cmd]
-		if head>>24 != 0 || n == 0 || op == "" && !mysqlSilent[cmd] {
+		n, cmd := uint64(head&0xffffff), byte(0)
+		if len(w.data) > 4 {
+			cmd = w.data[4]
+		}
+		op := ""
+		if int(cmd) < len(mysqlCommands) {
+			op = mysqlCommands[cmd]
+		}
+		first := head>>24 == 0 // the others are more of a request, such as the rows of LOAD DATA LOCAL
+		if first && (n == 0 || op == "" && !mysqlSilent(cmd)) {
 			break
 		}
-		body := w.data[5:min(uint64(len(w.data)), n+4)]
+		body := w.data[min(uint64(len(w.data)), 5, n+4):min(uint64(len(w.data)), n+4)]
 		before := w.n
 		left := n + 4 - w.skip(n+4)
-		if op == "" {
+		if op == "" || !first {
+			list = append(list, &Request{silent: true, joined: !first, size: before - w.n, left: left})
 			continue
 		}
 		query := ""
@@ -55,6 +59,9 @@ func splitMySQL(data []byte, size uint64, o *Display) []*Request {
 		r := sqlRequest(op, query, o, true)
 		if op == "EXECUTE" {
 			r.Target = query
+		}
+		if n == 1<<24-1 {
+			w.skip(w.n) // the query goes on in the next packet
 		}
 		r.size, r.left = before-w.n, left
 		if uint64(len(body))+5 >= r.size {
@@ -88,9 +95,12 @@ const mysqlBytes = 4 + 32
 
 func newMySQLReader() *mysqlReader {
 	m := &mysqlReader{}
-	m.framed = framed{header: 4, most: mysqlBytes, begun: m.packet, ended: m.packetEnded}
+	m.framed = framed{header: 4, most: mysqlBytes, begun: m.packet, ended: m.packetEnded, cut: m.forgetRows}
 	return m
 }
+
+// forgetRows forgets the number of rows, because not all of the answer is known.
+func (m *mysqlReader) forgetRows() { m.req.Rows = -1 }
 
 // packet handles the header of a packet: its length and its number.
 func (m *mysqlReader) packet(message []byte, to answers) {
@@ -154,6 +164,8 @@ func (m *mysqlReader) packetEnded(message []byte, to answers) {
 }
 
 // result handles the end of a result. Other results of the same answer may follow.
+//
+//go:noinline
 func (m *mysqlReader) result(more bool, to answers) {
 	m.state = mysqlFirst
 	if !more {
@@ -173,8 +185,15 @@ func lenEnc(b []byte) (uint64, []byte) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	n := map[byte]int{0xfc: 2, 0xfd: 3, 0xfe: 8}[b[0]]
-	if n == 0 {
+	n := 0
+	switch b[0] {
+	case 0xfc:
+		n = 2
+	case 0xfd:
+		n = 3
+	case 0xfe:
+		n = 8
+	default:
 		return uint64(b[0]), b[1:]
 	}
 	if len(b) < 1+n {

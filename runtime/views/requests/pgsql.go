@@ -22,6 +22,7 @@ func splitPgsql(data []byte, size uint64, o *Display) []*Request {
 	w := window{data, max(size, uint64(len(data)))}
 	var query string
 	op, before := "", w.n
+	last := byte(0)
 	add := func() {
 		r := sqlRequest(op, query, o, false)
 		r.size = before - w.n
@@ -35,11 +36,15 @@ func splitPgsql(data []byte, size uint64, o *Display) []*Request {
 		}
 		body := w.data[5:min(uint64(len(w.data)), n+1)]
 		part := n + 1 - w.skip(n+1)
+		silent := false
 		switch kind {
+		case 'd', 'c', 'f', 'p':
+			if op == "" {
+				list = append(list, &Request{silent: true, joined: kind != 'p', size: before - w.n, left: part})
+				before = w.n
+			}
 		case 'Q':
 			op, query = "QUERY", cString(body)
-			add()
-			list[len(list)-1].cut = part > 0
 		case 'P':
 			name, rest, _ := bytes.Cut(body, []byte{0})
 			op, query = "PARSE", cString(rest)
@@ -55,17 +60,23 @@ func splitPgsql(data []byte, size uint64, o *Display) []*Request {
 				}
 			}
 		case 'D', 'C':
-			if op == "" {
-				op = map[byte]string{'D': "DESCRIBE", 'C': "CLOSE"}[kind]
+			if op == "" && kind == 'D' {
+				op = "DESCRIBE"
+			} else if op == "" {
+				op = "CLOSE"
 			}
 		case 'S':
+			silent = op == "" && (last == 'c' || last == 'f') // COPY is answered, and not the message
 			if op == "" {
 				op = "SYNC"
 			}
-			add()
 		case 'F':
 			op = "FUNCTION"
+		}
+		if last = kind; kind == 'Q' || kind == 'S' || kind == 'F' {
 			add()
+			r := list[len(list)-1]
+			r.cut, r.silent = kind == 'Q' && part > 0, silent
 		}
 	}
 	if op != "" && len(w.data) < 5 {
@@ -96,8 +107,15 @@ type pgsqlReader struct {
 
 func newPgsqlReader() *pgsqlReader {
 	p := &pgsqlReader{}
-	p.framed = framed{header: 5, most: maxField, begun: p.message, ended: p.messageEnded}
+	p.framed = framed{header: 5, most: maxField, begun: p.message, ended: p.messageEnded, cut: p.forgetRows}
 	return p
+}
+
+// forgetRows forgets the number of rows, because not all of the answer is known.
+func (p *pgsqlReader) forgetRows() {
+	if p.req != nil {
+		p.req.Rows = -1
+	}
 }
 
 // message handles the type and length of a message.

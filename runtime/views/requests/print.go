@@ -177,6 +177,7 @@ func (o *object) add(name string, v any) {
 	o.b = append(o.b, data...)
 }
 
+//go:noinline
 func (o *object) optional(name, v string) {
 	if v != "" && v != "-" {
 		o.add(name, v)

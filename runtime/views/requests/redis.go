@@ -94,7 +94,17 @@ func redisCommand(words []string, o *Display) *Request {
 		}
 	}
 	r.route = r.Op
+	if subscribes(r.Op) {
+		r.replies = max(len(words)-1, 1)
+	}
 	return r
+}
+
+// subscribes reports whether a command is answered once for each of its arguments, by pushes in
+// RESP3.
+func subscribes(op string) bool {
+	op, ok := strings.CutSuffix(op, "SUBSCRIBE")
+	return ok && strings.Contains(",,UN,P,PUN,S,SUN,", ","+op+",")
 }
 
 // redisReader reads the answers of Redis.
@@ -103,6 +113,70 @@ type redisReader struct {
 	left uint64   // bytes of a string and the line end after it
 	open []uint64 // numbers of elements that are still to come, for nested arrays
 	off  bool     // the bytes are not answers, or some are unknown
+	redisPushes
+}
+
+// redisPushes tells answers from what a server sends by itself: messages to subscribers, keys
+// that have changed, and the commands that MONITOR shows. In RESP3 they have a type of their
+// own, which the answers to SUBSCRIBE have too. In RESP2 they are arrays.
+type redisPushes struct {
+	subscribed, monitors bool
+	req                  *Request // a request with several answers
+	looking              bool     // the kind of the current array is in its first element
+	word                 []byte   // the first bytes of that
+	held                 uint64   // bytes of the array so far
+	pushed               bool     // the current value is not an answer
+}
+
+// again returns a reader that starts at another answer on the same connection.
+func (r *redisReader) again() reader {
+	return &redisReader{redisPushes: redisPushes{subscribed: r.subscribed, monitors: r.monitors}}
+}
+
+// count counts bytes of the current value.
+//
+//go:noinline
+func (r *redisReader) count(n uint64, to answers) {
+	switch {
+	case r.looking:
+		r.held += n
+	case !r.pushed:
+		to.count(n)
+	}
+}
+
+// begin begins an answer with a status, of which n bytes have been read.
+func (r *redisReader) begin(status string, failed bool, n uint64, to answers) {
+	q := to.begin()
+	to.count(n)
+	if r.req = nil; q == nil {
+		return
+	}
+	if q.Status, q.Failed = status, failed; failed {
+		return
+	}
+	switch {
+	case subscribes(q.Op):
+		r.req, r.subscribed = q, true
+	case q.Op == "MONITOR":
+		r.monitors = true
+	}
+}
+
+// decide decides whether an array is an answer, when its first element has been read.
+func (r *redisReader) decide(to answers) {
+	r.looking = false
+	word := strings.ToUpper(string(r.word))
+	switch next := to.next(); {
+	case subscribes(word) && r.req != nil:
+		r.pushed = false
+		to.count(r.held)
+	case subscribes(word) && next != nil && subscribes(next.Op), !subscribes(word) && !r.pushed && !strings.HasSuffix(word, "MESSAGE"):
+		r.pushed = false
+		r.begin("OK", false, r.held, to)
+	default:
+		r.pushed = true
+	}
 }
 
 // maxNested is the maximum depth of nested arrays.
@@ -117,15 +191,18 @@ func (r *redisReader) read(data []byte, n uint64, to answers) {
 		case r.off:
 			to.count(w.skip(w.n))
 		case r.left > 0:
+			if r.looking && len(r.word) < maxStart {
+				r.word = append(r.word, w.data[:min(uint64(len(w.data)), r.left-min(r.left, 2), maxStart)]...)
+			}
 			k := w.skip(r.left)
-			to.count(k)
+			r.count(k, to)
 			if r.left -= k; r.left == 0 {
 				r.element(to)
 			}
 		default:
 			found, n := r.line.until(w, "\r\n")
 			if len(r.open) > 0 {
-				to.count(n)
+				r.count(n, to)
 			}
 			if !found {
 				if w.n > 0 {
@@ -145,21 +222,30 @@ func (r *redisReader) value(line []byte, to answers) {
 	kind := line[0]
 	rest := string(bytes.TrimSuffix(line[1:], []byte("\r\n")))
 	if len(r.open) == 0 {
-		if !strings.ContainsRune("+-:$*_#,(!=%~", rune(kind)) {
+		size := uint64(len(line))
+		switch {
+		case !strings.ContainsRune("+-:$*_#,(!=%~>|", rune(kind)):
 			r.off = true
 			return
+		case r.monitors && kind == '+' && rest != "" && rest[0] >= '0' && rest[0] <= '9':
+			return
+		case kind == '>' || kind == '*' && r.subscribed:
+			r.looking, r.pushed, r.word, r.held = true, kind == '>', nil, size
+		case kind == '|': // values that come with the answer that follows
+			r.pushed = true
+		case kind == '-' || kind == '!':
+			status, _, _ := strings.Cut(rest, " ")
+			r.begin(status, true, size, to)
+		default:
+			r.begin("OK", false, size, to)
 		}
-		if q := to.begin(); q != nil {
-			q.Status = "OK"
-			if kind == '-' || kind == '!' {
-				q.Status, _, _ = strings.Cut(rest, " ")
-				q.Failed = true
-			}
-		}
-		to.count(uint64(len(line)))
 	}
 	n, err := strconv.ParseInt(rest, 10, 64)
 	switch kind {
+	case ':':
+		if r.req != nil && rest == "0" {
+			r.subscribed = false // the number of subscriptions
+		}
 	case '$', '!', '=':
 		if err != nil || n < -1 || n > 1<<40 {
 			r.off = true
@@ -169,12 +255,12 @@ func (r *redisReader) value(line []byte, to answers) {
 			r.left = uint64(n) + 2
 			return
 		}
-	case '*', '~', '%', '>':
+	case '*', '~', '%', '>', '|':
 		if err != nil || n < -1 || n > 1<<40 || len(r.open) >= maxNested {
 			r.off = true
 			return
 		}
-		if kind == '%' {
+		if kind == '%' || kind == '|' {
 			n *= 2
 		}
 		if n > 0 {
@@ -187,6 +273,9 @@ func (r *redisReader) value(line []byte, to answers) {
 
 // element handles the end of a value, which may be the last element of an array.
 func (r *redisReader) element(to answers) {
+	if r.looking {
+		r.decide(to)
+	}
 	for len(r.open) > 0 {
 		last := len(r.open) - 1
 		if r.open[last]--; r.open[last] > 0 {
@@ -194,5 +283,13 @@ func (r *redisReader) element(to answers) {
 		}
 		r.open = r.open[:last]
 	}
-	to.end()
+	switch {
+	case r.pushed:
+		r.pushed = false
+	case r.req != nil && r.req.replies > 1:
+		r.req.replies--
+	default:
+		r.req = nil
+		to.end()
+	}
 }

@@ -48,6 +48,11 @@ type Request struct {
 	left   uint64
 	chunks *chunks
 	empty  bool // the answer has no body, whatever its header says
+	// silent is set if it gets no answer. It is not shown. joined is set if it is also more of the
+	// request before, whose answer has started: that is owner.
+	silent, joined bool
+	owner          *Request
+	replies        int // of a request with several answers: the number of those that are still to come
 }
 
 // Field is a value with its name.
@@ -82,6 +87,8 @@ type reader interface {
 
 // answers receives the answers that a reader has read.
 type answers interface {
+	// next returns the request that begin would return.
+	next() *Request
 	// begin starts an answer and returns its request, or nil if the request is not known.
 	begin() *Request
 	// count adds n bytes to the answer.

@@ -21,6 +21,8 @@ func (r *recorder) begin() *Request {
 	return q
 }
 
+func (*recorder) next() *Request { return nil }
+
 func (r *recorder) count(n uint64) {
 	if r.open {
 		r.list[len(r.list)-1].RespBytes += n

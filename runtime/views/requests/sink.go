@@ -149,6 +149,7 @@ type reading struct {
 	err    error
 }
 
+//go:noinline
 func (r *reading) next() value.Value {
 	v := r.values[0]
 	r.values = r.values[1:]
