@@ -14,7 +14,7 @@ import (
 func concatSize(a, b, limit int) int {
 	size := max(a+b-1, 1)
 	if size <= 64 {
-		size = (size + 7) &^ 7
+		size = types.RoundUp(size, 8)
 	} else {
 		size = 1 << bits.Len(uint(size-1))
 	}

@@ -36,7 +36,7 @@ func storeWords(g Gen, call *Call, dst Dest) {
 		g.B().Zero(dst.Ptr, dst.Off, dst.Size)
 	}
 	src, length := g.Value(&call.Args[0]), g.Value(&call.Args[1])
-	room := (size + 7) &^ 7
+	room := types.RoundUp(size, 8)
 	text := g.Temp(room)
 	b := g.B()
 	b.Zero(text, 0, room)

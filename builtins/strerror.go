@@ -60,7 +60,7 @@ func newTextTable(rows []string) textTable {
 	for _, s := range rows {
 		t.row = max(t.row, len(s)+1)
 	}
-	t.row = (t.row + 7) / 8 * 8
+	t.row = types.RoundUp(t.row, 8)
 	return t
 }
 

@@ -77,12 +77,7 @@ func fmodRetKind() *Kind {
 		return c, err
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
-		for _, f := range modifiable(e) {
-			mod, fn, _ := strings.Cut(f, ":")
-			if listed(parts[1:], mod, fn) && !yield(k.Name+":"+f) {
-				break
-			}
-		}
+		k.listPairs(modifiable(e), parts, yield)
 		return nil
 	}
 	return k

@@ -102,6 +102,17 @@ func noWildcards(k *Kind, parts []string) error {
 	return nil
 }
 
+// listPairs passes the attach points of a kind that have the form NAME:NAME and match a
+// pattern to yield, until yield returns false.
+func (k *Kind) listPairs(all, pattern []string, yield func(string) bool) {
+	for _, pair := range all {
+		a, b, _ := strings.Cut(pair, ":")
+		if listed(pattern[1:], a, b) && !yield(k.Name+":"+pair) {
+			break
+		}
+	}
+}
+
 // listedValue is like listed, for attach points that end with a value, which is empty in
 // lists, as in "interval:ms:". The value may be omitted in the pattern.
 func listedValue(pattern []string, point ...string) bool {

@@ -142,22 +142,33 @@ func attachPerfCPUs(attr *unix.PerfEventAttr, prog *ebpf.Program) (io.Closer, er
 	var all closers
 	var lost error
 	for _, cpu := range cpus {
-		a := *attr
-		c, err := attachPerf(&a, -1, cpu, prog)
-		if errors.Is(err, unix.ENODEV) {
-			lost = err
-			continue
-		}
+		gone, err := all.attachPerf(*attr, -1, cpu, prog, unix.ENODEV)
 		if err != nil {
-			all.Close()
 			return nil, err
 		}
-		all = append(all, c)
+		if gone != nil {
+			lost = gone
+		}
 	}
 	if len(all) == 0 {
 		return nil, lost
 	}
 	return all, nil
+}
+
+// attachPerf opens an event and adds it to c. gone is the error if it is one of the errno
+// ignored. For another error, attachPerf closes all of c.
+func (c *closers) attachPerf(attr unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program, ignored unix.Errno) (gone, err error) {
+	l, err := attachPerf(&attr, pid, cpu, prog)
+	switch {
+	case errors.Is(err, ignored):
+		return err, nil
+	case err != nil:
+		c.Close()
+		return nil, err
+	}
+	*c = append(*c, l)
+	return nil, nil
 }
 
 // attachPerfProcess opens the event for all threads of a process, for threads that
@@ -184,15 +195,9 @@ func attachPerfProcess(attr *unix.PerfEventAttr, pid int, prog *ebpf.Program) (i
 			done[tid], more = true, true
 			a := *attr
 			a.Bits |= unix.PerfBitInherit
-			c, err := attachPerf(&a, tid, -1, prog)
-			if errors.Is(err, unix.ESRCH) {
-				continue // the thread has ended
-			}
-			if err != nil {
-				all.Close()
+			if _, err := all.attachPerf(a, tid, -1, prog, unix.ESRCH); err != nil { // ESRCH: the thread has ended
 				return nil, err
 			}
-			all = append(all, c)
 		}
 	}
 	if len(all) == 0 {

@@ -91,12 +91,7 @@ func rawTracepointKind() *Kind {
 		if err != nil {
 			return err
 		}
-		for _, tp := range all {
-			mod, event, _ := strings.Cut(tp, ":")
-			if listed(parts[1:], mod, event) && !yield(k.Name+":"+tp) {
-				break
-			}
-		}
+		k.listPairs(all, parts, yield)
 		return nil
 	}
 	return k
@@ -124,7 +119,7 @@ func tracingContext(e *Env, p *Point, proto *FuncProto) *Context {
 		case t.Kind == types.Struct || t.Kind == types.Array:
 			fields[i].Type = t.InSpace(types.Ctx)
 		}
-		size = f.Off + (max(f.Type.Size, 1)+7)/8*8
+		size = f.Off + types.RoundUp(max(f.Type.Size, 1), 8)
 	}
 	c := &Context{
 		Kind:        p.Kind,

@@ -89,12 +89,7 @@ func tracepointKind() *Kind {
 		if err != nil {
 			return err
 		}
-		for _, tp := range all {
-			cat, event, _ := strings.Cut(tp, ":")
-			if listed(parts[1:], cat, event) && !yield(k.Name+":"+tp) {
-				break
-			}
-		}
+		k.listPairs(all, parts, yield)
 		return nil
 	}
 	return k

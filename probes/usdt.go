@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
@@ -65,7 +63,7 @@ func usdtKind() *Kind {
 		return nearest(p.Func, names)
 	}
 	k.Context = func(e *Env, p *Point) (*Context, error) {
-		a, err := binary.ArchOf(e.Kernel.Arch())
+		c, a, err := userContext(e, p, k.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -76,18 +74,8 @@ func usdtKind() *Kind {
 		if err := harms(e, at); err != nil {
 			return nil, err
 		}
-		c := &Context{
-			Kind:        k,
-			Load:        Load{Type: ebpf.Kprobe, Shape: fmt.Sprintf("usdt %v", at.args), BareShape: "usdt", Sleeps: func() bool { return e.Kernel.Has(FeatSleepUprobe) }},
-			Ctx:         RawContext{Reg: a.Reg, SetReg: a.SetReg, Type: regsType(e, a)},
-			Args:        Args{Space: userSpace, N: maxUSDTArgs},
-			InTask:      true,
-			Preemptible: true,
-			Stacks:      true,
-			Func:        TracedFunc{Name: p.Func, User: true},
-		}
-		c.Load.multi(p)
-		c.Only.PID = p.PID // as for uprobes
+		c.Load.Shape = fmt.Sprintf("%s %v", k.Name, at.args)
+		c.Args.N = maxUSDTArgs
 		c.Func.Symbol = p.place
 		c.Args.Read = func(b *ir.Builder, ctx *ir.Value, n int) *ir.Value {
 			p.Bound = true

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/sorted"
 )
@@ -46,12 +47,12 @@ func (s *Instance) openRecorder() error {
 		if m == nil {
 			continue
 		}
-		size := (int(m.ValueSize()) + 7) &^ 7
+		size := types.RoundUp(int(m.ValueSize()), 8)
 		if name == object.RecorderMap {
 			s.recorder.element = size
 		}
 		page := os.Getpagesize()
-		size = (size*int(m.MaxEntries()) + page - 1) &^ (page - 1)
+		size = types.RoundUp(size*int(m.MaxEntries()), page)
 		data, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ, unix.MAP_SHARED)
 		if err != nil {
 			return fmt.Errorf("cannot map the memory of --recorder: %w", err)

@@ -151,7 +151,7 @@ type walker struct {
 //go:noinline
 func (w *walker) room() int64 { return 1 << bits.Len64(uint64(w.size+nameMax+overhead)) }
 
-func (w *walker) atPath() int64 { return atCopy + (w.lay.end-w.lay.first+7)&^7 }
+func (w *walker) atPath() int64 { return atCopy + types.RoundUp(w.lay.end-w.lay.first, 8) }
 
 //go:noinline
 func (w *walker) get(off int64) *ir.Value { return w.b.Load(w.p, off, 8, false) }

@@ -40,6 +40,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -380,7 +381,7 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 		}
 		switch {
 		case wide:
-			e.wide.ValueSize += int(need+7) &^ 7
+			e.wide.ValueSize += int(types.RoundUp(need, 8))
 		case need > 0:
 			e.fill += need
 			e.scratch.ValueSize = max(e.scratch.ValueSize, int(e.fill))

@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
 )
 
 // slotUse holds the facts that determine where a slot is placed.
@@ -225,7 +226,7 @@ func (d *derived) spot(list []int, limit int64) (at map[int]int64, top int64, le
 	at = map[int]int64{}
 	var taken []span // by from
 	for _, i := range list {
-		size := (d.slots[i].size + 7) &^ 7
+		size := types.RoundUp(d.slots[i].size, 8)
 		off := int64(0)
 		for _, t := range taken {
 			if t.from >= off+size {
@@ -309,7 +310,7 @@ func layoutSlots(f *ir.Func, limit int64, opts *Target, scratch scratchRef) (*la
 		away = append(away, left...)
 	}
 	for i, off := range at {
-		size := (d.slots[i].size + 7) &^ 7
+		size := types.RoundUp(d.slots[i].size, 8)
 		lay.frame[d.slots[i].slot] = -(off + size)
 	}
 	lay.stack = top

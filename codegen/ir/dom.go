@@ -31,8 +31,7 @@ type Dom struct {
 	pre      []int // preorder and last-descendant numbers in the dominator tree
 	last     []int
 	children [][]*Block
-	depth    []int    // loop nesting, 0 outside all loops
-	header   []*Block // innermost loop's header, or nil
+	depth    []int // loop nesting, 0 outside all loops
 }
 
 // NewDom analyzes f.
@@ -40,7 +39,7 @@ func NewDom(f *Func) *Dom {
 	n := f.nextB
 	d := &Dom{
 		order: make([]int, n), idom: make([]*Block, n), pre: make([]int, n), last: make([]int, n),
-		children: make([][]*Block, n), depth: make([]int, n), header: make([]*Block, n),
+		children: make([][]*Block, n), depth: make([]int, n),
 	}
 	d.RPO = RPO(f)
 	for i := range d.order {
@@ -214,8 +213,7 @@ func (d *Dom) number(entry *Block) {
 }
 
 // loops finds natural loops: for each back edge, all blocks that reach it without
-// passing the header. Inner headers come later in RPO, so in that order they overwrite
-// the outer ones.
+// passing the header.
 func (d *Dom) loops() {
 	for _, h := range d.RPO {
 		var body map[*Block]bool
@@ -243,7 +241,6 @@ func (d *Dom) loops() {
 		}
 		for b := range body {
 			d.depth[b.ID]++
-			d.header[b.ID] = h
 		}
 	}
 }
@@ -275,6 +272,3 @@ func (d *Dom) Common(a, b *Block) *Block {
 
 // LoopDepth returns the number of loops that contain b.
 func (d *Dom) LoopDepth(b *Block) int { return d.depth[b.ID] }
-
-// LoopHeader returns the header of the innermost loop that contains b, or nil.
-func (d *Dom) LoopHeader(b *Block) *Block { return d.header[b.ID] }

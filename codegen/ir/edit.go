@@ -86,15 +86,22 @@ func (b *Block) SplitAt(i int) *Block {
 	for k, s := range c.Succs {
 		// If both edges of a branch lead to one block, replace them once.
 		if k == 0 || s != c.Succs[0] {
-			for j, p := range s.Preds {
-				if p == b {
-					s.Preds[j] = c
-				}
-			}
+			s.ReplacePred(b, c)
 		}
 	}
 	b.Term, b.Cond, b.Succs = TermNone, nil, nil
 	return c
+}
+
+// ReplacePred replaces a predecessor of b, in each edge from it.
+//
+//go:noinline
+func (b *Block) ReplacePred(old, by *Block) {
+	for i, p := range b.Preds {
+		if p == old {
+			b.Preds[i] = by
+		}
+	}
 }
 
 // JumpTo ends the open block b with a jump.

@@ -236,11 +236,7 @@ func merge(f *ir.Func) bool {
 			b.Term, b.Cond, b.Succs, b.Pos = s.Term, s.Cond, s.Succs, s.Pos
 			for k, t := range b.Succs {
 				if k == 0 || t != b.Succs[0] {
-					for i, p := range t.Preds {
-						if p == s {
-							t.Preds[i] = b
-						}
-					}
+					t.ReplacePred(s, b)
 				}
 			}
 			gone[s], changed = true, true

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/lang/types"
 )
 
 // Limits for reading members in one helper call: the size of a member in bytes, the
@@ -223,7 +224,7 @@ func readTogether(f *ir.Func, group []member, sub []*ir.Value) {
 
 	at := adder{f: f, blk: b, pos: lead.Pos}
 	slot := at.add(ir.OpSlot, ir.PtrSlot)
-	slot.Imm, slot.Imm2 = (hi-lo+7)&^7, 8
+	slot.Imm, slot.Imm2 = types.RoundUp(hi-lo, 8), 8
 	all := at.read(lead.Help, slot, 0, group[0].base, lo, hi-lo)
 	zero := at.constant(0)
 	failed := at.add(ir.OpSLt, ir.Int, all, zero)

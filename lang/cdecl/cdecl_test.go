@@ -273,7 +273,7 @@ func TestSystemHeaders(t *testing.T) {
 	if err != nil {
 		t.Skip("no C compiler to compare with: ", err)
 	}
-	if !slices.ContainsFunc(SystemIncludeDirs(), func(dir string) bool {
+	if !slices.ContainsFunc(systemIncludeDirs(nil), func(dir string) bool {
 		_, err := os.Stat(filepath.Join(dir, "sys/stat.h"))
 		return err == nil
 	}) {

@@ -468,9 +468,7 @@ func guarded(text string) bool {
 	return strings.Contains(text, "#ifndef") || strings.Contains(text, "#pragma once") || strings.Contains(text, "# ifndef")
 }
 
-// SystemIncludeDirs returns the directories of the system's headers.
-func SystemIncludeDirs() []string { return systemIncludeDirs(nil) }
-
+// systemIncludeDirs returns the directories of the system's headers.
 func systemIncludeDirs(files *source.Files) []string {
 	dirs := []string{"/usr/local/include", "/usr/include"}
 	return append(dirs, files.Glob("/usr/include/*-linux-gnu")...)

@@ -131,7 +131,7 @@ func (c *checker) aggregation(s *ast.Assign) bool {
 	if m.info.Agg == nil {
 		m.info.Agg = use
 	}
-	if old := m.info.Value; old != nil && old.Kind == types.Agg && old.Name == t.Name && !sameParams(old, t) {
+	if old := m.info.Value; old != nil && old.Kind == types.Agg && old.Name == t.Name && !old.SameParams(t) {
 		what := d.Disagree
 		if what == "" {
 			what = "Different parameters of " + d.Name + "() in a single map unsupported"

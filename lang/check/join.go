@@ -54,7 +54,7 @@ func join(a, b *types.Type) (*types.Type, bool) {
 		return joinFields(a, b)
 	case types.Agg:
 		// If one aggregation is signed, the result is signed.
-		if (a.Name == b.Name || a.Twin != "" && a.Twin == b.Name) && sameParams(a, b) {
+		if (a.Name == b.Name || a.Twin != "" && a.Twin == b.Name) && a.SameParams(b) {
 			if b.Signed && !a.Signed {
 				return b, true
 			}
@@ -67,7 +67,7 @@ func join(a, b *types.Type) (*types.Type, bool) {
 			return b, true
 		case declaredOnly(b):
 			return a, true
-		case sameParams(a, b):
+		case a.SameParams(b):
 			if b.Size > a.Size {
 				return b, true
 			}
@@ -122,18 +122,6 @@ func joinFields(a, b *types.Type) (*types.Type, bool) {
 		return types.NewRecord(names, elems), true
 	}
 	return types.NewTuple(elems...), true
-}
-
-func sameParams(a, b *types.Type) bool {
-	if len(a.Params) != len(b.Params) {
-		return false
-	}
-	for i := range a.Params {
-		if a.Params[i] != b.Params[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // declaredOnly reports whether the script wrote only the name of the type t, as in let

@@ -9,6 +9,7 @@ package types
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -294,7 +295,7 @@ func layout(k Kind, names []string, elems []*Type) *Type {
 // RoundUp returns the smallest multiple of to that is at least n, or n if to is 0.
 //
 //go:noinline
-func RoundUp(n, to int) int {
+func RoundUp[T int | int64](n, to T) T {
 	if to <= 1 {
 		return n
 	}
@@ -424,17 +425,15 @@ func Equal(a, b *Type) bool {
 			}
 		}
 	case Opaque, Agg:
-		if a.Name != b.Name || a.Signed != b.Signed || len(a.Params) != len(b.Params) {
-			return false
-		}
-		for i := range a.Params {
-			if a.Params[i] != b.Params[i] {
-				return false
-			}
-		}
+		return a.Name == b.Name && a.Signed == b.Signed && a.SameParams(b)
 	}
 	return true
 }
+
+// SameParams reports whether t and u have the same Params.
+//
+//go:noinline
+func (t *Type) SameParams(u *Type) bool { return slices.Equal(t.Params, u.Params) }
 
 // Decay returns the type of a copy of a value of type t: an aggregation that an
 // expression can read becomes an integer.

@@ -25,7 +25,7 @@ type passing struct {
 	conv   callConv
 	ints   []string // free integer registers
 	floats int      // number of free floating-point registers
-	stack  int64    // offset from the stack pointer of the next parameter on the stack
+	stack  int      // offset from the stack pointer of the next parameter on the stack
 	lost   string   // first parameter with an unknown location; all later locations are unknown too
 }
 
@@ -35,7 +35,7 @@ const goStackArgs = 8
 
 //go:noinline
 func newPassing(a *Arch, conv callConv) *passing {
-	p := &passing{a: a, conv: conv, ints: a.Args, floats: 8, stack: int64(a.stack)}
+	p := &passing{a: a, conv: conv, ints: a.Args, floats: 8, stack: a.stack}
 	switch conv {
 	case convGo:
 		p.ints, p.floats, p.stack = a.GoArgs, a.goFloats, goStackArgs
@@ -64,7 +64,7 @@ func (p *passing) dictionary(i int, abi ABI) {
 func (p *passing) results() {
 	again := newPassing(p.a, p.conv)
 	p.ints, p.floats = again.ints, again.floats
-	p.stack = (p.stack + 7) &^ 7
+	p.stack = types.RoundUp(p.stack, 8)
 }
 
 // next returns the location of the next parameter.
@@ -123,12 +123,11 @@ func (p *passing) returned(t *dwarfType) *types.Loc {
 }
 
 func (p *passing) onStack(size, align int) *types.Loc {
-	a := int64(max(align, 8))
 	// The alignment is relative to the first argument.
-	base := int64(p.a.stack)
-	p.stack = base + (p.stack-base+a-1)/a*a
-	l := &types.Loc{Memory: true, Base: p.a.regs.Get()[p.a.sp], Disp: p.stack}
-	p.stack += int64(size+7) / 8 * 8
+	base := p.a.stack
+	p.stack = base + types.RoundUp(p.stack-base, max(align, 8))
+	l := &types.Loc{Memory: true, Base: p.a.regs.Get()[p.a.sp], Disp: int64(p.stack)}
+	p.stack += types.RoundUp(size, 8)
 	return l
 }
 
@@ -380,10 +379,9 @@ func (p *passing) nextGo(t *dwarfType) *types.Loc {
 		p.ints, p.floats = try.ints, try.floats
 		return l
 	}
-	a := int64(min(max(t.alignment(), 1), 8))
-	p.stack = (p.stack + a - 1) / a * a
-	l = &types.Loc{Memory: true, Base: p.a.regs.Get()[p.a.sp], Disp: p.stack}
-	p.stack += int64(size)
+	p.stack = types.RoundUp(p.stack, min(t.alignment(), 8))
+	l = &types.Loc{Memory: true, Base: p.a.regs.Get()[p.a.sp], Disp: int64(p.stack)}
+	p.stack += size
 	return l
 }
 

@@ -241,7 +241,7 @@ func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32,
 		t := b.typ(id)
 		fields = append(fields, types.Field{Name: name, Type: t, Off: off, Closed: b.closed(id)})
 		// Structs passed by value take one or two slots.
-		off += (min(max(t.Size, 1), 16) + 7) / 8 * 8
+		off += types.RoundUp(min(max(t.Size, 1), 16), 8)
 		ids = append(ids, id)
 	}
 	return fields, ids, false

@@ -1,6 +1,9 @@
 package cgroups
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Owner has the container, pod and unit of a cgroup, derived from its path. A field is ""
 // if there is none.
@@ -163,21 +166,25 @@ func podUID(name string) string {
 
 // unescapeUnit undoes systemd's escapes in the name of a unit: \x2d is a dash.
 func unescapeUnit(s string) string {
+	return unescaped(s, func(escape string) (uint64, bool) {
+		n, err := strconv.ParseUint(escape[2:], 16, 8)
+		return n, err == nil && escape[1] == 'x' && isHex(escape[2:])
+	})
+}
+
+// unescaped replaces the escapes in s, which are a backslash and three characters, by the
+// bytes that decode returns for them.
+func unescaped(s string, decode func(escape string) (n uint64, ok bool)) string {
 	var out []byte
 	for i := 0; i < len(s); i++ {
-		if strings.HasPrefix(s[i:], `\x`) && i+4 <= len(s) && isHex(s[i+2:i+4]) {
-			out = append(out, unhex(s[i+2])<<4|unhex(s[i+3]))
-			i += 3
-			continue
+		if s[i] == '\\' && i+4 <= len(s) {
+			if n, ok := decode(s[i : i+4]); ok {
+				out = append(out, byte(n))
+				i += 3
+				continue
+			}
 		}
 		out = append(out, s[i])
 	}
 	return string(out)
-}
-
-func unhex(c byte) byte {
-	if c >= 'a' {
-		return c - 'a' + 10
-	}
-	return c - '0'
 }

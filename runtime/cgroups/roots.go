@@ -60,18 +60,10 @@ func Roots(proc string) []Root {
 // unescape replaces the octal escapes of spaces and other characters in a list of
 // mounts.
 func unescape(s string) string {
-	var out []byte
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+4 <= len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				out = append(out, byte(n))
-				i += 3
-				continue
-			}
-		}
-		out = append(out, s[i])
-	}
-	return string(out)
+	return unescaped(s, func(escape string) (uint64, bool) {
+		n, err := strconv.ParseUint(escape[1:], 8, 8)
+		return n, err == nil
+	})
 }
 
 // ErrNone is the error of Version2 if no such hierarchy is mounted.

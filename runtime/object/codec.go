@@ -326,14 +326,10 @@ func (d *decoder) uint() uint64 {
 	return v
 }
 
+// int reads a number with the zigzag encoding of binary.AppendVarint.
 func (d *decoder) int() int64 {
-	v, n := binary.Varint(d.data)
-	if n <= 0 {
-		d.fail("a number is cut off")
-		return 0
-	}
-	d.data = d.data[n:]
-	return v
+	v := d.uint()
+	return int64(v>>1) ^ -int64(v&1)
 }
 
 // small reads an integer from 0 to most.

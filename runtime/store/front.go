@@ -97,7 +97,7 @@ func frontSlot(key, value int) int { return frontValue(key) + word(value) }
 
 // region returns the size of a CPU's slots in bytes. It is a multiple of a cache line,
 // so that no two CPUs write to the same line.
-func region(slots, key, value int) int { return (slots*frontSlot(key, value) + 63) &^ 63 }
+func region(slots, key, value int) int { return types.RoundUp(slots*frontSlot(key, value), 64) }
 
 // frontSlots returns the number of slots per CPU for keys and values of these sizes. The
 // slots of a CPU may take perCPU bytes, and those of all CPUs room bytes. It returns 0 if

@@ -103,7 +103,7 @@ func KeySize(t *types.Type) int {
 }
 
 // word rounds n up to whole words.
-func word(n int) int { return (n + 7) &^ 7 }
+func word(n int) int { return types.RoundUp(n, 8) }
 
 // A Key is an encoded key in a program's memory. Only the store that encoded it may use
 // it.

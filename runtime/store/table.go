@@ -6,6 +6,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/gotrace/gotrace/codegen/ir"
+	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -47,7 +48,7 @@ func (l *layout) newTable(size int) table {
 
 // tableSize returns the size of a table whose slots take size bytes. It is a multiple
 // of a cache line.
-func tableSize(size int) int { return (tableHeader + size + 63) &^ 63 }
+func tableSize(size int) int { return types.RoundUp(tableHeader+size, 64) }
 
 func (t table) generation(b *ir.Builder) *ir.Value {
 	return b.Load(b.MapValue(t.m, t.off+tableGen), 0, 8, false)

@@ -152,6 +152,17 @@ type Entry struct {
 	Key, Value Value
 }
 
+// Plain returns a string, or bytes as a string. It returns "" for other values.
+func Plain(v Value) string {
+	switch v := v.(type) {
+	case Str:
+		return v.S
+	case Bytes:
+		return string(v)
+	}
+	return ""
+}
+
 // Number returns the number of an integer, an address, an enum or a boolean. ok is false
 // for other values.
 func Number(v Value) (n int64, ok bool) {

@@ -256,11 +256,16 @@ func (h *hook) act(b *body) {
 				break
 			}
 		}
-		if inner.Len() > 0 {
-			b.open("if ($s == %d)", i+1)
-			b.WriteString(inner.String())
-			b.close()
-		}
+		b.selected(i, inner)
+	}
+}
+
+// selected writes what to do if selector i has decided, unless that is nothing.
+func (b *body) selected(i int, inner *body) {
+	if inner.Len() > 0 {
+		b.open("if ($s == %d)", i+1)
+		b.WriteString(inner.String())
+		b.close()
 	}
 }
 

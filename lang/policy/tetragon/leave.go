@@ -39,11 +39,7 @@ func (h *hook) leave() string {
 		for _, a := range s.later {
 			h.do(inner, a)
 		}
-		if inner.Len() > 0 {
-			b.open("if ($s == %d)", i+1)
-			b.WriteString(inner.String())
-			b.close()
-		}
+		b.selected(i, inner)
 	}
 	values := []string{"$s", "$e"}
 	for i, a := range slices.Concat(h.args, h.data) {

@@ -141,19 +141,6 @@ func (e *engine) process(ev *Event) *procs.Process {
 	return p
 }
 
-// plain returns a value of the report that is a text.
-//
-//go:noinline
-func (e *Event) plain(i int) string {
-	switch v := e.values[i].(type) {
-	case value.Str:
-		return v.S
-	case value.Bytes:
-		return string(v)
-	}
-	return ""
-}
-
 // alertTime is the format of the time at the start of an alert's text.
 const alertTime = "15:04:05.000000000"
 

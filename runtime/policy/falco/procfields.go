@@ -7,6 +7,7 @@ import (
 	"github.com/gotrace/gotrace/lang/policy/falco"
 	"github.com/gotrace/gotrace/runtime/lazy"
 	"github.com/gotrace/gotrace/runtime/policy/procs"
+	"github.com/gotrace/gotrace/runtime/value"
 )
 
 // exe returns the first word of a process's command line.
@@ -38,7 +39,7 @@ func line(name string, p *procs.Process) string {
 // comm returns the name of the thread.
 //
 //go:noinline
-func (e *Event) comm() string { return e.plain(falco.Comm) }
+func (e *Event) comm() string { return value.Plain(e.values[falco.Comm]) }
 
 // cwd returns the current directory, with a slash at its end.
 func (e *Event) cwd() datum {

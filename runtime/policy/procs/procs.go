@@ -248,17 +248,7 @@ func (r report) int(i int) int64 {
 }
 
 // text returns a string, or bytes as a string.
-//
-//go:noinline
-func (r report) text(i int) string {
-	switch v := r[i].(type) {
-	case value.Str:
-		return v.S
-	case value.Bytes:
-		return string(v)
-	}
-	return ""
-}
+func (r report) text(i int) string { return value.Plain(r[i]) }
 
 // words returns the strings of a text in which each is followed by a NUL.
 func words(text string) []string {
