@@ -331,7 +331,7 @@ func TestFields(t *testing.T) {
 	// The position of an answer is compared with that of its request. If the kernel left
 	// out the event of the request, the position is that of another one.
 	if r.missed() > 0 && (len(got) < len(w.want) || slices.Contains(got, "pos 0")) {
-		t.Skip("the kernel left out events")
+		r.leftOut(t)
 	}
 	w.compare(got)
 }

@@ -285,6 +285,25 @@ func (r result) quietButMissed(t *testing.T) {
 	r.quiet(t)
 }
 
+// complete reports whether gotrace saw all events, according to its output.
+func (r result) complete() bool {
+	return r.missed() == 0 && !strings.Contains(r.stdout, "lost_events")
+}
+
+// leftOut ends a test that never saw all events. Linux 7 and later preempt programs and then
+// leave out events, so there the test is skipped if gotrace reports that. It fails on older
+// kernels, and if gotrace itself lost events.
+func (r result) leftOut(t *testing.T) {
+	t.Helper()
+	if !release().less(version{7, 0}) && !strings.Contains(r.stdout, "lost_events") {
+		t.Skipf("the kernel left out events: %s", r.stderr)
+	}
+	t.Fatalf("events are missing: %s", r.stderr)
+}
+
+// attempts is the number of runs of a test that needs all events.
+const attempts = 5
+
 // native skips a part of a test in emulated guests, which are many times slower. It is
 // for parts that do not depend on the kernel, since a native kernel runs them.
 func native(t *testing.T) {
