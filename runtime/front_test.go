@@ -14,6 +14,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/lang"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/source"
@@ -90,8 +91,10 @@ func loadScriptWith(t *testing.T, text string, req codegen.Request, opt Setup) *
 	diags := &source.Diags{}
 	req.Env = &probes.Env{Kernel: k, NoFeature: map[string]bool{"raw_syscalls": true}}
 	req.Invocation = &builtins.Invocation{}
-	req.Config = func(*ast.Program, *source.Diags) *config.Config {
-		return &config.Config{MaxStrlen: 64, MaxMapKeys: 4096, License: "GPL", MaxProbes: 8, MaxBPFProgs: 8, OnStackLimit: 32, MissingProbes: "error", PrintMapsOnExit: true}
+	req.Config = func(p *ast.Program, diags *source.Diags) *config.Config {
+		cfg := lang.Configure(p, nil, diags)
+		cfg.MaxStrlen = 64
+		return cfg
 	}
 	obj, err := codegen.Compile(source.NewFile("stdin", text), req, diags)
 	if err == nil {
