@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -351,4 +352,97 @@ func TestOneFileKnowsTheWord(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestKindsInTexts checks that texts do not name kinds of probes, except in the kind's own
+// file, in documentation and in the files of exemptTexts.
+func TestKindsInTexts(t *testing.T) {
+	var names []string
+	own := map[string]string{}
+	for _, k := range probes.Kinds() {
+		names = append(names, k.Name)
+	}
+	files := product(t)
+	for name, path := range homes(t, files, "probes", "Kind", names) {
+		own[name] = path
+	}
+	pattern := regexp.MustCompile(`\b(` + strings.Join(names, "|") + `)(?::[^ ]|s\b)`)
+	// Examples of the documentation, and plurals of names that are words of English.
+	example := regexp.MustCompile("^`[a-z_]+:.*[{].*[}]`$")
+	english := regexp.MustCompile(`\b(?:begin|end|self|test|bench|profile|interval|iter)s\b`)
+	used := map[string]bool{}
+	for _, f := range files {
+		if writers[f.path] != "" {
+			continue
+		}
+		docs := docRanges(f)
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			l, ok := n.(*ast.BasicLit)
+			if !ok || l.Kind != token.STRING || slices.ContainsFunc(docs, func(d ast.Node) bool { return d.Pos() <= l.Pos() && l.End() <= d.End() }) {
+				return true
+			}
+			for _, m := range pattern.FindAllStringSubmatch(l.Value, -1) {
+				switch {
+				case own[m[1]] == f.path, english.MatchString(m[0]):
+				case strings.HasPrefix(f.path, "builtins/") && example.MatchString(l.Value):
+				case exemptTexts[f.path] != "":
+					used[f.path] = true
+				default:
+					t.Errorf("%s:%d names the kind %s: %.150s", f.path, f.line(l.Pos()), m[1], l.Value)
+				}
+			}
+			return true
+		})
+	}
+	for path := range exemptTexts {
+		if !used[path] {
+			t.Errorf("the list excuses %s, which names no kind", path)
+		}
+	}
+}
+
+// docRanges returns the literals of documentation in a file: of types named Doc and Manual.
+func docRanges(f parsed) (list []ast.Node) {
+	ast.Inspect(f.File, func(n ast.Node) bool {
+		if c, ok := n.(*ast.CompositeLit); ok && (isName(c.Type, "Doc") || isName(c.Type, "Manual")) {
+			list = append(list, c)
+		}
+		return true
+	})
+	return list
+}
+
+// exemptTexts lists the files whose texts name kinds, with the reason.
+var exemptTexts = map[string]string{
+	"builtins/arg.go":                  "bpftrace's message",
+	"builtins/kstack.go":               "the kinds of iterators that can do what was refused",
+	"builtins/override.go":             "bpftrace's message",
+	"builtins/uaddr.go":                "bpftrace's message",
+	"cmd/gotrace/flags.go":             "an example of an argument",
+	"cmd/gotrace/pcap.go":              "examples of probes with packets",
+	"cmd/gotrace/permissions.go":       "what does not work without a right, also for parts of a kind",
+	"cmd/gotrace/usage.go":             "the examples of the help",
+	"lang/policy/cilium/connect.go":    "writes a script",
+	"lang/policy/cilium/translate.go":  "writes a script",
+	"lang/policy/procs/procs.go":       "a script",
+	"lang/policy/tetragon/action.go":   "a key of policies, which has that name",
+	"lang/policy/tetragon/fail.go":     "writes a script",
+	"lang/policy/tetragon/programs.go": "a script",
+	"lang/policy/tetragon/script.go":   "a script",
+	"lang/policy/tetragon/tetragon.go": "keys of policies",
+	"probes/feature.go":                "describes features of the kernel",
+	"probes/kernel/kernel.go":          "a list of the kernel",
+	"probes/refusal.go":                "a file of the kernel",
+	"runtime/dispatch.go":              "still to be moved to the kind that has dispatchers",
+	"cmd/gotrace/serve.go":             "what a setting of the kernel prevents",
+	"probes/fentry.go":                 "the kind that can be used instead",
+	"probes/homonyms.go":               "the kind that can be used instead",
+	"probes/inlined.go":                "the attach point that can be used instead",
+	"probes/uprobefile.go":             "the pattern that lists the functions",
+	"probes/boundary.go":               "bpftrace's message",
+	"probes/sourceline.go":             "the syntax of the attach point",
+	"runtime/refusals.go":              "a way out for a refusal of the verifier, which knows no kind",
+	"runtime/unwind/files.go":          "a mapping of the kernel",
+	"runtime/views/flows/script.go":    "a script",
+	"runtime/views/flows/watch.go":     "a script",
 }
