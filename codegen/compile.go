@@ -1,7 +1,6 @@
 package codegen
 
 import (
-	"fmt"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Request specifies how to compile a script.
@@ -139,7 +139,7 @@ func (c *compilation) runTo(last string) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.checked, c.obj = nil, nil
-			err = fmt.Errorf("internal error in stage %q, please report it: %v\n%s", stage, r, debug.Stack())
+			err = outline.Errorf("internal error in stage %q, please report it: %v\n%s", stage, r, debug.Stack())
 		}
 	}()
 	for _, s := range stages {
@@ -159,7 +159,7 @@ func (c *compilation) runTo(last string) (err error) {
 		}
 		if c.req.Verify && c.lowered != nil {
 			if err := ir.Verify(c.lowered.Module); err != nil {
-				return fmt.Errorf("internal error in stage %q, please report it: %w", stage, err)
+				return outline.Errorf("internal error in stage %q, please report it: %w", stage, err)
 			}
 		}
 		if c.req.Dump != nil {

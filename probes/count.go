@@ -2,11 +2,12 @@ package probes
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // durations are the suffixes of the language's duration literals.
@@ -25,12 +26,12 @@ var errOverflow = errors.New("it does not fit 64 bits")
 // Durations are in nanoseconds.
 func parseCount(text string) (n uint64, duration bool, err error) {
 	digits := strings.TrimSuffix(text, "_")
-	bad := fmt.Errorf("invalid integer: %s", text)
+	bad := outline.Errorf("invalid integer: %s", text)
 	if digits == "" || digits != text || strings.HasPrefix(text, "_") || strings.Contains(text, "__") {
 		return 0, false, bad
 	}
 	if strings.HasPrefix(text, "-") {
-		return 0, false, fmt.Errorf("%s is negative", text)
+		return 0, false, outline.Errorf("%s is negative", text)
 	}
 	digits = strings.ReplaceAll(text, "_", "")
 	lower := strings.ToLower(digits)
@@ -51,7 +52,7 @@ func parseCount(text string) (n uint64, duration bool, err error) {
 			}
 			v, err := strconv.ParseUint(num, 10, 64)
 			if errors.Is(err, strconv.ErrRange) || err == nil && v > math.MaxUint64/uint64(d.unit) {
-				return 0, true, fmt.Errorf("%s: %w", text, errOverflow)
+				return 0, true, outline.Errorf("%s: %w", text, errOverflow)
 			} else if err != nil {
 				return 0, true, bad
 			}
@@ -65,7 +66,7 @@ func parseCount(text string) (n uint64, duration bool, err error) {
 			}
 			for ; x > 0 && m > 0; x-- {
 				if m > math.MaxUint64/10 {
-					return 0, false, fmt.Errorf("%s: %w", text, errOverflow)
+					return 0, false, outline.Errorf("%s: %w", text, errOverflow)
 				}
 				m *= 10
 			}
@@ -78,7 +79,7 @@ func parseCount(text string) (n uint64, duration bool, err error) {
 	n, err = strconv.ParseUint(digits, base, 64)
 	switch {
 	case errors.Is(err, strconv.ErrRange):
-		return 0, false, fmt.Errorf("%s: %w", text, errOverflow)
+		return 0, false, outline.Errorf("%s: %w", text, errOverflow)
 	case err != nil:
 		return 0, false, bad
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // AttachError is the reason why a probe could not be attached, in terms that users
@@ -77,5 +78,5 @@ func NeedsRelease(k Kernel, what, since string) string {
 
 // tooOld returns the error for a kernel without a feature.
 func tooOld(e *Env, what string, f Feature) error {
-	return fmt.Errorf("%s: %w", Needs(e.Kernel, what, f), ebpf.ErrNotSupported)
+	return outline.Errorf("%s: %w", Needs(e.Kernel, what, f), ebpf.ErrNotSupported)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
@@ -176,7 +177,7 @@ func expandFentry(e *Env, p *Point) ([]*Point, error) {
 	}
 	if !isWild(p.Target) && !isWild(p.Func) {
 		if reentered(e, p.Func) {
-			return nil, fmt.Errorf("%s:%s would hang the machine: programs of this kind call %s themselves, which Linux before 5.12 does not prevent", p.Kind.Name, p.Func, p.Func)
+			return nil, outline.Errorf("%s:%s would hang the machine: programs of this kind call %s themselves, which Linux before 5.12 does not prevent", p.Kind.Name, p.Func, p.Func)
 		}
 		proto, err := e.Kernel.FuncProto(p.Target, p.Func)
 		if errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNoBTF) {

@@ -17,6 +17,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Runner is implemented by closers from Attach whose probe must be run. Run is called
@@ -187,7 +188,7 @@ func attachIter(prog *ebpf.Program, pid int) (*link.Iter, error) {
 	it, ok := l.(*link.Iter)
 	if !ok {
 		l.Close()
-		return nil, fmt.Errorf("the link of an iterator is a %T", l)
+		return nil, outline.Errorf("the link of an iterator is a %T", l)
 	}
 	return it, nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
@@ -90,7 +91,7 @@ func argCount(k *Kind, parts []string, allowed ...int) error {
 
 // usage returns an error about the script's text. It becomes the message of a
 // diagnostic.
-func usage(format string, args ...any) error { return fmt.Errorf(format, args...) }
+func usage(format string, args ...any) error { return outline.Errorf(format, args...) }
 
 // noWildcards returns an error if a part contains a wildcard.
 func noWildcards(k *Kind, parts []string) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
@@ -201,7 +202,7 @@ const writtenOut kprobeAux = "written out"
 type kprobeAux string
 
 // errNoKprobes is the error for a kernel without kprobes.
-var errNoKprobes = fmt.Errorf("this kernel is built without kprobes (CONFIG_KPROBES): %w", ebpf.ErrNotSupported)
+var errNoKprobes = outline.Errorf("this kernel is built without kprobes (CONFIG_KPROBES): %w", ebpf.ErrNotSupported)
 
 func expandKprobe(e *Env, p *Point) ([]*Point, error) {
 	if !e.Kernel.Has(FeatKprobe) && (isWild(p.Func) || isWild(p.Target)) {

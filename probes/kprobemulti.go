@@ -2,7 +2,6 @@ package probes
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/cilium/ebpf"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // The kernel can attach one program to many functions at once (kprobe_multi), and to the
@@ -56,7 +56,7 @@ func attachKprobeMulti(e *Env, prog *ebpf.Program, ps []*object.Point, ret bool)
 	}
 	links.Close()
 	if len(ps) > 1 && !errors.Is(err, unix.EPERM) {
-		return nil, fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
+		return nil, outline.Errorf("%w: %w", ebpf.ErrNotSupported, err)
 	}
 	return nil, attachError(ps[0], err, capsTracing, map[error]string{
 		unix.ESRCH: "the kernel has no traceable function of that name", unix.ENOENT: "the kernel has no traceable function of that name",

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Tracepoints, kprobes, uprobes, timers and counters are all attached in the same way:
@@ -114,7 +115,7 @@ func attachPerf(attr *unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program) (io.
 	attr.Size = uint32(unsafe.Sizeof(*attr))
 	fd, err := unix.PerfEventOpen(attr, pid, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("perf_event_open: %w", err)
+		return nil, outline.Errorf("perf_event_open: %w", err)
 	}
 	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: prog, Attach: ebpf.AttachPerfEvent})
 	if err == nil {
@@ -123,11 +124,11 @@ func attachPerf(attr *unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program) (io.
 	// Before Linux 5.15, there are no links for perf events.
 	if serr := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); serr != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("binding the program to its event: %w", serr)
+		return nil, outline.Errorf("binding the program to its event: %w", serr)
 	}
 	if eerr := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); eerr != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("enabling the event: %w", eerr)
+		return nil, outline.Errorf("enabling the event: %w", eerr)
 	}
 	return &perfEvent{fd: fd}, nil
 }
@@ -235,7 +236,7 @@ func parseCPUs(text string) ([]int, error) {
 		a, err := strconv.Atoi(lo)
 		b, err2 := strconv.Atoi(hi)
 		if err != nil || err2 != nil || b < a || b-a > 1<<16 {
-			return nil, fmt.Errorf("invalid list of CPUs: %q", text)
+			return nil, outline.Errorf("invalid list of CPUs: %q", text)
 		}
 		for c := a; c <= b; c++ {
 			cpus = append(cpus, c)
@@ -261,13 +262,13 @@ func readPMU(name string) (pmu, error) {
 	dir := "/sys/bus/event_source/devices/" + name
 	text, err := os.ReadFile(dir + "/type")
 	if errors.Is(err, os.ErrNotExist) {
-		return pmu{}, fmt.Errorf("the kernel is built without %ss (CONFIG_%s_EVENTS): %w", name, strings.ToUpper(name), ebpf.ErrNotSupported)
+		return pmu{}, outline.Errorf("the kernel is built without %ss (CONFIG_%s_EVENTS): %w", name, strings.ToUpper(name), ebpf.ErrNotSupported)
 	} else if err != nil {
 		return pmu{}, err
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
 	if err != nil {
-		return pmu{}, fmt.Errorf("%s/type: %w", dir, err)
+		return pmu{}, outline.Errorf("%s/type: %w", dir, err)
 	}
 	p := pmu{uint32(n), 1}
 	if text, err := os.ReadFile(dir + "/format/retprobe"); err == nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
@@ -26,7 +27,7 @@ func resolveBinaries(e *Env, kind, target string) ([]string, error) {
 		}
 		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 		if err != nil {
-			return nil, fmt.Errorf("the program of process %d is not known: %w", pid, err)
+			return nil, outline.Errorf("the program of process %d is not known: %w", pid, err)
 		}
 		return []string{strings.TrimSuffix(exe, deleted)}, nil
 	}
@@ -234,7 +235,7 @@ func mappedFiles(pid int) ([]string, error) {
 func eachMapped(pid int, f func(addrs, path string)) error {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no process %d", pid)
+		return outline.Errorf("there is no process %d", pid)
 	} else if err != nil {
 		return err
 	}

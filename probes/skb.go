@@ -2,10 +2,10 @@ package probes
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // contextPointer returns a function that reads the pointer at off of a context as an
@@ -45,7 +45,7 @@ func openSkb(e *Env, dir string, skb func(b *ir.Builder, ctx *ir.Value) *ir.Valu
 	for _, name := range skbMembers {
 		f, ok := t.Field(name)
 		if !ok {
-			return nil, fmt.Errorf("struct sk_buff has no member %s", name)
+			return nil, outline.Errorf("struct sk_buff has no member %s", name)
 		}
 		at[name] = f
 	}
@@ -100,7 +100,7 @@ func isSkb(t *types.Type) bool {
 
 // noSkb returns the error for a point without an argument that points to a packet.
 func noSkb(p *Point) error {
-	return fmt.Errorf("%s has no argument of the type struct sk_buff *", p.Name)
+	return outline.Errorf("%s has no argument of the type struct sk_buff *", p.Name)
 }
 
 // contextSkb returns the packet of a point whose context may have a member that points

@@ -15,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Each tracepoint of a system call has its own perf event, which takes the kernel about
@@ -137,11 +138,11 @@ func compatFlag(e *Env) (int, error) {
 	}
 	info, ok := task.Field("thread_info")
 	if !ok {
-		return 0, fmt.Errorf("struct task_struct has no thread_info: %w", ErrNotFound)
+		return 0, outline.Errorf("struct task_struct has no thread_info: %w", ErrNotFound)
 	}
 	status, ok := info.Type.Field("status")
 	if !ok || status.Type.Size != 4 || info.Off+status.Off > math.MaxInt16 {
-		return 0, fmt.Errorf("struct thread_info has no status at a small offset: %w", ErrNotFound)
+		return 0, outline.Errorf("struct thread_info has no status at a small offset: %w", ErrNotFound)
 	}
 	return info.Off + status.Off, nil
 }

@@ -2,7 +2,6 @@ package probes
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"unsafe"
@@ -10,6 +9,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // tracingMultiOptions are the functions to which tracingMulti attaches a program.
@@ -33,7 +34,7 @@ func tracingMulti(prog *ebpf.Program, opts tracingMultiOptions) (*tracingMultiLi
 		return nil, errors.New("no functions to attach to")
 	}
 	if len(opts.Cookies) != 0 && len(opts.Cookies) != n {
-		return nil, fmt.Errorf("%d cookies for %d functions", len(opts.Cookies), n)
+		return nil, outline.Errorf("%d cookies for %d functions", len(opts.Cookies), n)
 	}
 	// link_create of union bpf_attr, with the member tracing_multi of its union. Pointers
 	// have 64 bits on all machines that gotrace runs on.

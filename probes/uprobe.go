@@ -16,6 +16,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // uprobeKind returns uprobe or, if ret is true, uretprobe. Expand finds the file and
@@ -166,7 +167,7 @@ func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	if errors.Is(err, binary.ErrNotELF) {
 		return nil, usage("%s target file '%s' does not exist or is not executable: %w", kind, path, binary.ErrNotELF)
 	} else if err != nil {
-		return nil, fmt.Errorf("%s target file '%s': %w", kind, path, err)
+		return nil, outline.Errorf("%s target file '%s': %w", kind, path, err)
 	}
 	x.Where = binary.Where{Dirs: filepath.SplitList(e.DebugInfo), Fetch: e.FetchDebug}
 	if root, ok := strings.CutSuffix(theirs, path); ok && root != "" {

@@ -7,6 +7,7 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
@@ -121,11 +122,11 @@ func usdtPlaces(a *binary.Arch, probe string, args []binary.USDTArg) func(int) (
 	return func(n int) (int, func(*ir.Builder, *ir.Value) *ir.Value, error) {
 		switch {
 		case n >= len(args):
-			return 0, nil, fmt.Errorf("%s has %d arguments", probe, len(args))
+			return 0, nil, outline.Errorf("%s has %d arguments", probe, len(args))
 		case args[n].Err != nil:
-			return 0, nil, fmt.Errorf("arg%d of %s: %w", n, probe, args[n].Err)
+			return 0, nil, outline.Errorf("arg%d of %s: %w", n, probe, args[n].Err)
 		case args[n].InMemory() == 0:
-			return 0, nil, fmt.Errorf("arg%d of %s is not in memory", n, probe)
+			return 0, nil, outline.Errorf("arg%d of %s is not in memory", n, probe)
 		}
 		return args[n].InMemory(), func(b *ir.Builder, ctx *ir.Value) *ir.Value { return args[n].Addr(a, b, ctx) }, nil
 	}
@@ -137,7 +138,7 @@ func typeOfUSDT(p *Point, args []binary.USDTArg, n int) (*types.Type, string, er
 	case n >= len(args):
 		return types.TInt64, fmt.Sprintf("%s has %d arguments: arg%d is 0", p.Name, len(args), n), nil
 	case args[n].Err != nil:
-		return nil, "", fmt.Errorf("arg%d of %s: %w", n, p.Name, args[n].Err)
+		return nil, "", outline.Errorf("arg%d of %s: %w", n, p.Name, args[n].Err)
 	case args[n].Signed:
 		return types.TInt64, "", nil
 	}
@@ -178,7 +179,7 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 			at := &uprobePlace{exe: x, addr: n.Addr, replaced: replaced}
 			if n.Semaphore != 0 {
 				if q.Semaphore, ok = x.Offset(n.Semaphore); !ok {
-					return nil, fmt.Errorf("%s: the semaphore of the probe is not in the file", q.Name)
+					return nil, outline.Errorf("%s: the semaphore of the probe is not in the file", q.Name)
 				}
 				q.Semaphore += x.Base
 			}

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"time"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/cgroups"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // fillCgroups puts the chosen cgroups into the map that programs test.
@@ -25,7 +25,7 @@ func (s *Instance) fillCgroups(m *ebpf.Map) error {
 			s.cgroups = append(s.cgroups, chosenCgroup{dir, id})
 		}
 		if err != nil {
-			return fmt.Errorf("cannot trace the cgroup %s: %w", dir, reason(err))
+			return outline.Errorf("cannot trace the cgroup %s: %w", dir, reason(err))
 		}
 	}
 	return nil

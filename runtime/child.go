@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/procstat"
 )
 
@@ -70,7 +71,7 @@ func StartChild(cmdline string, std Streams) (*Child, error) {
 	}
 	stub, err := stubFile()
 	if err != nil {
-		return nil, fmt.Errorf("cannot prepare the command: %w", err)
+		return nil, outline.Errorf("cannot prepare the command: %w", err)
 	}
 	defer stub.Close()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -95,7 +96,7 @@ func StartChild(cmdline string, std Streams) (*Child, error) {
 	}
 	if err := c.cmd.Start(); err != nil {
 		unix.Close(pair[0])
-		return nil, fmt.Errorf("cannot start %q: %w", args[0], err)
+		return nil, outline.Errorf("cannot start %q: %w", args[0], err)
 	}
 	go func() {
 		c.err = c.cmd.Wait()
@@ -130,7 +131,7 @@ func (c *Child) settle() {
 func (c *Child) resume() error {
 	c.ran = true
 	if _, err := unix.Write(c.sock, []byte{1}); err != nil {
-		return fmt.Errorf("cannot run %q: it is gone", c.cmd.Args[1])
+		return outline.Errorf("cannot run %q: it is gone", c.cmd.Args[1])
 	}
 	// If execve succeeds, the socket is closed. Otherwise the stub sends errno.
 	var b [8]byte
@@ -140,7 +141,7 @@ func (c *Child) resume() error {
 			continue
 		}
 		if n == len(b) {
-			return fmt.Errorf("cannot run %q: %w", c.cmd.Args[1], unix.Errno(binary.NativeEndian.Uint64(b[:])))
+			return outline.Errorf("cannot run %q: %w", c.cmd.Args[1], unix.Errno(binary.NativeEndian.Uint64(b[:])))
 		}
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // dispatcher is the link of a dispatcher.
@@ -56,7 +57,7 @@ func (s *Instance) attachDispatcher(d *object.Dispatcher) error {
 			continue
 		}
 		if err := array.Put(uint32(e.Number), prog); err != nil {
-			return fmt.Errorf("adding a program to map %s: %w", d.Array, err)
+			return outline.Errorf("adding a program to map %s: %w", d.Array, err)
 		}
 		if first == nil {
 			first = p

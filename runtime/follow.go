@@ -3,7 +3,6 @@ package runtime
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // family is the set of processes that --follow selects: one process and its
@@ -47,7 +47,7 @@ func (s *Instance) loadFamily() error {
 	}
 	var err error
 	if s.family.state, err = s.maps[object.FollowStateMap].Memory(); err != nil {
-		return fmt.Errorf("cannot map the memory of %s: %w", object.FollowStateMap, err)
+		return outline.Errorf("cannot map the memory of %s: %w", object.FollowStateMap, err)
 	}
 	return nil
 }
@@ -64,11 +64,11 @@ func (s *Instance) followFamily() error {
 	defer f.mu.Unlock()
 	l, err := link.AttachTracing(link.TracingOptions{Program: s.progs[s.obj.Follow.Fork.Name]})
 	if err != nil {
-		return fmt.Errorf("cannot follow processes: %w", reason(err))
+		return outline.Errorf("cannot follow processes: %w", reason(err))
 	}
 	f.fork = l
 	if err := f.add(s); err != nil {
-		return fmt.Errorf("cannot follow process %d: %w", f.root, err)
+		return outline.Errorf("cannot follow process %d: %w", f.root, err)
 	}
 	// A program at a fork may have read the parent's byte before the walk set it, and
 	// write the child's byte after the walk. After all such programs have ended, another
@@ -76,7 +76,7 @@ func (s *Instance) followFamily() error {
 	for more := true; more && s.opt.Child == nil; {
 		unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0) // without support, nothing is lost: the walk takes longer than such a program
 		if more, err = f.run(object.FollowChildren, 0); err != nil {
-			return fmt.Errorf("cannot list the descendants of process %d: %w", f.root, err)
+			return outline.Errorf("cannot list the descendants of process %d: %w", f.root, err)
 		}
 	}
 	f.seeded = true

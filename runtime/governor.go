@@ -14,6 +14,7 @@ import (
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
@@ -39,7 +40,7 @@ func (b *Budget) enable() (err error) {
 	if b.stats == nil {
 		if b.stats, err = ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err != nil {
 			b.stats = nil
-			return fmt.Errorf("the kernel does not measure BPF programs, which --max-overhead needs: %w", reason(err))
+			return outline.Errorf("the kernel does not measure BPF programs, which --max-overhead needs: %w", reason(err))
 		}
 	}
 	return nil

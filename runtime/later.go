@@ -1,10 +1,10 @@
 package runtime
 
 import (
-	"fmt"
 	"regexp"
 
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // compileLater compiles the expressions of a predicate that user space decides, one for
@@ -14,7 +14,7 @@ func compileLater(l *object.Later) ([]*regexp.Regexp, error) {
 	for _, s := range l.Steps {
 		re, err := regexp.Compile(s.Expr)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", object.ErrFormat, err)
+			return nil, outline.Errorf("%w: %w", object.ErrFormat, err)
 		}
 		list = append(list, re)
 	}

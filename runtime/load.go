@@ -23,6 +23,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/symbols"
 )
@@ -81,7 +82,7 @@ func (s *Instance) load() error {
 	for _, p := range s.obj.Programs {
 		for i := range p.Points {
 			if s.kind(&p.Points[i]) == nil {
-				return fmt.Errorf("bug: program %s has a probe of kind %q", p.Name, p.Points[i].Kind)
+				return outline.Errorf("bug: program %s has a probe of kind %q", p.Name, p.Points[i].Kind)
 			}
 		}
 	}
@@ -170,7 +171,7 @@ func (s *Instance) loadMaps() error {
 		s.maps[name] = m
 		if s.obj.Kernel[i].Frozen {
 			if err := m.Freeze(); err != nil {
-				return fmt.Errorf("cannot freeze map %s: %w", name, err)
+				return outline.Errorf("cannot freeze map %s: %w", name, err)
 			}
 		}
 		switch name {
@@ -180,12 +181,12 @@ func (s *Instance) loadMaps() error {
 			}
 		case object.RingMap:
 			if s.ring, err = ringbuf.NewReader(m); err != nil {
-				return fmt.Errorf("cannot read the ring buffer: %w", err)
+				return outline.Errorf("cannot read the ring buffer: %w", err)
 			}
 		case object.SiteMap:
 			mem, err := m.Memory()
 			if err != nil {
-				return fmt.Errorf("cannot map the memory of %s: %w", name, err)
+				return outline.Errorf("cannot map the memory of %s: %w", name, err)
 			}
 			s.sites = newSiteTable(s.obj.Sites, mem)
 		}
@@ -349,7 +350,7 @@ func (s *Instance) loadProgram(p *object.Program) (*ebpf.Program, error) {
 		}
 		m := s.maps[ins.Reference()]
 		if m == nil {
-			return nil, fmt.Errorf("bug: program %s refers to map %q", spec.Name, ins.Reference())
+			return nil, outline.Errorf("bug: program %s refers to map %q", spec.Name, ins.Reference())
 		}
 		if err := ins.AssociateMap(m); err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/value"
@@ -168,7 +169,7 @@ func (s *Instance) snapshot(top int64) ([]output.Map, error) {
 			}
 			m, err := s.mapValues(&s.obj.Maps[i], top, false, never)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("cannot read %s: %w", m.Name, err))
+				errs = append(errs, outline.Errorf("cannot read %s: %w", m.Name, err))
 			}
 			out = append(out, m)
 		}
@@ -182,7 +183,7 @@ func (s *Instance) mapByName(name string) (*object.Map, error) {
 	if m := s.byName[name]; m != nil {
 		return m, nil
 	}
-	return nil, fmt.Errorf("bug: no map %s", name)
+	return nil, outline.Errorf("bug: no map %s", name)
 }
 
 var _ builtins.Env = (*env)(nil)

@@ -2,11 +2,11 @@ package runtime
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Unmet returns why an object cannot be loaded on this machine: the first difference
@@ -16,7 +16,7 @@ func Unmet(o *object.Object, k *kernel.Kernel) error {
 	n := &o.Needs
 	switch id := k.Identity(); {
 	case n.OnlyNow != "":
-		return fmt.Errorf("it depends on %s", n.OnlyNow)
+		return outline.Errorf("it depends on %s", n.OnlyNow)
 	case n.Kernel == "" || id != n.Kernel:
 		return errors.New("it was compiled for another kernel")
 	case n.Arch != k.Arch() || n.CPUs != k.NumCPU():
@@ -28,12 +28,12 @@ func Unmet(o *object.Object, k *kernel.Kernel) error {
 	}
 	for _, t := range n.Targets {
 		if probes.FindTarget(t.Name) != t.Path {
-			return fmt.Errorf("%s is not %s", t.Name, t.Path)
+			return outline.Errorf("%s is not %s", t.Name, t.Path)
 		}
 	}
 	for _, f := range n.Files {
 		if !f.Same() {
-			return fmt.Errorf("%s has changed", f.Path)
+			return outline.Errorf("%s has changed", f.Path)
 		}
 	}
 	for _, t := range n.Tracepoints {
@@ -42,7 +42,7 @@ func Unmet(o *object.Object, k *kernel.Kernel) error {
 			return err
 		}
 		if digest != t.Format {
-			return fmt.Errorf("tracepoint %s:%s has changed", t.Category, t.Event)
+			return outline.Errorf("tracepoint %s:%s has changed", t.Category, t.Event)
 		}
 	}
 	return nil

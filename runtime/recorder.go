@@ -15,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/sorted"
 )
 
@@ -55,7 +56,7 @@ func (s *Instance) openRecorder() error {
 		size = types.RoundUp(size*int(m.MaxEntries()), page)
 		data, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ, unix.MAP_SHARED)
 		if err != nil {
-			return fmt.Errorf("cannot map the memory of --recorder: %w", err)
+			return outline.Errorf("cannot map the memory of --recorder: %w", err)
 		}
 		*mem = data
 	}

@@ -2,13 +2,13 @@ package runtime
 
 import (
 	"bytes"
-	"fmt"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
@@ -92,7 +92,7 @@ func (s *Instance) runBenches() error {
 	s.exiting, s.status = false, 0
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 	if err != nil {
-		return fmt.Errorf("cannot measure programs: %w", reason(err))
+		return outline.Errorf("cannot measure programs: %w", reason(err))
 	}
 	defer stats.Close()
 	var results []output.BenchResult
@@ -100,7 +100,7 @@ func (s *Instance) runBenches() error {
 		prog := s.progs[p.prog.Name]
 		before, err := prog.Stats()
 		if err != nil {
-			return fmt.Errorf("cannot measure %s: %w", p.Name, reason(err))
+			return outline.Errorf("cannot measure %s: %w", p.Name, reason(err))
 		}
 		for start := time.Now(); time.Since(start) < benchTime; {
 			for range benchBatch {
@@ -109,14 +109,14 @@ func (s *Instance) runBenches() error {
 					return err
 				}
 				if ret != 0 {
-					return fmt.Errorf("%s returned %d", p.Name, ret)
+					return outline.Errorf("%s returned %d", p.Name, ret)
 				}
 			}
 			s.drain(false)
 		}
 		after, err := prog.Stats()
 		if err != nil {
-			return fmt.Errorf("cannot measure %s: %w", p.Name, reason(err))
+			return outline.Errorf("cannot measure %s: %w", p.Name, reason(err))
 		}
 		n := after.RunCount - before.RunCount
 		r := output.BenchResult{Name: p.Func, Iters: int(n)}

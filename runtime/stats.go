@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // measurement makes the kernel measure how often and how long programs run. The kernel
@@ -26,7 +27,7 @@ func (s *Instance) measure() error {
 	}
 	c, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
 	if err != nil {
-		return fmt.Errorf("the kernel does not measure BPF programs: %w", reason(err))
+		return outline.Errorf("the kernel does not measure BPF programs: %w", reason(err))
 	}
 	s.measured = &measurement{c, time.Now()}
 	return nil

@@ -3,12 +3,13 @@ package runtime
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"os"
 	gort "runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // The stub is the program that a child runs before it executes the traced one. It
@@ -30,7 +31,7 @@ func stubFile() (*os.File, error) {
 		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w", err)
+		return nil, outline.Errorf("memfd_create: %w", err)
 	}
 	// Move the file to a high descriptor: in the child, descriptors 0 to 3 become
 	// the standard streams and the socket before this file is executed by its

@@ -13,6 +13,7 @@ import (
 
 	file "github.com/gotrace/gotrace/probes/binary"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/symbols"
 	"github.com/gotrace/gotrace/runtime/unwind"
@@ -146,7 +147,7 @@ func (s *Instance) awaitTables() {
 func (u *unwinding) mapMemory(m *ebpf.Map, size int) ([]byte, error) {
 	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("cannot map the memory of an unwind table: %w", err)
+		return nil, outline.Errorf("cannot map the memory of an unwind table: %w", err)
 	}
 	u.mem = append(u.mem, b)
 	return b, nil

@@ -3,13 +3,13 @@
 package paths
 
 import (
-	"fmt"
 	"math/bits"
 
 	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,7 +72,7 @@ func New(k probes.Kernel) (*Layout, error) {
 		for _, name := range row.fields {
 			f, ok := t.Field(name)
 			if !ok {
-				return nil, fmt.Errorf("%s has no %s", t, name)
+				return nil, outline.Errorf("%s has no %s", t, name)
 			}
 			*row.off += int64(f.Off)
 			t = f.Type

@@ -2,11 +2,11 @@ package stacks
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/unwind"
 )
 
@@ -82,7 +82,7 @@ func layVMA(k probes.Kernel) (*vmaLayout, error) {
 				return f.Type, nil
 			}
 		}
-		return nil, fmt.Errorf("%s has no %s", object, names[0])
+		return nil, outline.Errorf("%s has no %s", object, names[0])
 	}
 	type row struct {
 		off    *int64

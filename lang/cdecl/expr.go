@@ -3,13 +3,13 @@ package cdecl
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // exprParser evaluates integer constant expressions: those of #if, array
@@ -69,7 +69,7 @@ func (p *exprParser) number() (number, error) {
 		return number{}, err
 	}
 	if p.pos < len(p.toks) {
-		return number{}, fmt.Errorf("unexpected %q", p.toks[p.pos].text)
+		return number{}, outline.Errorf("unexpected %q", p.toks[p.pos].text)
 	}
 	return v, nil
 }
@@ -265,11 +265,11 @@ func (p *exprParser) unary() (number, error) {
 			p.skipCall()
 			return number{long: true}, nil
 		}
-		return number{}, fmt.Errorf("%s is not a constant", t.text)
+		return number{}, outline.Errorf("%s is not a constant", t.text)
 	case t.kind == tEOF:
 		return number{}, errors.New("an expression is missing")
 	}
-	return number{}, fmt.Errorf("unexpected %q", t.text)
+	return number{}, outline.Errorf("unexpected %q", t.text)
 }
 
 // skipCall skips the arguments of an unknown macro.
@@ -300,7 +300,7 @@ func (p *exprParser) cast() (number, error) {
 	case types.Pointer:
 		return number{v: n.v, long: true, unsigned: true}, err
 	default:
-		return number{}, fmt.Errorf("a cast to %s is not a constant", t)
+		return number{}, outline.Errorf("a cast to %s is not a constant", t)
 	}
 	n.long, n.unsigned = t.Size == 8, !t.Signed && t.Size >= 4
 	switch bits := 64 - 8*t.Size; {
@@ -344,7 +344,7 @@ func isCharPrefix(word string) bool {
 // parseChar returns the value of a character literal: one character, or a C
 // escape. Octal escapes have one to three digits.
 func parseChar(text string) (int64, error) {
-	bad := fmt.Errorf("bad character %s", text)
+	bad := outline.Errorf("bad character %s", text)
 	if len(text) < 3 || text[len(text)-1] != '\'' {
 		return 0, bad
 	}
@@ -394,7 +394,7 @@ func parseNumber(text string) (number, error) {
 	suffix := text[len(strings.TrimRight(text, "uUlL")):]
 	v, err := strconv.ParseUint(digits, 0, 64)
 	if err != nil {
-		return number{}, fmt.Errorf("%s is not an integer", text)
+		return number{}, outline.Errorf("%s is not an integer", text)
 	}
 	n := number{v: int64(v), long: strings.ContainsAny(suffix, "lL"), unsigned: strings.ContainsAny(suffix, "uU")}
 	decimal := digits[0] != '0'

@@ -1,10 +1,9 @@
 package parse
 
 import (
-	"fmt"
-
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Expr parses text, the expansion of a macro of the C section, as one
@@ -42,9 +41,9 @@ func fragment(text string, at source.Span, names Names, parse func(*parser)) err
 	p.whole("expected the end of the macro", func() { parse(p) })
 	switch {
 	case p.fatal != nil:
-		return fmt.Errorf("%s", p.fatal.Msg)
+		return outline.Errorf("%s", p.fatal.Msg)
 	case len(p.errors) > 0:
-		return fmt.Errorf("%s", p.errors[0].Msg)
+		return outline.Errorf("%s", p.errors[0].Msg)
 	}
 	return nil
 }

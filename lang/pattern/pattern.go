@@ -12,6 +12,8 @@ import (
 	"regexp/syntax"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Pattern is a parsed pattern.
@@ -29,7 +31,7 @@ func Regexp(text string) (Pattern, error) {
 	re, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
 		if e, ok := err.(*syntax.Error); ok {
-			err = fmt.Errorf("%s: %q", e.Code, e.Expr)
+			err = outline.Errorf("%s: %q", e.Code, e.Expr)
 		}
 		return Pattern{}, err
 	}
@@ -99,7 +101,7 @@ func parsed(text, re string) Pattern {
 // character stands for itself. If fold is set, the case of ASCII letters does not matter.
 func Glob(text string, fold bool) (Pattern, error) {
 	if !utf8.ValidString(text) {
-		return Pattern{}, fmt.Errorf("it is not valid UTF-8")
+		return Pattern{}, outline.Errorf("it is not valid UTF-8")
 	}
 	var b bytes.Buffer
 	b.WriteString(`(?s)\A`)
@@ -118,7 +120,7 @@ func Glob(text string, fold bool) (Pattern, error) {
 			i += n - 1
 		case '\\':
 			if i++; i == len(rs) {
-				return Pattern{}, fmt.Errorf(`nothing follows the last \`)
+				return Pattern{}, outline.Errorf(`nothing follows the last \`)
 			}
 			writeRune(&b, rs[i], fold)
 		default:
@@ -154,7 +156,7 @@ func globSet(b *bytes.Buffer, rs []rune, fold bool) (int, error) {
 			hi = next()
 		}
 		if hi < lo {
-			return 0, fmt.Errorf("the range %c-%c is empty", lo, hi)
+			return 0, outline.Errorf("the range %c-%c is empty", lo, hi)
 		}
 		fmt.Fprintf(&set, `\x{%x}-\x{%x}`, lo, hi)
 		if fold {

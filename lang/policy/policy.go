@@ -15,6 +15,7 @@ import (
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Document is one document of a policy file.
@@ -128,7 +129,7 @@ func filesOf(path string) ([]string, error) {
 		return err
 	})
 	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("no file below it ends with %s", strings.Join(extensions, ", "))
+		err = outline.Errorf("no file below it ends with %s", strings.Join(extensions, ", "))
 	}
 	slices.Sort(files)
 	return files, err

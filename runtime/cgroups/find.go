@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // System specifies where to search for containers and units.
@@ -112,7 +114,7 @@ func (s *System) FindContainer(text string) (string, error) {
 		for _, c := range sorted(list) {
 			texts = append(texts, c.String())
 		}
-		return "", fmt.Errorf("%d running containers are called %q: %s", len(found), text, strings.Join(texts, ", "))
+		return "", outline.Errorf("%d running containers are called %q: %s", len(found), text, strings.Join(texts, ", "))
 	}
 	for _, c := range s.known() {
 		if c.ID == text || c.Name != "" && slices.Contains(c.names(), text) {
@@ -157,7 +159,7 @@ func (s *System) FindPod(text string) (string, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return "", fmt.Errorf("%d running pods are called %q: write NAMESPACE/NAME or the UID", len(found), text)
+		return "", outline.Errorf("%d running pods are called %q: write NAMESPACE/NAME or the UID", len(found), text)
 	}
 	return "", &NotFoundError{Msg: fmt.Sprintf("no pod %q runs", text), Name: text, Names: names}
 }
@@ -267,7 +269,7 @@ func (s *System) FindUnit(name string) (string, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return "", fmt.Errorf("%d running units are called %s: choose one by its cgroup: %s", len(found), name, strings.Join(found, ", "))
+		return "", outline.Errorf("%d running units are called %s: choose one by its cgroup: %s", len(found), name, strings.Join(found, ", "))
 	}
 	slices.Sort(names)
 	return "", &NotFoundError{Msg: fmt.Sprintf("no unit %s runs", name), Name: name, Names: slices.Compact(names)}

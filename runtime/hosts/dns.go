@@ -3,7 +3,6 @@ package hosts
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/netip"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/runtime/dns"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // maxUDP is the size of a message over UDP in bytes.
@@ -109,7 +109,7 @@ func (s system) ask(name string, deadline time.Time) ([]netip.Addr, error) {
 	if failed == nil {
 		failed = errNoHost
 	}
-	return nil, fmt.Errorf("%s: %w", name, failed)
+	return nil, outline.Errorf("%s: %w", name, failed)
 }
 
 // askFor asks the servers for the records of one type, one server after the other.
@@ -242,7 +242,7 @@ func addresses(answer []byte) (list []netip.Addr, err error) {
 	case m.Code == dns.NameError:
 		return nil, errNoHost
 	case m.Code != dns.NoError:
-		return nil, fmt.Errorf("the name server failed with code %d", m.Code)
+		return nil, outline.Errorf("the name server failed with code %d", m.Code)
 	}
 	n := 0
 	for r := range m.Records() {

@@ -6,7 +6,6 @@ package hosts
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // system has the files and the port that are used to look up names.
@@ -138,7 +139,7 @@ func connect(kind int, to netip.AddrPort, deadline time.Time) (*os.File, error) 
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("cannot connect to %s: %w", to, err)
+		return nil, outline.Errorf("cannot connect to %s: %w", to, err)
 	}
 	return f, nil
 }

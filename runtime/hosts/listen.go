@@ -1,7 +1,6 @@
 package hosts
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"strconv"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // SplitPort divides an address into its host, without the brackets of an IPv6 address,
@@ -118,7 +119,7 @@ func (l *Listener) Accept() (*os.File, error) {
 	})
 	switch {
 	case rerr != nil:
-		return nil, fmt.Errorf("%w (%w)", os.ErrClosed, rerr)
+		return nil, outline.Errorf("%w (%w)", os.ErrClosed, rerr)
 	case err != nil:
 		return nil, err
 	}

@@ -2,9 +2,10 @@ package output
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Mode selects when written bytes reach their destination.
@@ -73,7 +74,7 @@ func (w *Writer) Flush() error {
 			if errors.As(err, &pe) {
 				err = pe.Err // without the operation and the path
 			}
-			w.err = fmt.Errorf("cannot write the output: %w", err)
+			w.err = outline.Errorf("cannot write the output: %w", err)
 		}
 	}
 	w.buf = w.buf[:0]

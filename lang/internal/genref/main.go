@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 func main() {
@@ -21,7 +22,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 2 {
-		return fmt.Errorf("usage: genref BUILTINS EVENTS")
+		return outline.Errorf("usage: genref BUILTINS EVENTS")
 	}
 	defs := builtins.NewRegistry(builtins.All())
 	err := write(args[0], func(w io.Writer) error { return builtins.Reference(w, builtins.All(), lang.Library(defs)) })

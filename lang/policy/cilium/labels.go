@@ -1,11 +1,11 @@
 package cilium
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Labels are the labels of an endpoint. A key is SOURCE:NAME. A label can have several
@@ -87,7 +87,7 @@ func ParseLabels(text string) (Labels, error) {
 			from = sourceK8s
 		}
 		if name == "" {
-			return nil, fmt.Errorf("'%s' is not a label: write NAME=VALUE", part)
+			return nil, outline.Errorf("'%s' is not a label: write NAME=VALUE", part)
 		}
 		l.Add(from, name, strings.TrimSpace(value))
 	}

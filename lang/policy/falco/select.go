@@ -1,11 +1,11 @@
 package falco
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Selection selects the rules that run, and whether several may raise an alert for an event.
@@ -37,7 +37,7 @@ func ParsePriority(name string) (Priority, error) {
 			return Priority(i), nil
 		}
 	}
-	return 0, fmt.Errorf("'%s' is not a priority: they are %s", name, strings.Join(priorities, ", "))
+	return 0, outline.Errorf("'%s' is not a priority: they are %s", name, strings.Join(priorities, ", "))
 }
 
 // choose sets which rules are enabled. It warns about choices that match no rule.

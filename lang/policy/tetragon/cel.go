@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // celCondition adds the condition that one of the values, which are CEL expressions, is
@@ -22,21 +23,21 @@ func (h *hook) celCondition(o *operands, s *selector, args []*arg, indices []*ya
 		expr, err := celExpression(w.text, func(name string) (celValue, error) {
 			n, err := strconv.ParseUint(strings.TrimPrefix(name, "arg"), 10, 8)
 			if err != nil || !strings.HasPrefix(name, "arg") {
-				return celValue{}, fmt.Errorf("there is no variable '%s'", name)
+				return celValue{}, outline.Errorf("there is no variable '%s'", name)
 			}
 			i := indexed(args, int(n))
 			if indices != nil {
 				if n >= uint64(len(indices)) {
-					return celValue{}, fmt.Errorf("'args' has no entry for '%s'", name)
+					return celValue{}, outline.Errorf("'args' has no entry for '%s'", name)
 				}
 				n = uint64(h.p.integer(indices[n]))
 				i = listed(args, int(n))
 			}
 			switch {
 			case i < 0:
-				return celValue{}, fmt.Errorf("the hook has no argument with the index %d", n)
+				return celValue{}, outline.Errorf("the hook has no argument with the index %d", n)
 			case args[i].late:
-				return celValue{}, fmt.Errorf("'%s' is read when the function returns, and cannot be matched", name)
+				return celValue{}, outline.Errorf("'%s' is read when the function returns, and cannot be matched", name)
 			case args[i].t.class == numberClass && args[i].t.value != "":
 				return celValue{args[i].value, celNumber}, nil
 			case args[i].t.class == numberClass:
@@ -45,7 +46,7 @@ func (h *hook) celCondition(o *operands, s *selector, args []*arg, indices []*ya
 				to = &s.dear
 				return celValue{h.operand(args[i], to), celText}, nil
 			}
-			return celValue{}, fmt.Errorf("the type %s of '%s' is neither a number nor a string", args[i].name, name)
+			return celValue{}, outline.Errorf("the type %s of '%s' is neither a number nor a string", args[i].name, name)
 		})
 		if err != nil {
 			h.p.diags.Errorf(w.at, "the expression is not right: %v", err)
@@ -107,7 +108,7 @@ func celExpression(text string, arg func(name string) (celValue, error)) (string
 
 func (r *celReader) fail(format string, args ...any) {
 	if r.err == nil {
-		r.err = fmt.Errorf(format, args...)
+		r.err = outline.Errorf(format, args...)
 	}
 	r.rest, r.token = "", ""
 }

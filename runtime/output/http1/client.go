@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gotrace/gotrace/runtime/hosts"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Client sends requests to one server, on a connection that it keeps. Only one goroutine
@@ -139,7 +140,7 @@ func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // readAnswer reads an answer. more reports whether the connection can be reused.
 func readAnswer(r *bufio.Reader, limit *io.LimitedReader) (a *Answer, more bool, err error) {
-	nonsense := func(what string) error { return fmt.Errorf("the answer is not one of HTTP: %s", what) }
+	nonsense := func(what string) error { return outline.Errorf("the answer is not one of HTTP: %s", what) }
 	line, err := readLine(r, limit)
 	if err != nil {
 		return nil, false, answerError(err)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
@@ -163,7 +164,7 @@ func (v *View) Start(maps func(most int) ([]output.Map, error)) error {
 	v.maps = maps
 	if err := v.screen.enter(); err != nil {
 		v.screen.leave()
-		return fmt.Errorf("cannot use the terminal: %w", err)
+		return outline.Errorf("cannot use the terminal: %w", err)
 	}
 	for _, h := range v.held {
 		h.begin()

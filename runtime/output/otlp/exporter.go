@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output/http1"
 	"github.com/gotrace/gotrace/runtime/output/metrics"
 	"github.com/gotrace/gotrace/runtime/output/protowire"
@@ -88,7 +89,7 @@ func Start(c Config) (*Exporter, error) {
 	}
 	for name, v := range pairs(c.Getenv("OTEL_EXPORTER_OTLP_HEADERS")) {
 		if name == "" || strings.ContainsAny(name, "\r\n :") || strings.ContainsAny(v, "\r\n") {
-			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_HEADERS has an invalid header %q", name)
+			return nil, outline.Errorf("OTEL_EXPORTER_OTLP_HEADERS has an invalid header %q", name)
 		}
 		e.header = append(e.header, name+": "+v)
 	}
@@ -108,13 +109,13 @@ func (e *Exporter) endpoint(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Hostname() == "":
-		return fmt.Errorf("the endpoint %q is not http://HOST:PORT, such as http://127.0.0.1:%d", text, defaultPort)
+		return outline.Errorf("the endpoint %q is not http://HOST:PORT, such as http://127.0.0.1:%d", text, defaultPort)
 	case u.Scheme == "https":
 		return errors.New("https:// is not supported, only unencrypted HTTP: " + wayOut)
 	case u.Scheme == "grpc" || u.Scheme == "unix":
-		return fmt.Errorf("%s:// is not supported, only OTLP over HTTP: use the collector's port for that, such as http://127.0.0.1:%d", u.Scheme, defaultPort)
+		return outline.Errorf("%s:// is not supported, only OTLP over HTTP: use the collector's port for that, such as http://127.0.0.1:%d", u.Scheme, defaultPort)
 	case u.Scheme != "http":
-		return fmt.Errorf("the endpoint has the unknown scheme %q: use http://HOST:PORT", u.Scheme)
+		return outline.Errorf("the endpoint has the unknown scheme %q: use http://HOST:PORT", u.Scheme)
 	case u.User != nil:
 		return errors.New("the endpoint must not have a password: OTEL_EXPORTER_OTLP_HEADERS has headers such as authorization")
 	case u.RawQuery != "" || u.Fragment != "":
@@ -124,7 +125,7 @@ func (e *Exporter) endpoint(text string) error {
 	if p := u.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || n == 0 {
-			return fmt.Errorf("the endpoint has the invalid port %q", p)
+			return outline.Errorf("the endpoint has the invalid port %q", p)
 		}
 		e.client.Port = uint16(n)
 	}
@@ -294,7 +295,7 @@ func (e *Exporter) post(service string, data []byte, timeout time.Duration) resu
 	if err == nil {
 		switch a.Status {
 		case 429, 502, 503, 504:
-			err, wait = fmt.Errorf("it answers with status %d", a.Status), a.RetryAfter
+			err, wait = outline.Errorf("it answers with status %d", a.Status), a.RetryAfter
 		default:
 			if !e.refused[service] {
 				e.refused[service] = true

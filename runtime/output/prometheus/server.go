@@ -1,11 +1,11 @@
 package prometheus
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/gotrace/gotrace/runtime/hosts"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output/http1"
 	"github.com/gotrace/gotrace/runtime/output/metrics"
 )
@@ -22,11 +22,11 @@ type Server struct {
 func Listen(addr string, c *metrics.Collector) (*Server, error) {
 	host, port, ok := hosts.SplitPort(addr)
 	if !ok {
-		return nil, fmt.Errorf("the address %q is not HOST:PORT, such as 127.0.0.1:9464, or :PORT for all addresses of this machine", addr)
+		return nil, outline.Errorf("the address %q is not HOST:PORT, such as 127.0.0.1:9464, or :PORT for all addresses of this machine", addr)
 	}
 	l, err := hosts.Listen(host, port)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+		return nil, outline.Errorf("cannot listen on %s: %w", addr, err)
 	}
 	s := &Server{c: c, addr: l.Addr()}
 	s.http.Handle = s.handle

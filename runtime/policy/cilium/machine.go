@@ -18,6 +18,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/policy/cilium"
 	"github.com/gotrace/gotrace/runtime/cgroups"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Machine finds the endpoints and the addresses of a machine.
@@ -205,15 +206,15 @@ func (m *Machine) container(e *cilium.Endpoint, owner cgroups.Owner) {
 func (m *Machine) Add(text string) error {
 	at := strings.Index(text, ": ")
 	if at < 0 {
-		return fmt.Errorf("--endpoint '%s': write 'LABELS: PLACE', such as 'app=web: /sys/fs/cgroup/system.slice/nginx.service'", text)
+		return outline.Errorf("--endpoint '%s': write 'LABELS: PLACE', such as 'app=web: /sys/fs/cgroup/system.slice/nginx.service'", text)
 	}
 	labels, err := cilium.ParseLabels(text[:at])
 	if err != nil {
-		return fmt.Errorf("--endpoint: %w", err)
+		return outline.Errorf("--endpoint: %w", err)
 	}
 	places, err := m.places(strings.TrimSpace(text[at+2:]))
 	if err != nil {
-		return fmt.Errorf("--endpoint '%s': %w", text, err)
+		return outline.Errorf("--endpoint '%s': %w", text, err)
 	}
 	for _, e := range places {
 		for key, values := range labels {
@@ -263,11 +264,11 @@ func (m *Machine) places(place string) (list []*cilium.Endpoint, err error) {
 			}
 		}
 		if list == nil {
-			return nil, fmt.Errorf("no cgroup has a process with %s", place)
+			return nil, outline.Errorf("no cgroup has a process with %s", place)
 		}
 		return list, nil
 	}
-	return nil, fmt.Errorf("'%s' is not a place: there are a directory, an address, host, comm=, exe=, user=, unit= and container=", place)
+	return nil, outline.Errorf("'%s' is not a place: there are a directory, an address, host, comm=, exe=, user=, unit= and container=", place)
 }
 
 // directory returns the endpoint of the cgroup with a directory.
@@ -278,13 +279,13 @@ func (m *Machine) directory(dir string) ([]*cilium.Endpoint, error) {
 		}
 	}
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-		return nil, fmt.Errorf("the cgroup %s does not exist", dir)
+		return nil, outline.Errorf("the cgroup %s does not exist", dir)
 	}
 	if dir == m.root {
-		return nil, fmt.Errorf("%s is the cgroup of the whole machine, which policies for nodes select: write host", dir)
+		return nil, outline.Errorf("%s is the cgroup of the whole machine, which policies for nodes select: write host", dir)
 	}
 	if !strings.HasPrefix(dir, m.root+"/") {
-		return nil, fmt.Errorf("%s is not a cgroup of version 2: these are below %s", dir, m.root)
+		return nil, outline.Errorf("%s is not a cgroup of version 2: these are below %s", dir, m.root)
 	}
 	return []*cilium.Endpoint{m.endpoint(dir)}, nil
 }

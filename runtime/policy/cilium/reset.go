@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/policy/cilium"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // A Resetter ends TCP connections whose requests were dropped, so that neither side waits
@@ -54,11 +55,11 @@ func inNetworkOf(e *cilium.Endpoint, do func() error) error {
 	procs, err := os.ReadFile(filepath.Join(e.Dir, "cgroup.procs"))
 	pid, _, _ := strings.Cut(string(procs), "\n")
 	if err != nil || pid == "" {
-		return fmt.Errorf("%s has no process whose network could be used", e.Name)
+		return outline.Errorf("%s has no process whose network could be used", e.Name)
 	}
 	ns, err := os.Open("/proc/" + pid + "/ns/net")
 	if err != nil {
-		return fmt.Errorf("the network of %s: %w", e.Name, err)
+		return outline.Errorf("the network of %s: %w", e.Name, err)
 	}
 	defer ns.Close()
 	result := make(chan error)

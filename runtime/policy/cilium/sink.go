@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/lang/policy/cilium"
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -47,12 +48,12 @@ func (f *Flow) Verdict() string {
 func Decode(s *cilium.Script, v value.Value) (*Flow, error) {
 	t, ok := v.(value.Tuple)
 	if !ok || len(t) < cilium.AtWords {
-		return nil, fmt.Errorf("the result %s is not one of a policy", v)
+		return nil, outline.Errorf("the result %s is not one of a policy", v)
 	}
 	f := &Flow{Enforced: s.Unsafe}
 	n := number(t[cilium.AtDecision])
 	if n >= uint64(len(s.Decisions)) {
-		return nil, fmt.Errorf("the result %s names no decision", v)
+		return nil, outline.Errorf("the result %s names no decision", v)
 	}
 	f.Decision = s.Decisions[n]
 	f.Time = wall(number(t[cilium.AtTime]))

@@ -18,6 +18,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Kind is the way in which a Rule finds the caller's frame.
@@ -101,7 +103,7 @@ const maxRules = 1 << 15
 var ErrFormat = errors.New("malformed call frame information")
 
 func badf(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
+	return outline.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
 }
 
 // rule returns the index of r. If the table of rules is full, it returns the index of

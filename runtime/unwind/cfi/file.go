@@ -5,11 +5,11 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
 	"github.com/gotrace/gotrace/runtime/cursor"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Span is an executable range of a file.
@@ -47,7 +47,7 @@ func ReadFile(r io.ReaderAt, own func(*File), golang GoFunctions) (*File, error)
 		return nil, badf("%v", err)
 	}
 	if e.Machine != elf.EM_X86_64 || e.Class != elf.ELFCLASS64 || e.ByteOrder != binary.LittleEndian {
-		return nil, fmt.Errorf("%w: %v", ErrArch, e.Machine)
+		return nil, outline.Errorf("%w: %v", ErrArch, e.Machine)
 	}
 	arch := AMD64
 	f := &File{Go: isGo(e)}

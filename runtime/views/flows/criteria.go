@@ -11,6 +11,7 @@ import (
 
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/lazy"
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // FilterFlag is a flag of the command that selects flows.
@@ -180,7 +181,7 @@ func tcpFlags(value string) (criterion, error) {
 			}
 		}
 		if !known {
-			return criterion{}, fmt.Errorf("%s is not a flag of TCP: the flags are FIN, SYN, RST, PSH, ACK, URG, ECE and CWR", part)
+			return criterion{}, outline.Errorf("%s is not a flag of TCP: the flags are FIN, SYN, RST, PSH, ACK, URG, ECE and CWR", part)
 		}
 	}
 	return criterion{
@@ -201,7 +202,7 @@ func direction(value string) (criterion, error) {
 func equal(what string, of func(f *Flow) string) func(string) (criterion, error) {
 	return func(value string) (criterion, error) {
 		if value == "" {
-			return criterion{}, fmt.Errorf("not %s", what)
+			return criterion{}, outline.Errorf("not %s", what)
 		}
 		return criterion{match: func(f *Flow) bool { return of(f) == value }}, nil
 	}
@@ -266,7 +267,7 @@ func pid(value string) (criterion, error) {
 func comm(value string) (criterion, error) {
 	const most = 15
 	if value == "" || len(value) > most {
-		return criterion{}, fmt.Errorf("the name of a process has 1 to %d bytes", most)
+		return criterion{}, outline.Errorf("the name of a process has 1 to %d bytes", most)
 	}
 	c := ofOwner(func(p *Process) bool { return p.Comm == value })
 	c.cond = "$owner.0 == 0 || $owner.1 == " + source.Quote(value)

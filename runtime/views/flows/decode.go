@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/value"
 )
 
@@ -36,7 +37,7 @@ func (r *reader) next() value.Value {
 
 func (r *reader) fail(want string) {
 	if r.err == nil {
-		r.err = fmt.Errorf("the script printed a record without %s", want)
+		r.err = outline.Errorf("the script printed a record without %s", want)
 	}
 }
 
@@ -173,7 +174,7 @@ func (rec *record) arguments(args value.Record) error {
 		case "saddr", "daddr":
 			addr, err := netip.ParseAddr(text.S)
 			if err != nil {
-				return fmt.Errorf("the script printed the address %q", text.S)
+				return outline.Errorf("the script printed the address %q", text.S)
 			}
 			if a.Name == "saddr" {
 				f.Src.Addr = addr

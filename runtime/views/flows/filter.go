@@ -1,9 +1,10 @@
 package flows
 
 import (
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gotrace/gotrace/runtime/outline"
 )
 
 // Filter selects flows: those that match Allow and do not match Deny. An empty set of
@@ -44,11 +45,11 @@ const (
 func (s *Set) Add(flag, value string) error {
 	row := lookup(flag)
 	if row == nil {
-		return fmt.Errorf("--%s is not a filter", flag)
+		return outline.Errorf("--%s is not a filter", flag)
 	}
 	c, err := row.parse(value)
 	if err != nil {
-		return fmt.Errorf("--%s %q: %w", flag, value, err)
+		return outline.Errorf("--%s %q: %w", flag, value, err)
 	}
 	if s.of == nil {
 		s.of = map[string][]criterion{}

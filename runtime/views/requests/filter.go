@@ -1,13 +1,13 @@
 package requests
 
 import (
-	"fmt"
 	"net/netip"
 	"path"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/wildcard"
 )
 
@@ -28,17 +28,17 @@ func (f *Filter) Check() error {
 	for _, s := range f.Status {
 		if op, n := relation(s); op != "" {
 			if _, err := strconv.Atoi(n); err != nil {
-				return fmt.Errorf("the status %q has no number after %s", s, op)
+				return outline.Errorf("the status %q has no number after %s", s, op)
 			}
 		}
 	}
 	for _, p := range f.Target {
 		if _, err := path.Match(p, ""); err != nil {
-			return fmt.Errorf("%q is not a valid pattern", p)
+			return outline.Errorf("%q is not a valid pattern", p)
 		}
 	}
 	if f.Server && f.Client {
-		return fmt.Errorf("--server and --client cannot be combined")
+		return outline.Errorf("--server and --client cannot be combined")
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/runtime/outline"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -119,7 +120,7 @@ func (s *Sink) End() {
 func (s *Sink) decode(v value.Value) (*piece, error) {
 	t, ok := v.(value.Tuple)
 	if !ok || len(t) != 7 && len(t) != 21 {
-		return nil, fmt.Errorf("the script printed something that is not a piece: %s", value.Text(v, ""))
+		return nil, outline.Errorf("the script printed something that is not a piece: %s", value.Text(v, ""))
 	}
 	r := reading{values: t}
 	p := &piece{
@@ -158,7 +159,7 @@ func (r *reading) next() value.Value {
 
 func (r *reading) fail(v value.Value) {
 	if r.err == nil {
-		r.err = fmt.Errorf("the script printed a value of type %T where another is expected", v)
+		r.err = outline.Errorf("the script printed a value of type %T where another is expected", v)
 	}
 }
 
