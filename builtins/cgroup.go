@@ -7,7 +7,8 @@ import (
 
 func cgroup() *Def {
 	return &Def{
-		Name: "cgroup",
+		Name:   "cgroup",
+		Traits: Traits{Counts: true},
 		Doc: Doc{
 			Summary:  "ID of the current task's cgroup in the v2 hierarchy.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read { @[cgroup] = count(); }`},

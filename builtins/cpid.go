@@ -7,7 +7,8 @@ import (
 
 func childPID() *Def {
 	return &Def{
-		Name: "cpid",
+		Name:   "cpid",
+		Traits: Traits{Counts: true},
 		Doc: Doc{
 			Summary:  "Process ID of the command that -c started; 0 without -c.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /pid == cpid/ { @ = count(); }`},

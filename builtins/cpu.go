@@ -7,7 +7,8 @@ import (
 
 func cpu() *Def {
 	return &Def{
-		Name: "cpu",
+		Name:   "cpu",
+		Traits: Traits{Counts: true},
 		Doc: Doc{
 			Summary:  "Number of the CPU the probe fired on.",
 			Examples: []string{`profile:hz:99 { @[cpu] = count(); }`},

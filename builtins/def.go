@@ -122,6 +122,8 @@ type Traits struct {
 	// Thread is set if no two running threads have the same value at the same time,
 	// except for the value 0.
 	Thread bool
+	// Counts is set if the value is a number, such as an ID or a time, and never an internet address.
+	Counts bool
 	// Varies is set if the value may change between two reads in one run of a program.
 	Varies bool
 	// Args is set if the builtin reads the probe's arguments. Attach points with
@@ -282,6 +284,7 @@ type Arg struct {
 	Type *types.Type // of the value; MapArg: the map's value type
 	Lit  *Lit        // its value if it is known at compile time
 	Cast bool        // the script casts it
+	From *Def        // the builtin whose result it is, if it is one
 	To   *Arg        // the other end if it is a range
 	// Value is the value of an argument that the builtin adds to the script's arguments:
 	// a word for Send.

@@ -9,7 +9,7 @@ import (
 func elapsed() *Def {
 	return &Def{
 		Name:   "elapsed",
-		Traits: Traits{Varies: true},
+		Traits: Traits{Counts: true, Varies: true},
 		Doc: Doc{
 			Summary:  "Nanoseconds since gotrace began to trace, on the boot clock.",
 			Examples: []string{`interval:s:1 { printf("%d ms\n", elapsed / 1000000); exit(); }`},

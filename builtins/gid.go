@@ -7,7 +7,8 @@ import (
 
 func gid() *Def {
 	return &Def{
-		Name: "gid",
+		Name:   "gid",
+		Traits: Traits{Counts: true},
 		Doc: Doc{
 			Summary:  "Group ID of the current task in the initial user namespace.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @[gid] = count(); }`},

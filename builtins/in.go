@@ -32,7 +32,7 @@ func isIn() *Def {
 		Check: func(c Checker, call *Call) *types.Type {
 			t := call.typeOf(0)
 			for _, a := range call.Args[1:] {
-				if a.Lit != nil && a.Lit.IsAddress && t.Kind != types.Invalid && !mayBeAddress(t) {
+				if a.Lit != nil && a.Lit.IsAddress && t.Kind != types.Invalid && (!mayBeAddress(t) || call.Args[0].isNumber()) {
 					c.ErrorHint(call.Args[0].Span, "ntop() makes an address of the bytes of one", "%s can only be compared with an internet address (%s provided)", a.Lit.Str, className(t))
 					return types.TInvalid
 				}
@@ -187,6 +187,7 @@ func checkWords(c Checker, call *Call) *types.Type {
 		}
 	}
 	call.Data = membership(w)
+	warnTooLong(c, call, w.literals)
 	if x, known := call.litStr(0); known && len(w.others) == 0 {
 		call.Lit = boolLit(seen[x])
 	}
@@ -232,6 +233,12 @@ func mayBeAddress(t *types.Type) bool {
 		return t.Size == 4 || t.Size == 16
 	}
 	return isAddress(t)
+}
+
+// isNumber reports whether the argument is an integer that is not an internet address: it comes
+// from a builtin for numbers, or is a signed one of 32 bits, such as a process ID or a descriptor.
+func (a *Arg) isNumber() bool {
+	return a.From != nil && a.From.Traits.Counts || a.Type.Kind == types.Int && a.Type.Size == 4 && a.Type.Signed
 }
 
 // parsePrefix parses an address or a prefix. An address is a prefix of all its bits.

@@ -8,7 +8,7 @@ import (
 func jiffies() *Def {
 	return &Def{
 		Name:   "jiffies",
-		Traits: Traits{Varies: true},
+		Traits: Traits{Counts: true, Varies: true},
 		Doc: Doc{
 			Summary:  "The kernel's count of timer ticks.",
 			Examples: []string{`interval:s:1 { print(jiffies); exit(); }`},

@@ -90,6 +90,19 @@ func ShareAutomaton(cache *pattern.Cache, calls []*Call) {
 	}
 }
 
+// warnTooLong warns of literals that are longer than the string that is compared with them.
+func warnTooLong(c Checker, call *Call, texts []string) {
+	t := call.typeOf(0)
+	if _, known := call.litStr(0); known || t.Kind != types.String || !c.Final() {
+		return
+	}
+	for _, text := range texts {
+		if most := t.MaxBytes(); len(text) > most {
+			c.Warnf(call.Span, "%q never matches: the string has at most %d bytes", text, most)
+		}
+	}
+}
+
 // checkMatch is the type rule of a matcher. parse parses a pattern; ok is false if it
 // cannot be part of an automaton. each reports whether the patterns are better compared
 // one by one, and holds computes the result of that comparison for literals.
@@ -122,6 +135,9 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 		}
 		c.Later(call, list)
 		return types.TBool
+	}
+	if holds != nil {
+		warnTooLong(c, call, texts)
 	}
 	if each(texts) || len(list) < len(texts) {
 		if known {

@@ -7,7 +7,8 @@ import (
 
 func ncpus() *Def {
 	return &Def{
-		Name: "ncpus",
+		Name:   "ncpus",
+		Traits: Traits{Counts: true},
 		Doc: Doc{
 			Summary:  "The number of CPUs that the machine can have online.",
 			Examples: []string{`begin { printf("%d CPUs\n", ncpus); }`},

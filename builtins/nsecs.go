@@ -20,7 +20,7 @@ const (
 func nsecs() *Def {
 	return &Def{
 		Name:   "nsecs",
-		Traits: Traits{Varies: true},
+		Traits: Traits{Counts: true, Varies: true},
 		Params: []Param{{Name: "clock", Kind: NameArg, Optional: true}},
 		Doc: Doc{
 			Summary: "Nanoseconds since boot, including the time in which the machine was suspended. nsecs(monotonic) leaves that time out. nsecs(tai) is atomic time since 1970 (Linux 6.1), and nsecs(sw_tai) is the same, computed from the boot clock.",

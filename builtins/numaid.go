@@ -7,7 +7,8 @@ import (
 
 func numaid() *Def {
 	return &Def{
-		Name: "numaid",
+		Name:   "numaid",
+		Traits: Traits{Counts: true},
 		Doc: Doc{
 			Summary:  "Number of the NUMA node the probe fired on.",
 			Examples: []string{`profile:hz:99 { @[numaid] = count(); }`},

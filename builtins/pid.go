@@ -10,6 +10,7 @@ import (
 func pid() *Def {
 	return &Def{
 		Name:   "pid",
+		Traits: Traits{Counts: true},
 		Params: []Param{pidNamespaceParam},
 		Doc: Doc{
 			Summary:  "Process ID of the current task in the pid namespace of gotrace; pid(init) is the one in the initial namespace.",

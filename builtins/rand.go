@@ -8,7 +8,7 @@ import (
 func random() *Def {
 	return &Def{
 		Name:   "rand",
-		Traits: Traits{Varies: true},
+		Traits: Traits{Counts: true, Varies: true},
 		Doc: Doc{
 			Summary:  "A random 32-bit number; each use gives a new one.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_read /rand % 100 == 0/ { @sampled = count(); }`},

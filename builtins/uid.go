@@ -7,7 +7,8 @@ import (
 
 func uid() *Def {
 	return &Def{
-		Name: "uid",
+		Name:   "uid",
+		Traits: Traits{Counts: true},
 		Doc: Doc{
 			Summary:  "User ID of the current task in the initial user namespace.",
 			Examples: []string{`tracepoint:syscalls:sys_enter_openat { @[uid] = count(); }`},

@@ -8,7 +8,8 @@ import (
 
 func usermode() *Def {
 	return &Def{
-		Name: "usermode",
+		Name:   "usermode",
+		Traits: Traits{Counts: true},
 		Doc: Doc{
 			Summary:  "1 if the probe interrupted user code, 0 if it interrupted the kernel; x86 only.",
 			Examples: []string{`profile:hz:99 { @[usermode] = count(); }`},

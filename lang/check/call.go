@@ -298,6 +298,9 @@ func (c *checker) arg(kind builtins.ParamKind, e ast.Expr) builtins.Arg {
 	}
 	a.Type = c.expr(e)
 	a.Lit = c.info.Lits[e]
+	if call := c.info.Calls[e]; call != nil {
+		a.From = call.Def
+	}
 	switch e := e.(type) {
 	case *ast.Cast:
 		a.Cast = true

@@ -300,6 +300,10 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 			return nil, t
 		}
 	}
+	if equality && c.final {
+		c.warnTooLong(op, span, x, ye)
+		c.warnTooLong(op, span, y, xe)
+	}
 	switch {
 	case x.IsInteger() && y.IsInteger():
 		t := joinInts(x, y)
@@ -330,6 +334,13 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 		}
 	}
 	return nil, c.unfit(op, span, xe, ye, x, y)
+}
+
+// warnTooLong warns if a string of type t is compared with a literal that is longer.
+func (c *checker) warnTooLong(op string, span source.Span, t *types.Type, e ast.Expr) {
+	if lit := c.info.LitOf(e); t.Kind == types.String && lit != nil && lit.IsStr && len(lit.Str) > t.MaxBytes() {
+		c.warnf(span, "%q never matches: the string has at most %d bytes", lit.Str, t.MaxBytes())
+	}
 }
 
 // namesOwner checks a comparison of a builtin with a literal that is the name of a

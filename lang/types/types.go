@@ -244,6 +244,14 @@ func NewString(size int) *Type { return &Type{Kind: String, Size: size} }
 // NewChars returns the type of a string that is a C array of n characters.
 func NewChars(n int) *Type { return &Type{Kind: String, Size: n, Full: true} }
 
+// MaxBytes returns the maximum number of bytes of a string.
+func (t *Type) MaxBytes() int {
+	if t.Full {
+		return t.Size
+	}
+	return t.Size - 1
+}
+
 // NewBuffer returns the type of buf() for at most n bytes of data.
 //
 //go:noinline
