@@ -37,7 +37,7 @@ func main() {
 		if err != nil || ctx.Err() != nil {
 			break
 		}
-		entries := tracer.Find(maps, "@bytes").Entries // in ascending order
+		entries := maps.Map("@bytes").Entries // in ascending order
 		fmt.Printf("%-16s %12s %12s\n", "PROGRAM", "BYTES/S", "BYTES")
 		for i, e := range slices.Backward(entries) {
 			name, n := e.Key.(value.Str).S, e.Value.(value.Uint)

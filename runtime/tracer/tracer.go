@@ -34,7 +34,9 @@ import (
 )
 
 // Options specifies what a script is compiled for and how it runs. The zero value
-// suits most programs.
+// suits most programs. Imports are searched in the directory of Name. There are no options
+// for include directories, for cgroups and for a command to start: if the program starts
+// the process that it traces, it sets PID.
 type Options struct {
 	Name    string            // the script's name in messages; "": "script"
 	Params  []string          // positional parameters, $1 …
@@ -76,7 +78,8 @@ func (e *Error) Error() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Compile compiles a script for the running kernel. Its errors are of type *Error.
+// Compile compiles a script for the running kernel. Its errors are of type *Error. If the
+// compiler itself fails, the error has one diagnostic, without a position.
 func Compile(script string, opt Options) (*Script, error) {
 	if opt.Name == "" {
 		opt.Name = "script"
@@ -100,16 +103,20 @@ func Compile(script string, opt Options) (*Script, error) {
 
 // Result is the outcome of a run.
 type Result struct {
-	Status int          // the status that the script passed to exit()
-	Maps   []output.Map // the maps at the end, by name
+	Status int  // the status that the script passed to exit()
+	Maps   Maps // the maps at the end
 }
+
+// Map returns the map with the given name, as Maps.Map does.
+func (r *Result) Map(name string) output.Map { return r.Maps.Map(name) }
+
+// Maps are the maps of a script, sorted by name.
+type Maps []output.Map
 
 // Map returns the map with the given name, which includes the @. If the script has
 // no such map, the result has no entries.
-func (r *Result) Map(name string) output.Map { return find(r.Maps, name) }
-
-func find(maps []output.Map, name string) output.Map {
-	for _, m := range maps {
+func (ms Maps) Map(name string) output.Map {
+	for _, m := range ms {
 		if m.Name == name {
 			return m
 		}
@@ -154,13 +161,12 @@ func (s *Script) setup(sink output.Sink) runtime.Setup {
 	return runtime.Setup{Sink: sink, Stderr: s.opt.Stderr, PID: s.opt.PID, Kernel: s.opt.Kernel, Profiles: s.opt.Profiles}
 }
 
-// Session is a running script. It wraps the runtime.Instance that runs the object, and
-// adds the goroutine in which that runs and its result.
+// Session is a script that runs in a goroutine of its own.
 type Session struct {
-	session *runtime.Instance
-	done    chan struct{}
-	status  int
-	err     error
+	instance *runtime.Instance
+	done     chan struct{} // closed when the run has ended
+	status   int
+	err      error
 }
 
 // Start runs the script in a new goroutine and returns when all probes are
@@ -174,43 +180,39 @@ func (s *Script) Start(ctx context.Context, on func(Event)) (*Session, error) {
 	opt := s.setup(eventSink{on: on})
 	opt.Attached = func() { close(attached) }
 	opt.KeepMaps = true
-	loaded, err := runtime.Load(s.obj, opt)
+	instance, err := runtime.Load(s.obj, opt)
 	if err != nil {
 		return nil, err
 	}
-	t := &Session{session: loaded, done: make(chan struct{})}
+	session := &Session{instance: instance, done: make(chan struct{})}
 	go func() {
-		defer close(t.done)
-		t.status, t.err = loaded.Run(ctx)
+		defer close(session.done)
+		session.status, session.err = instance.Run(ctx)
 	}()
 	select {
 	case <-attached:
-		return t, nil
-	case <-t.done:
-		return t, t.err
+		return session, nil
+	case <-session.done:
+		return session, session.err
 	}
 }
 
 // Snapshot returns the current contents of the script's maps, or the final ones
 // once the run has ended.
-func (t *Session) Snapshot() ([]output.Map, error) { return t.session.Snapshot() }
+func (s *Session) Snapshot() (Maps, error) { return s.instance.Snapshot() }
 
 // Pending reports whether there are events of the script that have not been passed on yet.
-func (t *Session) Pending() bool { return t.session.Pending() }
+func (s *Session) Pending() bool { return s.instance.Pending() }
 
 // Stop ends the run. Use Wait to wait until it has ended.
-func (t *Session) Stop() { t.session.Stop() }
+func (s *Session) Stop() { s.instance.Stop() }
 
 // Wait waits until the run has ended and returns its result.
-func (t *Session) Wait() (*Result, error) {
-	<-t.done
-	if t.err != nil {
-		return nil, t.err
+func (s *Session) Wait() (*Result, error) {
+	<-s.done
+	if s.err != nil {
+		return nil, s.err
 	}
-	maps, err := t.session.Snapshot()
-	return &Result{t.status, maps}, err
+	maps, err := s.Snapshot()
+	return &Result{s.status, maps}, err
 }
-
-// Find returns the map with the given name, which includes the @, from a snapshot.
-// If there is no such map, the result has no entries.
-func Find(maps []output.Map, name string) output.Map { return find(maps, name) }

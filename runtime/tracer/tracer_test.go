@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,6 +18,43 @@ import (
 	"github.com/gotrace/gotrace/runtime/tracer"
 	"github.com/gotrace/gotrace/runtime/value"
 )
+
+// This program runs a script until it ends, and reads one of its maps.
+func Example() {
+	script, err := tracer.Compile(`begin { @sum = sum(2); @sum = sum(3); exit(); }`, tracer.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := script.Run(context.Background(), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(result.Map("@sum").Entries[0].Value)
+	// The output is 5.
+}
+
+// This program handles each event of a script, then reads the status that it passes to
+// exit.
+func ExampleScript_Run() {
+	script, err := tracer.Compile(`begin { printf("%d\n", 2); exit(3); }`, tracer.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := script.Run(context.Background(), func(e tracer.Event) {
+		if text, ok := e.(tracer.Text); ok {
+			fmt.Print("text: ", text.Text)
+		}
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("status:", result.Status)
+	// The output is "text: 2", then "status: 3".
+}
 
 // This program handles the output of a script as it happens.
 func ExampleScript_Events() {
@@ -53,11 +91,50 @@ func ExampleSession_Snapshot() {
 	if err != nil {
 		fmt.Println(err)
 	}
-	for _, e := range tracer.Find(maps, "@reads").Entries {
+	for _, e := range maps.Map("@reads").Entries {
 		fmt.Println(e.Key, e.Value)
 	}
 	session.Stop()
 	session.Wait()
+}
+
+// TestExamples runs the examples and compares their output. They have no output comments,
+// because an example without the privileges to trace would fail.
+func TestExamples(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	for _, c := range []struct {
+		name, want string
+		run        func()
+	}{
+		{"package", "5\n", Example},
+		{"Script.Run", "text: 2\nstatus: 3\n", ExampleScript_Run},
+		{"Script.Events", "a tuple: 1\ntext: 2\n", ExampleScript_Events},
+	} {
+		if got := stdout(t, c.run); got != c.want {
+			t.Errorf("example of %s: printed %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// stdout returns what run writes to standard output. That must fit into a pipe.
+func stdout(t *testing.T, run func()) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := os.Stdout
+	os.Stdout = w
+	run()
+	os.Stdout = old
+	w.Close()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func compile(t *testing.T, script string, opt tracer.Options) *tracer.Script {
