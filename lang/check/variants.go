@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"cmp"
+	"strings"
 
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/attach"
@@ -15,7 +16,8 @@ import (
 // divides those whose block depends on the point (split).
 
 // group returns variants for the blocks. Points of a block share a variant if their contexts
-// are the same for a program that reads no arguments.
+// are the same for a program that reads no arguments. A point that a block has several
+// times needs as many programs, since the kernel attaches a program to a tracepoint only once.
 func (c *checker) group(blocks []attach.Block) []*variant {
 	var variants []*variant
 	for i, b := range blocks {
@@ -23,10 +25,12 @@ func (c *checker) group(blocks []attach.Block) []*variant {
 			variants = append(variants, newVariant(b.Decl, i))
 		}
 		byShape := map[string]*variant{}
+		times := map[string]int{}
 		for _, pt := range b.Points {
 			ctx := cmp.Or(pt.Ctx.Shared, pt.Ctx)
 			shape := cmp.Or(ctx.Load.BareShape, ctx.Load.Shape)
-			key := pt.Kind.Name + "\x00" + shape
+			key := pt.Kind.Name + strings.Repeat("\x00", 1+times[pt.Name]) + shape
+			times[pt.Name]++
 			u := byShape[key]
 			if u == nil || shape == "" {
 				u = newVariant(b.Decl, i)
