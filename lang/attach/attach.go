@@ -49,6 +49,7 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 	var found [][]*probes.Point // of each of decls
 	var alone *probes.Point     // a point that allows no others
 	total, beside := 0, 0       // beside: points that may be beside alone
+	links := 0
 	for _, d := range p.Decls {
 		d, ok := d.(*ast.Probe)
 		if !ok {
@@ -56,6 +57,7 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		}
 		points := r.probe(d)
 		total += len(points)
+		links += countLinks(points)
 		r.unique(points)
 		for _, pt := range points {
 			if alone == nil && pt.Kind.Alone {
@@ -65,9 +67,9 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 				beside++
 			}
 		}
-		if total > cfg.MaxProbes {
+		if links > cfg.MaxProbes {
 			diags.ErrorHint(d.Span(), "if the machine can handle more probes, increase the max_probes config variable",
-				"Can't attach to %d probes because it exceeds the current limit of %d probes.", total, cfg.MaxProbes)
+				"Can't attach to %d probes because it exceeds the current limit of %d probes.", links, cfg.MaxProbes)
 			return nil
 		}
 		decls, found = append(decls, d), append(found, points)
@@ -114,6 +116,22 @@ func ReadsKernelStack(p *ast.Program, defs *builtins.Registry) bool {
 		})
 	}
 	return found
+}
+
+// countLinks returns how many of a block's points count for the limit of attach points.
+// Points that are attached with one link, to functions of the kernel or of one file, count
+// once.
+func countLinks(points []*probes.Point) int {
+	n := 0
+	shared := map[string]bool{}
+	for _, pt := range points {
+		link := pt.Kind.Name + pt.File
+		if !pt.Multi || !shared[link] {
+			n++
+		}
+		shared[link] = shared[link] || pt.Multi
+	}
+	return n
 }
 
 // gather calls the kinds' functions that mark the points to be attached together.

@@ -47,6 +47,30 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestCountLinks checks that points that share a link count once for the limit of attach
+// points.
+func TestCountLinks(t *testing.T) {
+	kprobe, uprobe := probes.Lookup("kprobe"), probes.Lookup("uprobe")
+	one := &probes.Point{Kind: kprobe}
+	kernel := &probes.Point{Kind: kprobe, Multi: true}
+	a, b := &probes.Point{Kind: uprobe, File: "a", Multi: true}, &probes.Point{Kind: uprobe, File: "b", Multi: true}
+	for _, tt := range []struct {
+		points []*probes.Point
+		want   int
+	}{
+		{nil, 0},
+		{[]*probes.Point{one, one, one}, 3},
+		{[]*probes.Point{kernel, kernel, kernel}, 1},
+		{[]*probes.Point{kernel, one, kernel}, 2},
+		{[]*probes.Point{one, kernel, one, kernel}, 3},
+		{[]*probes.Point{a, b, a, b, kernel}, 3},
+	} {
+		if n := countLinks(tt.points); n != tt.want {
+			t.Errorf("%d points count as %d, want %d", len(tt.points), n, tt.want)
+		}
+	}
+}
+
 // unfit is a kernel whose functions all return a struct, to which no program is attached.
 type unfit struct{ probes.Kernel }
 

@@ -244,7 +244,7 @@ func Vars() []*Var {
 		number("max_bpf_progs", "The maximum number of BPF programs for one block of a script.", func(c *Config) *int { return &c.MaxBPFProgs }, 1, maxCount),
 		number("max_cat_bytes", "The maximum number of bytes that cat() prints of a file.", func(c *Config) *int { return &c.MaxCatBytes }, 0, maxCount),
 		number("max_map_keys", "The maximum number of keys of a map.", func(c *Config) *int { return &c.MaxMapKeys }, 1, maxCount),
-		number("max_probes", "The maximum number of attach points of a script.", func(c *Config) *int { return &c.MaxProbes }, 1, maxCount),
+		number("max_probes", "The maximum number of attach points of a script. Points that share a link, as those of kprobe and uprobe patterns do where the kernel can, count once.", func(c *Config) *int { return &c.MaxProbes }, 1, maxCount),
 		number("max_series", "The maximum number of time series of one map that --prometheus and --otlp export.", func(c *Config) *int { return &c.MaxSeries }, 1, maxCount),
 		number("max_strlen", "The maximum size in bytes of a string that str(), buf() and path() read, including the NUL.", func(c *Config) *int { return &c.MaxStrlen }, 1, maxStrlen),
 		metric(),
