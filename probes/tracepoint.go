@@ -24,12 +24,15 @@ func tracepointKind() *Kind {
 		Manual: Manual{
 			Overhead: "about 100 ns; at system calls also 100 ns for each call of the system",
 			Syntax:   "tracepoint:category:event",
-			Doc:      "Runs at a static event of the kernel; args has the event's fields.",
+			Doc:      "Runs at a static event of the kernel; args has the event's fields. A pattern alone, as in tracepoint:sched_*, matches the events of all categories.",
 		},
 		Aliases: []string{"t"},
 	}
 	k.Call = syscallCall
 	k.Parse = func(_ *Env, parts []string) (*Point, error) {
+		if len(parts) == 2 && isWild(parts[1]) { // events of all categories
+			parts = []string{parts[0], "*", parts[1]}
+		}
 		if err := argCount(k, parts, 2); err != nil {
 			return nil, err
 		}
@@ -81,7 +84,7 @@ func tracepointKind() *Kind {
 			}
 			id = uint64(f.ID)
 		}
-		c, err := attachPerf(&unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: id, Sample: 1, Wakeup: 1}, -1, 0, prog)
+		c, err := attachPerf(&unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: id}, -1, 0, prog)
 		return c, attachError(p, err, capsTracing, map[error]string{unix.EINVAL: "the kernel refuses programs on this tracepoint", unix.EACCES: "the program reads beyond the tracepoint's record"})
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {

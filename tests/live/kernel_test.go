@@ -59,6 +59,10 @@ func missing(need string) string {
 		if _, err := os.Stat("/sys/kernel/btf/tun"); err != nil {
 			return "the module tun is not loaded, or has no types"
 		}
+	case "irqwork":
+		if _, err := os.Stat("/sys/kernel/tracing/events/irq_vectors/irq_work_exit"); err != nil {
+			return "this kernel has no events of the interrupts' work"
+		}
 	case "fetch": // uprobe programs that wait for memory, and the function that reads strings so
 		if release().less(version{6, 12}) {
 			return "this kernel reads only strings that are in memory"
