@@ -153,3 +153,8 @@ func readFile(name string, stdin io.Reader) (string, error) {
 
 // KindOf returns the kind of a resource of Kubernetes, its field "kind", or "".
 func (d Document) KindOf() string { return d.Root.Get("kind").Value }
+
+// Among reports whether s is in a list.
+//
+//go:noinline
+func Among(list []string, s string) bool { return slices.Contains(list, s) }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/gotrace/gotrace/lang/policy"
 )
 
 // never is the condition of an entry that matches nothing.
@@ -92,7 +94,7 @@ func (w *writer) protocols(e *Entry) string {
 	var list []string
 	for _, key := range order {
 		cond := fmt.Sprintf("$proto in (%s)", key)
-		if !slices.Contains(ranges[key], "") {
+		if !policy.Among(ranges[key], "") {
 			what := "$port"
 			if key == fmt.Sprint(protoICMP) || key == fmt.Sprint(protoICMP6) {
 				what = "$type"

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/outline"
 )
@@ -30,7 +31,7 @@ var sources = []string{sourceAny, sourceK8s, sourceReserved, "container", "cidr"
 func splitKey(key string) (from, name string) {
 	for _, sep := range []string{":", "."} {
 		before, after, ok := strings.Cut(key, sep)
-		if ok && slices.Contains(sources, before) && after != "" && (sep == ":" || before == sourceAny) {
+		if ok && policy.Among(sources, before) && after != "" && (sep == ":" || before == sourceAny) {
 			return before, after
 		}
 	}
@@ -42,7 +43,7 @@ func splitKey(key string) (from, name string) {
 //go:noinline
 func (l Labels) Add(from, name, value string) {
 	key := from + ":" + name
-	if !slices.Contains(l[key], value) {
+	if !policy.Among(l[key], value) {
 		l[key] = append(l[key], value)
 	}
 }
@@ -121,7 +122,7 @@ type Requirement struct {
 
 func (r *Requirement) holds(l Labels) bool {
 	have, ok := l.values(r.Key)
-	has := func(v string) bool { return slices.Contains(r.Values, v) }
+	has := func(v string) bool { return policy.Among(r.Values, v) }
 	switch r.Op {
 	case In:
 		return slices.ContainsFunc(have, has)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/source"
 )
 
@@ -118,7 +119,7 @@ func (s *Spec) inNamespace(e *Endpoint, sel *Selector) bool {
 		return true
 	}
 	list, ok := e.Labels.values(NamespaceLabel)
-	return !ok || slices.Contains(list, s.Namespace)
+	return !ok || policy.Among(list, s.Namespace)
 }
 
 // Resolve returns the decisions for all endpoints that policies select.

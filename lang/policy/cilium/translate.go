@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/source"
 )
 
@@ -203,7 +204,7 @@ func (w *writer) decision(i int, d *Decision) {
 // policiesOf returns the names of policies, each once.
 func policiesOf(specs []*Spec) (names []string) {
 	for _, s := range specs {
-		if !slices.Contains(names, s.Policy) {
+		if !policy.Among(names, s.Policy) {
 			names = append(names, s.Policy)
 		}
 	}

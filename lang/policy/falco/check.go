@@ -6,10 +6,10 @@ import (
 	"math"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/hosts"
 )
@@ -70,10 +70,10 @@ func (e *expansion) checkTypes(c *Check) {
 	case list && c.Op != "in" && c.Op != "intersects":
 		fail("%s is a list, which 'in', 'intersects' and 'exists' compare, not '%s'", c.Left, c.Op)
 		return
-	case slices.Contains(numberOps, c.Op) && t != Number && t != Decimal && t != Port && t != Text:
+	case policy.Among(numberOps, c.Op) && t != Number && t != Decimal && t != Port && t != Text:
 		fail("'%s' compares numbers, and %s is %s", c.Op, c.Left, t)
 		return
-	case !slices.Contains(numberOps, c.Op) && !slices.Contains([]string{"=", "!=", "in", "intersects"}, c.Op) && t != Text:
+	case !policy.Among(numberOps, c.Op) && !policy.Among([]string{"=", "!=", "in", "intersects"}, c.Op) && t != Text:
 		fail("'%s' is for texts, and %s is %s", c.Op, c.Left, t)
 		return
 	}

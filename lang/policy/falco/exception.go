@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 )
@@ -87,7 +88,7 @@ func (r *reader) complete(rule *Rule, e *exception) bool {
 		case !c.setOp(e.comps[i]):
 			r.diags.Errorf(e.at, "'%s' is not a comparison", e.comps[i])
 			return false
-		case e.single && !slices.Contains(listOps, c.Op):
+		case e.single && !policy.Among(listOps, c.Op):
 			r.diags.Errorf(e.at, "the exception '%s' has one field, which is compared by one of %s, not '%s'", e.name, strings.Join(listOps, " "), c.Op)
 			return false
 		}
@@ -196,7 +197,7 @@ func (r *reader) exceptionExpr(e *exception) Expr {
 			if c.Left == nil || !c.setOp(e.comps[i]) {
 				return nil
 			}
-			many := slices.Contains(listOps, c.Op) || c.Mod != ""
+			many := policy.Among(listOps, c.Op) || c.Mod != ""
 			switch {
 			case v.Kind == yaml.List && !many:
 				r.diags.Errorf(v.At, "'%s' compares with one value, not with a list", c.Op)
@@ -227,9 +228,9 @@ func (c *Check) setOp(text string) bool {
 	}
 	if len(words) == 2 {
 		c.Mod = words[1]
-		return slices.Contains(textOps, c.Op) && slices.Contains(modifiers, c.Mod)
+		return policy.Among(textOps, c.Op) && policy.Among(modifiers, c.Mod)
 	}
-	return slices.Contains(slices.Concat(numberOps, textOps, listOps), c.Op)
+	return policy.Among(slices.Concat(numberOps, textOps, listOps), c.Op)
 }
 
 // addValue adds a value of an exception. If many is set, a text is a list as in a

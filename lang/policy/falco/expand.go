@@ -1,8 +1,7 @@
 package falco
 
 import (
-	"slices"
-
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/source"
 )
 
@@ -84,7 +83,7 @@ func (e *expansion) check(x *Check) Expr {
 	if x.Right != nil {
 		out.Right = e.term(x.Right)
 	}
-	many := slices.Contains(listOps, x.Op) || x.Mod != ""
+	many := policy.Among(listOps, x.Op) || x.Mod != ""
 	if out.Texts = nil; x.Texts != nil {
 		out.Texts = make([]string, 0, len(x.Texts))
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 )
@@ -74,9 +75,9 @@ func (r *reader) override(item *yaml.Node, plain, appendable, replaceable []stri
 		case f.Value.Value != "append" && f.Value.Value != "replace":
 			r.diags.Errorf(f.Value.At, "expected 'append' or 'replace', not '%s'", f.Value.Value)
 			ok = false
-		case !slices.Contains(allowed, f.Key):
+		case !policy.Among(allowed, f.Key):
 			hint := source.DidYouMean(f.Key, allowed)
-			if hint == "" && slices.Contains(replaceable, f.Key) {
+			if hint == "" && policy.Among(replaceable, f.Key) {
 				hint = "'replace' is possible"
 			}
 			r.diags.ErrorHint(f.At, hint, "'%s' is nothing to %s", f.Key, f.Value.Value)
@@ -88,7 +89,7 @@ func (r *reader) override(item *yaml.Node, plain, appendable, replaceable []stri
 		of[f.Key] = f.Value.Value
 	}
 	for _, f := range item.Fields {
-		if of[f.Key] == "" && slices.Contains(replaceable, f.Key) {
+		if of[f.Key] == "" && policy.Among(replaceable, f.Key) {
 			r.diags.Errorf(f.At, "'override' does not say whether '%s' is appended or replaced", f.Key)
 			ok = false
 		}

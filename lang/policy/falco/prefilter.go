@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/source"
 )
 
@@ -44,7 +45,7 @@ func (f *filter) of(w *Watched) string {
 		if x == unknown {
 			return unknown
 		}
-		if !slices.Contains(parts, x) {
+		if !policy.Among(parts, x) {
 			parts = append(parts, x)
 		}
 	}
@@ -279,7 +280,7 @@ func (f *filter) param(c *Check) string {
 	var match func(name string) bool
 	switch c.Op {
 	case "=", "in":
-		match = func(name string) bool { return slices.Contains(c.Texts, name) }
+		match = func(name string) bool { return policy.Among(c.Texts, name) }
 	case "contains":
 		match = func(name string) bool {
 			return slices.ContainsFunc(c.Texts, func(t string) bool { return strings.Contains(name, t) })

@@ -287,7 +287,7 @@ func generic(e *Event) bool { return EventByName.Get()[e.Name] == nil }
 func genericNames(names map[*Rule]map[string]bool) (list []string) {
 	for _, all := range names {
 		for name := range all {
-			if EventByName.Get()[name] == nil && !slices.Contains(list, name) {
+			if EventByName.Get()[name] == nil && !policy.Among(list, name) {
 				list = append(list, name)
 			}
 		}
@@ -311,7 +311,7 @@ func namedEvents(rule *Rule, k probes.Kernel, diags *source.Diags) map[string]bo
 			switch {
 			case EventByName.Get()[name] != nil:
 				named[name] = true
-			case slices.Contains(silent, name):
+			case policy.Among(silent, name):
 				diags.Warnf(c.At, "gotrace has no events '%s'", name)
 			case !wordOf.Get().MatchString(name) || wordOf.Get().FindString(name) != name || !isSyscall(k, name):
 				diags.ErrorHint(c.At, suggestEvent(name), "there is no event '%s'", name)

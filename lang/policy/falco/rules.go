@@ -176,7 +176,7 @@ func (r *reader) append(rule *Rule, item *yaml.Node, of map[string]string) {
 		return
 	}
 	for _, f := range item.Fields {
-		if slices.Contains(replaceable, f.Key) && of[f.Key] == "" {
+		if policy.Among(replaceable, f.Key) && of[f.Key] == "" {
 			r.diags.Add(source.Diag{Span: f.At, Severity: source.Warning, Hint: "'override' changes it",
 				Msg: fmt.Sprintf("'append: true' is for conditions and exceptions: '%s' is left out", f.Key)})
 		}
@@ -191,7 +191,7 @@ func (r *reader) rule(item *yaml.Node) {
 		return
 	}
 	for _, f := range item.Fields {
-		if !slices.Contains(ruleKeys, f.Key) {
+		if !policy.Among(ruleKeys, f.Key) {
 			hint := source.DidYouMean(f.Key, ruleKeys)
 			r.diags.Add(source.Diag{Span: f.At, Severity: source.Warning, Msg: fmt.Sprintf("rules have no key '%s': it is left out", f.Key), Hint: hint})
 		}
@@ -289,7 +289,7 @@ func (r *reader) change(rule *Rule, item *yaml.Node, of map[string]string) {
 			for _, tag := range n.Items {
 				if tag.Kind != yaml.Scalar {
 					r.diags.Errorf(tag.At, "a tag is a text, not %s", tag.Kind)
-				} else if !slices.Contains(rule.Tags, tag.Value) {
+				} else if !policy.Among(rule.Tags, tag.Value) {
 					rule.Tags = append(rule.Tags, tag.Value)
 				}
 			}

@@ -3,10 +3,10 @@ package falco
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/procs"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/lazy"
@@ -162,7 +162,7 @@ type RuleOf struct {
 //go:noinline
 func (w *Watched) need(names ...string) {
 	for _, name := range names {
-		if name != "" && !slices.Contains(w.names, name) {
+		if name != "" && !policy.Among(w.names, name) {
 			w.names = append(w.names, name)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/outline"
 )
@@ -74,7 +75,7 @@ func (o *Selection) choose(rules []*Rule, diags *source.Diags) {
 func (c *Choice) fits(rules []*Rule) func(*Rule) bool {
 	switch {
 	case c.Tag != "":
-		return func(r *Rule) bool { return slices.Contains(r.Tags, c.Tag) }
+		return func(r *Rule) bool { return policy.Among(r.Tags, c.Tag) }
 	case slices.ContainsFunc(rules, func(r *Rule) bool { return r.Name == c.Name }):
 		return func(r *Rule) bool { return r.Name == c.Name }
 	case strings.ContainsAny(c.Name, "*?"):

@@ -1,10 +1,10 @@
 package tetragon
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/lazy"
@@ -63,7 +63,7 @@ func (h *hook) action(n *yaml.Node) *action {
 					a.name = name
 				}
 			}
-			if slices.Contains(removedActions, n.Value) {
+			if policy.Among(removedActions, n.Value) {
 				p.diags.ErrorHint(n.At, "leave it out: the types fd and file show the paths of files without it",
 					"Tetragon no longer has the action '%s'", n.Value)
 			} else if a.name == "" {

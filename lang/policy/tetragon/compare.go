@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/source"
 )
 
@@ -27,7 +28,7 @@ func (h *hook) compare(a *arg, o *operands, cheap, dear *[]string) {
 	if n, ok := negations[op]; ok {
 		op, not = n, true
 	}
-	if !slices.Contains(operators, op) {
+	if !policy.Among(operators, op) {
 		h.p.unknown(o.opAt, "there is no operator", o.operator, append(slices.Clone(operators), keys(negations)...))
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/probes"
@@ -109,7 +110,7 @@ func (h *hook) locateFunction(name string, hn *hookNode) {
 	if err != nil && !symbol {
 		switch {
 		case h.many:
-		case slices.Contains(inlined, name):
+		case policy.Among(inlined, name):
 			h.p.diags.Warnf(h.at, "this kernel has the function '%s' only inside its callers, where it cannot be watched: it is left out", name)
 		default:
 			h.missing(hn, "this kernel has no function '%s'", name)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/cgroups"
@@ -87,7 +88,7 @@ func (p *policyReader) labels(n *yaml.Node) (terms []labelTerm) {
 					is = p.text(op)
 				}
 				switch {
-				case !slices.Contains(possible, is):
+				case !policy.Among(possible, is):
 					p.unknown(e.At, "there is no operator", is, possible)
 				case (is == "In" || is == "NotIn") != (len(t.values) > 0):
 					p.diags.Errorf(e.At, "In and NotIn take values, and Exists and DoesNotExist do not")
@@ -108,7 +109,7 @@ func (s *podSelector) selects(c *Container) bool {
 			v = map[string]string{"name": c.Name, "repo": c.Image}[t.key]
 			ok = v != ""
 		}
-		if ok = ok && (len(t.values) == 0 || slices.Contains(t.values, v)); ok == t.not {
+		if ok = ok && (len(t.values) == 0 || policy.Among(t.values, v)); ok == t.not {
 			return false
 		}
 	}

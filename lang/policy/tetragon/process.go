@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 )
 
@@ -64,7 +65,7 @@ func (h *hook) matchPIDs(n *yaml.Node, s *selector) {
 	})
 	s.cheap = append(s.cheap, negate(cond, not))
 	// A process starts those that let the user in, or is one of them.
-	door := func(w word) bool { return !own && (w.text == "1" || slices.Contains(h.p.machine.Way, w.text)) }
+	door := func(w word) bool { return !own && (w.text == "1" || policy.Among(h.p.machine.Way, w.text)) }
 	if not || slices.ContainsFunc(o.values, door) {
 		s.broad++
 	}
@@ -95,7 +96,7 @@ func (h *hook) matchBinaries(n *yaml.Node, s *selector, parent bool) {
 	switch {
 	case strings.HasPrefix(o.operator, "Not"):
 		s.negated++
-	case all(op, o.texts()) || follow && slices.Contains(o.texts(), h.p.machine.First):
+	case all(op, o.texts()) || follow && policy.Among(o.texts(), h.p.machine.First):
 		s.broad++
 	case slices.ContainsFunc(o.texts(), func(path string) bool { return h.p.machine.isDoor(op, path) }):
 		s.doors++
@@ -156,7 +157,7 @@ func (h *hook) matchNamespaces(n *yaml.Node, s *selector) {
 		return
 	}
 	s.cheap = append(s.cheap, negate(among(ns.of, list), not))
-	if host := strconv.FormatUint(h.p.machine.Namespaces[ns.proc], 10); slices.Contains(list, host) != not {
+	if host := strconv.FormatUint(h.p.machine.Namespaces[ns.proc], 10); policy.Among(list, host) != not {
 		s.broad++
 	}
 }

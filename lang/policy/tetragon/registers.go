@@ -3,10 +3,10 @@ package tetragon
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/probes"
 )
@@ -63,7 +63,7 @@ func (p *policyReader) register(n *yaml.Node, name string) string {
 		if i, err := strconv.Atoi(strings.TrimPrefix(name, "x")); err == nil && name[0] == 'x' && i >= 0 && i <= 30 || name == "sp" || name == "pc" {
 			return name
 		}
-	} else if slices.Contains(registers, name) {
+	} else if policy.Among(registers, name) {
 		if name[1] > '9' {
 			return name[1:]
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotrace/gotrace/lang/policy"
 	"github.com/gotrace/gotrace/lang/policy/yaml"
 	"github.com/gotrace/gotrace/lang/source"
 )
@@ -52,13 +53,13 @@ func isAmong(list []string, call string) bool {
 	for _, prefix := range []string{"security_", "sys_enter_", "sys_exit_"} {
 		call = strings.TrimPrefix(call, prefix)
 	}
-	return slices.Contains(list, call)
+	return policy.Among(list, call)
 }
 
 // all reports whether an operator on texts is true for all paths.
 func all(op string, values []string) bool {
-	return (strings.HasSuffix(op, "fix") || strings.HasPrefix(op, "SubString")) && !strings.HasPrefix(op, "Not") && slices.Contains(values, "") ||
-		(op == "Prefix" || op == "SubString") && slices.Contains(values, "/")
+	return (strings.HasSuffix(op, "fix") || strings.HasPrefix(op, "SubString")) && !strings.HasPrefix(op, "Not") && policy.Among(values, "") ||
+		(op == "Prefix" || op == "SubString") && policy.Among(values, "/")
 }
 
 // checkLockout refuses a selector that may kill any process of the machine, or those that
@@ -81,7 +82,7 @@ func (h *hook) checkLockout(s *selector) {
 		weak += s.numeric
 	}
 	ofProgram := (h.kind == uprobeHook || h.kind == usdtHook) && !strings.Contains(h.event.Path, ".so") && !p.machine.isDoor("Equal", h.event.Path)
-	if !p.unsafe() || p.within() != "" && !p.hostToo || ofProgram || len(s.cheap)+len(s.dear)+len(s.result) > weak || slices.Contains(p.terms.MayLockOut, p.name) {
+	if !p.unsafe() || p.within() != "" && !p.hostToo || ofProgram || len(s.cheap)+len(s.dear)+len(s.result) > weak || policy.Among(p.terms.MayLockOut, p.name) {
 		return
 	}
 	for _, a := range slices.Concat(s.actions, s.later) {

@@ -19,8 +19,9 @@ type datum struct {
 	kind kind
 	s    string // the text, or the text of a number that is not shown in decimal digits
 	n    int64
-	a    netip.Addr
-	list []datum // of a field that has several values
+	// What few fields have is not part of the struct, which fields return by value.
+	a    *netip.Addr
+	list *[]datum // of a field that has several values
 }
 
 type kind uint8
@@ -48,7 +49,15 @@ func octNumber(n int64) datum { return datum{kind: isNumber, n: n, s: fmt.Sprint
 func decimal(f float64) datum { return datum{kind: isDecimal, n: int64(math.Round(f * 1e6))} }
 
 func address(a netip.Addr) datum {
-	return datum{kind: isAddr, a: a}
+	return datum{kind: isAddr, a: &a}
+}
+
+// addr returns the address that d is, or the zero one.
+func (d datum) addr() netip.Addr {
+	if d.a == nil {
+		return netip.Addr{}
+	}
+	return *d.a
 }
 
 func truth(b bool) datum {
@@ -58,7 +67,7 @@ func truth(b bool) datum {
 	return datum{kind: isBool}
 }
 
-func list(l []datum) datum { return datum{kind: isList, list: l} }
+func list(l []datum) datum { return datum{kind: isList, list: &l} }
 
 // known returns a text if ok is set, otherwise no value.
 func known(s string, ok bool) datum {
@@ -91,10 +100,10 @@ func (d datum) String() string {
 	case isBool:
 		return strconv.FormatBool(d.n != 0)
 	case isAddr:
-		return d.a.String()
+		return d.addr().String()
 	case isList:
 		var b bytes.Buffer
-		for i, x := range d.list {
+		for i, x := range *d.list {
 			if i > 0 {
 				b.WriteByte(',')
 			}
@@ -121,7 +130,7 @@ func (d datum) appendJSON(b []byte) []byte {
 		return strconv.AppendBool(b, d.n != 0)
 	case isList:
 		b = append(b, '[')
-		for i, x := range d.list {
+		for i, x := range *d.list {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -214,7 +223,7 @@ func each(f func(string) string) func([]datum) datum {
 			return d
 		case isList:
 			var out []datum
-			for _, x := range d.list {
+			for _, x := range *d.list {
 				out = append(out, one(x))
 			}
 			return list(out)
@@ -247,7 +256,7 @@ var functions = lazy.Value[map[string]func([]datum) datum]{New: func() map[strin
 			case missing:
 				return d
 			case isList:
-				return number(int64(len(d.list)))
+				return number(int64(len(*d.list)))
 			default:
 				return number(int64(len(d.String())))
 			}
@@ -269,7 +278,7 @@ var functions = lazy.Value[map[string]func([]datum) datum]{New: func() map[strin
 				case missing:
 					return d
 				case isList:
-					for _, x := range d.list {
+					for _, x := range *d.list {
 						parts = append(parts, x.String())
 					}
 				default:
@@ -291,7 +300,7 @@ func getopt(line, letters datum, one string) datum {
 	case missing:
 		return line
 	case isList:
-		for _, x := range line.list {
+		for _, x := range *line.list {
 			words = append(words, x.String())
 		}
 	default:

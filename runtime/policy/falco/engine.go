@@ -163,7 +163,7 @@ func (e *engine) partsOf(output []falco.Segment) (parts []part) {
 				get := p.get
 				p.get = func(ev *Event) datum {
 					d := get(ev)
-					name := e.hosts.name(d.a)
+					name := e.hosts.name(d.addr())
 					return known(name, name != "")
 				}
 			}

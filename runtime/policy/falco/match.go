@@ -62,7 +62,7 @@ func compileCheck(c *falco.Check) predicate {
 	if c.Op == "exists" {
 		return func(e *Event) bool {
 			d := get(e)
-			return d.kind != missing && (d.kind != isList || len(d.list) > 0)
+			return d.kind != missing && (d.kind != isList || len(*d.list) > 0)
 		}
 	}
 	if f := c.Left.Field; f != nil && strings.HasSuffix(f.Name, "ip.name") {
@@ -97,12 +97,12 @@ func compileCheck(c *falco.Check) predicate {
 			return false
 		case isList:
 			r := right(e)
-			for _, x := range d.list {
+			for _, x := range *d.list {
 				if ok := test(x, r); ok != (both || whole) {
 					return ok
 				}
 			}
-			return whole || both && len(d.list) > 0
+			return whole || both && len(*d.list) > 0
 		}
 		return test(d, right(e))
 	}
@@ -113,7 +113,7 @@ func flat(d datum) []datum {
 	case missing:
 		return nil
 	case isList:
-		return d.list
+		return *d.list
 	}
 	return []datum{d}
 }
@@ -305,7 +305,7 @@ func addressTester(op string, of falco.Type, texts []string) func(datum) bool {
 	}
 	inside := func(d datum) bool {
 		for _, p := range nets {
-			if p.Contains(d.a.Unmap()) {
+			if p.Contains(d.addr().Unmap()) {
 				return true
 			}
 		}
@@ -328,7 +328,7 @@ func compileName(c *falco.Check, get getter) predicate {
 		test := tester(c.Op, c.Mod, falco.Text, c.Texts)
 		return func(e *Event) bool {
 			d := get(e)
-			return d.kind != missing && test(text(e.hosts.name(d.a)))
+			return d.kind != missing && test(text(e.hosts.name(d.addr())))
 		}
 	}
 	return func(e *Event) bool {
@@ -337,7 +337,7 @@ func compileName(c *falco.Check, get getter) predicate {
 			return false
 		}
 		for _, name := range c.Texts {
-			if e.hosts.has(name, d.a) {
+			if e.hosts.has(name, d.addr()) {
 				return !negative
 			}
 		}

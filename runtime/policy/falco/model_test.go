@@ -135,13 +135,13 @@ func holds(f *falco.Field, d datum, op, right string) bool {
 		return d.kind != missing && one(d)
 	}
 	yes := 0
-	for _, x := range d.list {
+	for _, x := range *d.list {
 		if one(x) {
 			yes++
 		}
 	}
 	if op == "in" && !f.Any {
-		return yes == len(d.list)
+		return yes == len(*d.list)
 	}
 	return yes > 0
 }
@@ -179,7 +179,7 @@ func conditionsOf(f *falco.Field, name string, d datum) (all []modelCase) {
 	add := func(condition string, want bool) {
 		all = append(all, modelCase{condition, want}, modelCase{"not " + condition, !want})
 	}
-	add(name+" exists", d.kind != missing && (d.kind != isList || len(d.list) > 0))
+	add(name+" exists", d.kind != missing && (d.kind != isList || len(*d.list) > 0))
 	for _, op := range ops {
 		if !accepts(f, op) {
 			continue
