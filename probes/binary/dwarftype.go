@@ -108,6 +108,10 @@ func (g *DebugInfo) convert(e *dwarf.Entry, depth int) *dwarfType {
 			u.decl = word + u.decl
 		}
 		return &u
+	case dwarf.TagSubroutineType:
+		if entrySize(e) == 8 { // a function as a value of Go, which is a pointer
+			return &dwarfType{t: types.NewPointer(types.TVoid, types.User), decl: name, align: 8}
+		}
 	case dwarf.TagPtrToMemberType:
 		n := entrySize(e)
 		if n == 16 { // pointer to a member function

@@ -115,8 +115,8 @@ type fieldList struct {
 
 // add adds a member with its location. Its offset is the one in a copy of the struct.
 func (l *fieldList) add(f types.Field, of *dwarfType) {
-	if f.Loc.Err != "" { // it cannot be read
-		f.Type, of = types.NewArray(types.TUint8, 0), &dwarfType{align: 1}
+	if readable(&f); f.Loc.Err != "" {
+		of = &dwarfType{align: 1}
 	}
 	al := max(min(of.alignment(), 8), 1)
 	l.align = max(l.align, al)
@@ -184,22 +184,8 @@ func flatten(t *types.Type, l *types.Loc) *types.Type {
 	fields := slices.Clone(t.Members())
 	for i := range fields {
 		f := &fields[i]
-		first, end := f.Off, f.Off+f.Type.Size // the bytes that f needs
-		if f.BitSize > 0 {
-			first, end = f.Off+f.BitOff/8, f.Off+(f.BitOff+f.BitSize+7)/8
-		}
-		missing := end - first
-		part := &types.Loc{Memory: l.Memory, Base: l.Base, Disp: l.Disp + int64(f.Off)}
-		for _, p := range l.Parts {
-			if lo, hi := max(p.Off, f.Off), min(p.Off+p.Size, f.Off+f.Type.Size); lo < hi {
-				part.Parts = append(part.Parts, types.Part{From: p.From + lo - p.Off, Off: lo - f.Off, Size: hi - lo})
-				missing -= max(0, min(hi, end)-max(lo, first))
-			}
-		}
-		if l.Err != "" && missing > 0 {
-			part = &types.Loc{Err: l.Err}
-		}
-		f.Loc = part
+		f.Loc = memberLoc(f, l)
+		readable(f)
 	}
 	u := *t
 	u.Space = types.Ctx
@@ -207,6 +193,50 @@ func flatten(t *types.Type, l *types.Loc) *types.Type {
 	u.Comp.Counted = t.Comp.Counted
 	u.Comp.Dynamic = t.Comp.Dynamic
 	return &u
+}
+
+// memberLoc returns the location of a member of the object at l. If a part of the member
+// cannot be read, it has the error of l.
+func memberLoc(f *types.Field, l *types.Loc) *types.Loc {
+	first, end := f.Off, f.Off+f.Type.Size // the bytes that f needs
+	if f.BitSize > 0 {
+		first, end = f.Off+f.BitOff/8, f.Off+(f.BitOff+f.BitSize+7)/8
+	}
+	missing := end - first
+	part := &types.Loc{Memory: l.Memory, Base: l.Base, Disp: l.Disp + int64(f.Off)}
+	for _, p := range l.Parts {
+		if lo, hi := max(p.Off, f.Off), min(p.Off+p.Size, f.Off+f.Type.Size); lo < hi {
+			part.Parts = append(part.Parts, types.Part{From: p.From + lo - p.Off, Off: lo - f.Off, Size: hi - lo})
+			missing -= max(0, min(hi, end)-max(lo, first))
+		}
+	}
+	if missing > 0 {
+		part.Err = l.Err
+	}
+	return part
+}
+
+// readable changes the type of a field of which parts cannot be read. It removes the error
+// if f is a struct that has other parts: then members of the struct have it.
+func readable(f *types.Field) {
+	switch {
+	case f.Loc.Err == "":
+	case f.Type.Kind == types.Struct && len(f.Loc.Parts) > 0:
+		fields := slices.Clone(f.Type.Members())
+		for i := range fields {
+			m := &fields[i]
+			m.Loc = memberLoc(m, f.Loc)
+			if readable(m); m.Loc.Err == "" {
+				m.Loc = nil // it is at its offset in the copy of the struct
+			}
+		}
+		t := *f.Type
+		t.Comp = types.NewComposite(t.Comp.Union, func() []types.Field { return fields })
+		t.Comp.Counted, t.Comp.Dynamic, t.Comp.Align = f.Type.Comp.Counted, f.Type.Comp.Dynamic, f.Type.Comp.Align
+		f.Type, f.Loc = &t, &types.Loc{Parts: f.Loc.Parts}
+	default:
+		f.Type, f.Loc = types.NewArray(types.TUint8, 0), &types.Loc{Err: f.Loc.Err}
+	}
 }
 
 // isResult reports whether a parameter entry is a result of a Go function.

@@ -50,6 +50,12 @@ var goScripts = []struct {
 		`main.dot{x: 3, y: -4}` + "\n" + `main.square{side: 1, id: 2, name: "sq", tags: …, on: true}` +
 		"\n[]int\nmap[string]int\nfunc()\nchan int\ntime.Duration(1000000000)\nstruct {}{}\nerr\nstruct { p *int }\ncomplex128\n[2]int16"},
 	{false, `uprobe:BIN:main.Show /args.s.tab != 0/ { printf("%s %s\n", args.v, args.s); }`, `1 &main.square{side: 1.5, id: 65535, name: "q", tags: …, on: true}` + "\n2 main.dot{x: 1, y: 2}\n3 (*main.square)(nil)"},
+	{false, `uprobe:BIN:main.Point { print(args.k); print(args.p.id); print(args.p.name); print(args.p.inner.i); print(args.p.inner); $p = args.p; @[$p.id] = $p.inner.i; }
+		uretprobe:BIN:main.Point { print((retval.r0.id, retval.r0.inner, retval.r1)); print(retval.r0.name); }`,
+		"3\n7\nseven\n-8\n{ .f = [], .i = -8 }\n(7, { .f = [], .i = -8 }, 10)\nseven\n@[7]: -8"},
+	{false, `uprobe:BIN:main.Func { print(args.array); print(args.p->id); print(str(args.b)); print(args.v); print(args.fn != 0); @a = args; } end { print((@a.array, @a.b.len)); clear(@a); }`,
+		"[5,6,7]\n9\nbytes\nvalue\ntrue\n([5,6,7], 5)"},
+	{false, `uprobe:BIN:main.Channels { print((args.c.qcount, args.c.dataqsiz, args.in.qcount, args.in.dataqsiz)); }`, "(1, 4, 2, 8)"},
 	{false, `uprobe:BIN:main.Float { print(args.n); }`, "3"},
 	{false, `uretprobe:BIN:main.Panics { print(retval); }`, "0\n40"},
 	{true, `uprobe:BIN:main.Many { print((arg0, arg8, arg9, arg10)); }`, "(1, 9, 10, 11)"},

@@ -93,7 +93,7 @@ first`},
 @x: { .a = 100, .b = 200, .c = -300 }`},
 	// A large result takes the first register.
 	{`uprobe:BIN:sret { print((args.a, args.b)); }`, `(6, 7)`},
-	{`uprobe:BIN:dbl { print(args.k); }`, `55`},
+	{`uprobe:BIN:dbl { print(args.k); print(args.f.n); print(args); }`, "55\n77\n{ .f = { .d = [], .n = 77 }, .k = 55, .q = [] }"},
 	{`uretprobe:BIN:neg { print(retval); }`, `-3`},
 	{`uretprobe:BIN:retn { print(retval->id); }`, `-7`},
 	// The kernel also has a struct node.
@@ -121,7 +121,7 @@ func TestParamsRefused(t *testing.T) {
 	bin := fixture(t, "c-O1-5")
 	for prog, want := range map[string]string{
 		`uprobe:BIN:dbl { print(args.q); }`:    "q cannot be read: it is a floating-point number",
-		`uprobe:BIN:dbl { print(args.f.n); }`:  "f cannot be read: it is in a floating-point register",
+		`uprobe:BIN:dbl { print(args.f.d); }`:  "d cannot be read: it is in a floating-point register",
 		`uprobe:BIN:take { print(args.nix); }`: "Can't find function parameter nix",
 		`uprobe:BIN:neg { print(args.x); }`:    "neg has no parameters",
 		`uprobe:BIN:main+4 { print(args); }`:   "args can only be used where a function starts",

@@ -169,6 +169,7 @@ func main() {
 	Panics(0)
 	Panics(4)
 	values()
+	mixed()
 	func(n int) { leaf6(func() int { return n }) }(len(os.Args))
 	var i interface{ Promoted() int } = outer{1, &inner{5}}
 	i.Promoted()
