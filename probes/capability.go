@@ -48,9 +48,6 @@ func noPermission(kind string, caps []Capability) string {
 	if missing := lacking(caps); len(missing) > 0 {
 		return fmt.Sprintf("permission denied: this %s probe needs %s, which gotrace does not have", kind, capNames(missing))
 	}
-	if os.Geteuid() != 0 {
-		return "permission denied: this needs root or " + capNames(allCaps(caps))
-	}
 	return "operation not permitted, even for root (lockdown, a container with fewer rights, or a kernel built without it)"
 }
 

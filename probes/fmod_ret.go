@@ -40,8 +40,9 @@ func fmodRetKind() *Kind {
 		if !isWild(p.Func) && !isWild(p.Target) {
 			return expandFentry(e, p)
 		}
+		all, err := modifiable(e)
 		var out []*Point
-		for _, f := range modifiable(e) {
+		for _, f := range all {
 			mod, fn, _ := strings.Cut(f, ":")
 			if !wildcard.Match(p.Func, fn) || p.Target != "" && !wildcard.Match(p.Target, mod) {
 				continue
@@ -50,9 +51,13 @@ func fmodRetKind() *Kind {
 			q.Target, q.Func, q.Name = mod, fn, k.Name+":"+f
 			out = append(out, &q)
 		}
-		return out, nil
+		return out, err
 	}
-	k.Suggest, k.Lacks = suggestFunction, withoutBTF
+	k.Suggest = func(e *Env, p *Point) string {
+		all, _ := modifiable(e)
+		return functionLike(p.Func, all)
+	}
+	k.Lacks = withoutBTF
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		c, err := fentryContext(e, p, false)
 		if err != nil {
@@ -77,15 +82,15 @@ func fmodRetKind() *Kind {
 		return c, err
 	}
 	k.List = func(e *Env, parts []string, yield func(string) bool) error {
-		k.listPairs(modifiable(e), parts, yield)
-		return nil
+		all, err := modifiable(e)
+		k.listPairs(all, parts, yield)
+		return err
 	}
 	return k
 }
 
 // modifiable lists the functions that fmod_ret can be attached to, in order.
-func modifiable(e *Env) []string {
-	var list []string
+func modifiable(e *Env) (list []string, err error) {
 	add := func(module, name string) {
 		if p, err := e.Kernel.FuncProto(module, name); err == nil && !p.Variadic && untraceable(e, p) == "" && p.Result.Kind != types.Void {
 			list = append(list, p.Module+":"+name)
@@ -98,12 +103,12 @@ func modifiable(e *Env) []string {
 			}
 		}
 	}
-	all, _ := e.Kernel.Functions()
+	all, err := e.Kernel.Functions()
 	for _, f := range all {
 		if name, ok := strings.CutPrefix(f, "vmlinux:security_"); ok {
 			add("vmlinux", "security_"+name)
 		}
 	}
 	slices.Sort(list)
-	return slices.Compact(list)
+	return slices.Compact(list), err
 }

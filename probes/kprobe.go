@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ func kprobeKind(ret bool) *Kind {
 	k.Suggest = suggestFunction
 	k.Lacks = func(e *Env, p *Point) string {
 		if !isWild(p.Func) {
-			return ""
+			return noKprobe(e, &object.Point{Target: p.Target, Func: p.Func})
 		}
 		list, _ := os.ReadFile(kprobeBlacklist) // without it, the reason is not known
 		return onlyBlacklisted(p, string(list))
@@ -427,11 +428,10 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 		unix.ENOENT:        "the kernel has no function of that name",
 		unix.EADDRNOTAVAIL: "several functions of that name exist, and the kernel hides their addresses (kernel.kptr_restrict): name the module",
 		unix.EILSEQ:        "the offset is in the middle of an instruction",
-		unix.EINVAL:        "the kernel does not allow a probe there: the function is on its blacklist, or was inlined",
+		unix.EINVAL:        "the kernel does not allow a probe there",
 	}
 	switch {
 	case p.HasAddr:
-		why[unix.EINVAL] = "the kernel does not allow a probe there"
 		why[unix.ENOENT] = "the kernel has no code at that address"
 	case errors.Is(err, unix.ENOENT):
 		// BTF can name a function without the suffix that the compiler gave it.
@@ -439,7 +439,7 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 			why[unix.ENOENT] += fmt.Sprintf(", but has '%s'", other)
 		}
 	case errors.Is(err, unix.EINVAL):
-		why[unix.EINVAL] = kprobeRefusal(e, p, why[unix.EINVAL])
+		why[unix.EINVAL] = cmp.Or(noKprobe(e, p), why[unix.EINVAL])
 	case errors.Is(err, unix.EILSEQ):
 		why[unix.EILSEQ] = kprobeRefusal(e, p, why[unix.EILSEQ])
 	}

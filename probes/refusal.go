@@ -79,14 +79,28 @@ func kprobeRefusal(e *Env, p *object.Point, general string) string {
 	return general
 }
 
+// noKprobe returns the reason why the kernel puts no kprobe on an existing function, or "".
+func noKprobe(e *Env, p *object.Point) string {
+	general := ""
+	if _, ok := e.Kernel.Symbol(p.Func); ok && untraced(e, p) {
+		general = "the function is marked notrace, and this kernel is built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)"
+	}
+	return kprobeRefusal(e, p, general)
+}
+
+// untraced reports whether the kernel's list of traceable functions lacks a function.
+func untraced(e *Env, p *object.Point) bool {
+	all, err := e.Kernel.Functions()
+	return err == nil && !slices.ContainsFunc(all, func(f string) bool { return strings.HasSuffix(f, p.Target+":"+p.Func) })
+}
+
 // fentryRefusal returns the reason why the kernel does not attach fentry or fexit to a
 // function that is in BTF. It returns general if the reason is not known.
 func fentryRefusal(e *Env, p *object.Point, general string) string {
 	if why := refusal(e.Kernel, p, ""); why != "" {
 		return why
 	}
-	all, err := e.Kernel.Functions()
-	if err == nil && !slices.Contains(all, p.Target+":"+p.Func) {
+	if untraced(e, p) {
 		return "the function is not traceable: it is marked notrace, or has no room for a call at its start"
 	}
 	return general
@@ -97,10 +111,16 @@ const noFentry = "the kernel does not attach programs to this function"
 // withoutBTF returns a message that an existing function has no BTF, which fentry
 // needs, or "".
 func withoutBTF(e *Env, p *Point) string {
+	if !loaded(e, p.Target) {
+		if near := nearest(p.Target, e.Kernel.Modules()); near != "" {
+			return fmt.Sprintf("module %s is not loaded: did you mean '%s'?", p.Target, near)
+		}
+		return fmt.Sprintf("module %s is not loaded", p.Target)
+	}
 	if isWild(p.Func) || isWild(p.Target) {
 		return onlyUntraceable(e, p)
 	}
-	if _, ok := e.Kernel.Symbol(p.Func); !ok || !loaded(e, p.Target) {
+	if _, ok := e.Kernel.Symbol(p.Func); !ok {
 		return ""
 	}
 	if _, err := e.Kernel.FuncProto(p.Target, p.Func); err == nil {

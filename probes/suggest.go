@@ -6,6 +6,26 @@ import (
 	"github.com/gotrace/gotrace/lang/source"
 )
 
+// Hint returns why p, which may be nil, matches nothing, or the name that it may stand
+// for, or "".
+func Hint(e *Env, p *Point) string {
+	if p == nil {
+		return ""
+	}
+	if p.Kind.Lacks != nil {
+		if lacks := p.Kind.Lacks(e, p); lacks != "" {
+			return lacks
+		}
+	}
+	if p.Kind.Suggest == nil {
+		return ""
+	}
+	if near := p.Kind.Suggest(e, p); near != "" {
+		return "did you mean '" + near + "'?"
+	}
+	return ""
+}
+
 // nearest returns the candidate that is most similar to name, or "".
 //
 //go:noinline
@@ -13,14 +33,25 @@ func nearest(name string, candidates []string) string { return source.Nearest(na
 
 // suggestFunction returns a traceable function that p may refer to: one whose name the
 // compiler or a newer kernel has changed, or the one with the most similar name.
-func suggestFunction(e *Env, p *Point) string { return traceableLike(e, p.Func) }
+// If the module is not loaded, it returns one with a similar name, if there is any.
+func suggestFunction(e *Env, p *Point) string {
+	if !loaded(e, p.Target) {
+		if near := nearest(p.Target, e.Kernel.Modules()); near != "" {
+			return near
+		}
+	}
+	return traceableLike(e, p.Func)
+}
 
 // traceableLike returns the name of a traceable function that name may stand for, or "".
 func traceableLike(e *Env, name string) string {
-	all, err := e.Kernel.Functions()
-	if err != nil {
-		return ""
-	}
+	all, _ := e.Kernel.Functions()
+	return functionLike(name, all)
+}
+
+// functionLike returns the name of a function that name may stand for, from a list of
+// functions with their modules, or "".
+func functionLike(name string, all []string) string {
 	names := make([]string, 0, len(all))
 	for _, f := range all {
 		names = append(names, f[strings.IndexByte(f, ':')+1:])
@@ -34,6 +65,9 @@ func traceableLike(e *Env, name string) string {
 				return variant
 			}
 		}
+	}
+	if len(name) < 3 { // such a short name is similar to too many others
+		return ""
 	}
 	return nearest(name, names)
 }

@@ -86,6 +86,12 @@ func (k listKernel) Homonyms(_, name string) (list []uint64) {
 
 func (listKernel) Has(Feature) bool { return true }
 
+func (listKernel) SymbolAt(uint64) (string, string, uint64, bool) { return "", "", 0, false }
+
+func (listKernel) Modules() []string { return []string{"ext4", "nf_tables"} }
+
+func (listKernel) Symbol(name string) (uint64, bool) { return 0, name == "marked_notrace" }
+
 // TestOnlyUntraceable checks the reasons why a pattern matches functions but no program can
 // be attached to them.
 func TestOnlyUntraceable(t *testing.T) {
@@ -115,6 +121,24 @@ func TestOnlyUntraceable(t *testing.T) {
 		got := kind.Lacks(e, p)
 		if (got == "") != (c.want == "") || !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s:%s: %q, want %q", kind.Name, c.pattern, got, c.want)
+		}
+	}
+	for point, want := range map[string]string{
+		"fentry:ext_4:f":           "module ext_4 is not loaded: did you mean 'ext4'?",
+		"fexit:nosuchmodule:*":     "module nosuchmodule is not loaded",
+		"fmod_ret:nosuchmodule:f":  "module nosuchmodule is not loaded",
+		"kprobe:ext5:twice":        "did you mean 'ext4'?",
+		"kprobe:do_exti":           "did you mean 'do_exit'?",
+		"kprobe:marked_notrace":    "the function is marked notrace, and this kernel is built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)",
+		"kretprobe:marked_notrace": "the function is marked notrace, and this kernel is built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)",
+	} {
+		parts := strings.Split(point, ":")
+		p, err := Lookup(parts[0]).Parse(e, parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Hint(e, p); got != want {
+			t.Errorf("%s: %q, want %q", point, got, want)
 		}
 	}
 	kind := fentryKind(false)

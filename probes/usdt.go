@@ -50,18 +50,21 @@ func usdtKind() *Kind {
 	}
 	k.Parse = func(e *Env, parts []string) (*Point, error) { return parseUSDT(e, k, parts) }
 	k.Expand = expandUSDT
-	k.Suggest = func(e *Env, p *Point) string {
-		var names []string
+	names := func(e *Env, p *Point) (list []string) {
 		q := *p
 		q.NS, q.Func = "", "*"
-		all, err := expandUSDT(&Env{Kernel: e.Kernel, PID: e.PID}, &q)
-		if err != nil {
+		all, _ := expandUSDT(&Env{Kernel: e.Kernel, PID: e.PID}, &q)
+		for _, s := range all {
+			list = append(list, s.Func)
+		}
+		return list
+	}
+	k.Suggest = func(e *Env, p *Point) string { return nearest(p.Func, names(e, p)) }
+	k.Lacks = func(e *Env, p *Point) string {
+		if len(names(e, p)) > 0 {
 			return ""
 		}
-		for _, s := range all {
-			names = append(names, s.Func)
-		}
-		return nearest(p.Func, names)
+		return p.Target + " has no static probes"
 	}
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		c, a, err := userContext(e, p, k.Name)

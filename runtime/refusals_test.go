@@ -98,6 +98,8 @@ func TestRecordedRefusals(t *testing.T) {
 		"cannot pass map_type 27 into func bpf_map_lookup_elem#1":             "map-kind",
 		"invalid bpf_context access off=120 size=8":                           "context",
 		"The address of function finish_task_switch cannot be found":          "no-such-function",
+		"vfs_read() is not modifiable":                                        "not-replaceable",
+		"Attaching fexit/fmod_ret to __noreturn functions is rejected.":       "never-returns",
 		"unreachable insn 4":                                                  "internal",
 		"something that no kernel says":                                       "",
 	} {

@@ -23,6 +23,9 @@ func privileges() error {
 			return outline.Errorf("%s is not mounted, and tracing needs it", filepath.Clean(dir))
 		}
 	}
+	if inUserNamespace() {
+		return errors.New("gotrace runs in a user namespace, whose capabilities do not permit tracing: run it on the host, or in a container without a user namespace")
+	}
 	has := effective()
 	var missing []string
 	for _, c := range []struct {

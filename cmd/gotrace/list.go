@@ -80,8 +80,10 @@ func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 	}
 	found := false
 	name := strings.TrimPrefix(pattern, kind+" ")
+	var names []string
 	for _, t := range a.kernel.TypeNames(kind) {
 		t = strings.TrimPrefix(t, kind+" ")
+		names = append(names, t)
 		if !wildcard.Match(name, t) {
 			continue
 		}
@@ -98,7 +100,7 @@ func (a *app) listTypes(w *bufio.Writer, kind, pattern string) error {
 		fmt.Fprintf(w, "%s\n\n", strings.TrimRight(decl, "\n"))
 	}
 	if !found {
-		a.nothing(pattern, "")
+		a.nothing(pattern, source.DidYouMean(name, names))
 	}
 	return nil
 }
@@ -117,7 +119,7 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 		return nil
 	}
 	if len(kinds) == 0 {
-		a.nothing(pattern, ": there is no kind of probe with that name")
+		a.nothing(pattern, "there is no kind of probe with that name")
 		return nil
 	}
 	wild, found := strings.Contains(provider, "*"), false
@@ -139,7 +141,13 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 		}
 	}
 	if !found {
-		a.nothing(pattern, "")
+		hint := ""
+		if !wild && kinds[0].Parse != nil {
+			// An error is about a part that is omitted or a pattern.
+			point, _ := kinds[0].Parse(env, attachParts(pattern))
+			hint = probes.Hint(env, point)
+		}
+		a.nothing(pattern, hint)
 	}
 	return nil
 }
@@ -171,6 +179,9 @@ func (a *app) listEvents(w *bufio.Writer, pattern string) {
 //
 //go:noinline
 func (a *app) nothing(pattern, why string) {
+	if why != "" {
+		why = ": " + why
+	}
 	if !a.opt.quiet {
 		a.report.warnf("nothing matches '%s'%s", pattern, why)
 	}

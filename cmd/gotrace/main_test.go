@@ -433,6 +433,18 @@ func TestList(t *testing.T) {
 	if status != 0 || out != "tracepoint:syscalls:sys_exit_readahead\nbegin\n" {
 		t.Errorf("status %d, %q", status, out)
 	}
+	for search, want := range map[string]string{
+		"tracepoint:sched:sched_process_exti": "nothing matches 'tracepoint:sched:sched_process_exti': did you mean 'sched:sched_process_exit'?",
+		"struct task_strct":                   "nothing matches 'struct task_strct': did you mean 'task_struct'?",
+		"enum bpf_mop_type":                   "did you mean 'bpf_map_type'?",
+		"iter:tsk":                            "did you mean 'task'?",
+		"begin:*":                             "nothing matches 'begin:*'\n",
+		"profile:x":                           "nothing matches 'profile:x'\n",
+	} {
+		if out, errs, status := gotrace(t, "-l", search); status != 0 || out != "" || !strings.Contains(errs, want) {
+			t.Errorf("-l %s: %q, %q", search, out, errs)
+		}
+	}
 	out, _, status = gotrace(t, "-l", "-e", "interval:s:$1 { }", "7")
 	if status != 0 || out != "interval:s:7\n" {
 		t.Errorf("parameters: status %d, %q", status, out)

@@ -56,7 +56,7 @@ func restrictions() []restriction {
 			add(c.name, "no", c.use, "run as root, or setcap "+strings.ToLower(c.name)+"+ep on the binary; in a container, --cap-add "+strings.TrimPrefix(c.name, "CAP_"))
 		}
 	}
-	if text := firstLine("/proc/self/uid_map"); text != "" && strings.Join(strings.Fields(text), " ") != "0 0 4294967295" {
+	if inUserNamespace() {
 		add("user namespace", "not the initial one", "capabilities count only in this namespace, so nothing can be traced", "run it on the host, or in a container without a user namespace")
 	}
 	add(lockdown())
@@ -66,6 +66,13 @@ func restrictions() []restriction {
 	add(kernelBTF())
 	add(tracefs())
 	return list
+}
+
+// inUserNamespace reports whether this process is in another user namespace than the
+// initial one.
+func inUserNamespace() bool {
+	text := firstLine("/proc/self/uid_map")
+	return text != "" && strings.Join(strings.Fields(text), " ") != "0 0 4294967295"
 }
 
 // effective returns a function that reports whether this process has a capability.

@@ -215,13 +215,13 @@ func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point
 	}
 	pt, err := kind.Parse(r.env, parts)
 	if err != nil {
-		r.wrong(ap, nil, kind, err)
+		r.wrong(ap, nil, err)
 		return nil, false
 	}
 	pt.Span, pt.Alias, pt.EveryTask = ap.Span(), ap.Alias, ap.EveryTask
 	points, err = kind.Expand(r.env, pt)
 	if err != nil {
-		r.wrong(ap, pt, kind, err)
+		r.wrong(ap, pt, err)
 		return nil, false
 	}
 	wild := slices.ContainsFunc(parts[1:], func(s string) bool { return strings.Contains(s, "*") })
@@ -237,7 +237,7 @@ func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point
 		if pt.Implied && only && r.cfg.MissingProbes == "error" {
 			msg = noPoints
 		}
-		r.missing(ap.Span(), r.suggest(pt, kind), "%s", msg)
+		r.missing(ap.Span(), probes.Hint(r.env, pt), "%s", msg)
 		return nil, false
 	}
 	return points, true
@@ -339,26 +339,10 @@ func (r *resolver) missing(span source.Span, hint, format string, args ...any) {
 }
 
 // wrong reports an attach point that is invalid or does not exist.
-func (r *resolver) wrong(ap *ast.AttachPoint, pt *probes.Point, kind *probes.Kind, err error) {
+func (r *resolver) wrong(ap *ast.AttachPoint, pt *probes.Point, err error) {
 	if errors.Is(err, probes.ErrNotFound) {
-		r.missing(ap.Span(), r.suggest(pt, kind), "%v", err)
+		r.missing(ap.Span(), probes.Hint(r.env, pt), "%v", err)
 		return
 	}
 	r.diags.Errorf(ap.Span(), "%v", err)
-}
-
-// suggest returns a hint for an attach point that matches nothing, or "".
-func (r *resolver) suggest(pt *probes.Point, kind *probes.Kind) string {
-	if pt != nil && kind.Lacks != nil {
-		if lacks := kind.Lacks(r.env, pt); lacks != "" {
-			return lacks
-		}
-	}
-	if kind.Suggest == nil || pt == nil {
-		return ""
-	}
-	if near := kind.Suggest(r.env, pt); near != "" {
-		return "did you mean '" + near + "'?"
-	}
-	return ""
 }

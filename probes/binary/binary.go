@@ -78,13 +78,15 @@ type Symbol struct {
 // ErrNotELF is wrapped by the error that Open returns for a file of another format.
 var ErrNotELF = errors.New("not an ELF file")
 
+var errNarrow = errors.New("it is a 32-bit program, which is not supported")
+
 // Open maps a file, or a member of a zip archive: archive!/member. The file stays
 // mapped until Close.
 func Open(path string) (*File, error) {
 	x, err := OpenNames(path)
 	if err == nil && x.narrow() {
 		x.Close()
-		return nil, outline.Errorf("%s programs are not supported", elf.ELFCLASS32)
+		return nil, errNarrow
 	}
 	return x, err
 }
@@ -133,7 +135,7 @@ func OpenNames(path string) (*File, error) {
 func FromMemory(data []byte, label string) (*File, error) {
 	x, err := newFile(data)
 	if err == nil && x.narrow() {
-		return nil, outline.Errorf("%s programs are not supported", elf.ELFCLASS32)
+		return nil, errNarrow
 	}
 	if err != nil {
 		return nil, err
