@@ -64,6 +64,7 @@ func init() { goruntime.LockOSThread() }
 
 func main() {
 	live.Guard()
+	endEarly()
 	// A session uses little memory and produces little garbage. During compilation, the
 	// time of frequent collections is worth more than the memory.
 	debug.SetGCPercent(400)

@@ -143,6 +143,7 @@ func (s *server) run(dir string) int {
 	signal.Notify(reload, unix.SIGHUP)
 	end := make(chan os.Signal, 2)
 	signal.Notify(end, unix.SIGINT, unix.SIGTERM)
+	handle()
 	go func() {
 		<-end
 		cancel()

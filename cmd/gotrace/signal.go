@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,31 @@ import (
 // timeout(1), shells and supervisors signal a process and then its group.
 const sameRequest = 100 * time.Millisecond
 
+// handled is closed when signals end a session instead of the process.
+var handled = make(chan struct{})
+
+// handle declares that signals are handled.
+var handle = sync.OnceFunc(func() { close(handled) })
+
+// endEarly lets a signal end the process until handle is called. A shell makes the
+// processes that it starts in the background ignore SIGINT, and so the one that is to end
+// a session would be lost if it came before the session starts.
+func endEarly() {
+	if !signal.Ignored(unix.SIGINT) {
+		return
+	}
+	early := make(chan os.Signal, 1)
+	signal.Notify(early, unix.SIGINT)
+	go func() {
+		select {
+		case <-early:
+			os.Exit(statusSignal + int(unix.SIGINT))
+		case <-handled:
+			signal.Stop(early)
+		}
+	}()
+}
+
 // catchSignals calls end at the first signal. end ends the session, which then prints
 // its results. A later signal ends the process at once, and so does SIGQUIT. The
 // process also ends if its output is no longer read.
@@ -23,6 +49,7 @@ func (a *app) catchSignals(end func()) {
 	if !signal.Ignored(unix.SIGHUP) { // nohup
 		signal.Notify(sigs, unix.SIGHUP)
 	}
+	handle()
 	go a.handleSignals(sigs, end)
 }
 

@@ -170,6 +170,35 @@ func TestEndUnread(t *testing.T) {
 	}
 }
 
+// TestEndBeforeStart ends gotrace before a session starts: while it waits for its script.
+func TestEndBeforeStart(t *testing.T) {
+	for _, ignored := range []bool{false, true} {
+		t.Run(fmt.Sprint("ignored=", ignored), func(t *testing.T) {
+			fifo := filepath.Join(t.TempDir(), "fifo")
+			if err := unix.Mkfifo(fifo, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(*gotrace, fifo)
+			if ignored {
+				cmd = exec.Command("sh", "-c", `trap "" INT; exec "$@"`, "sh", *gotrace, fifo)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			w, err := os.OpenFile(fifo, os.O_WRONLY, 0) // returns when gotrace has opened it
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			cmd.Process.Signal(syscall.SIGINT)
+			waitEnd(t, cmd)
+			if cmd.ProcessState.Success() {
+				t.Error("status 0")
+			}
+		})
+	}
+}
+
 // waitBlocked waits until a command is blocked in writing, because its output is not
 // read.
 func waitBlocked(t *testing.T, cmd *exec.Cmd) {
