@@ -57,7 +57,7 @@ func doubtUprobe(e *Env, p *Point) string {
 // instruction, or "".
 func misplaced(e *Env, x *binary.File, s binary.Symbol, addr uint64, path string) string {
 	if s.Name == "" {
-		return fmt.Sprintf("Could not determine instruction boundary for uprobe:%s:%d (binary appears stripped)", path, addr)
+		return fmt.Sprintf("Could not determine instruction boundary for %s (binary appears stripped)", uprobeAt(path, fmt.Sprint(addr)))
 	}
 	if s.Size == 0 && addr != s.Addr {
 		return fmt.Sprintf("Could not determine boundary for %s (symbol has size 0)", s.Name)

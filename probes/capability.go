@@ -37,6 +37,19 @@ var (
 // programs, then those of the kind.
 func (k *Kind) Capabilities() []Capability { return allCaps(k.Caps) }
 
+// Needing returns the names of the kinds that need a capability besides those that all
+// programs need.
+func Needing(capability string) (names []string) {
+	for _, k := range Kinds() {
+		for _, c := range k.Caps {
+			if string(c) == capability {
+				names = append(names, k.Name)
+			}
+		}
+	}
+	return names
+}
+
 func allCaps(caps []Capability) []Capability {
 	return append([]Capability{capBPF, capPerfmon}, caps...)
 }

@@ -79,7 +79,7 @@ func fentryKind(ret bool) *Kind {
 			return nil, &AttachError{p, fentryRefusal(e, p, noFentry), err}
 		}
 		if n := homonyms(e, p, err); n > 1 {
-			return nil, &AttachError{p, fmt.Sprintf("the kernel has %d functions of that name, and takes one that cannot be traced; kprobe:%s is attached to all that can", n, p.Func), err}
+			return nil, &AttachError{p, fmt.Sprintf("the kernel has %d functions of that name, and takes one that cannot be traced; %s is attached to all that can", n, kprobeAt(p.Func)), err}
 		}
 		return c, err
 	}
@@ -142,7 +142,7 @@ func parseFentry(k *Kind, parts []string) (*Point, error) {
 	if name, n, file, err := cutHomonym(p.Func); err != nil {
 		return nil, err
 	} else if n != 0 || file != "" {
-		return nil, usage("the kernel attaches %s to a function by its name, so one of several functions of the name %s cannot be selected: kprobe:%s can", k.Name, name, p.Func)
+		return nil, usage("the kernel attaches %s to a function by its name, so one of several functions of the name %s cannot be selected: %s can", k.Name, name, kprobeAt(p.Func))
 	}
 	if p.Func == "" || len(parts) == 3 && p.Target == "" {
 		return nil, usage("fentry/fexit should specify a function: write %s", k.Syntax)

@@ -102,7 +102,7 @@ func oneOfSeveral(e *Env, p *Point) string {
 	if _, err := e.Kernel.FuncProto(p.Target, p.Func); err != nil {
 		return "" // it is refused
 	}
-	return fmt.Sprintf("the kernel has %d functions of the name %s and attaches %s to one of them; kprobe:%[2]s is attached to all", n, p.Func, p.Kind.Name)
+	return fmt.Sprintf("the kernel has %d functions of the name %s and attaches %s to one of them; %s is attached to all", n, p.Func, p.Kind.Name, kprobeAt(p.Func))
 }
 
 // homonym returns the name of the nth of several functions of a name, or fn if n is 0.

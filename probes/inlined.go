@@ -98,7 +98,7 @@ func inlinedAt(p *Point, also string, x *binary.File, copies []binary.Inlined) s
 	if len(copies) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the compiler %sinlined %s %s: uprobe:%s:%s:%s sees its calls there", also, p.Func, copyPlaces(x, copies), p.Target, inlinedMark, p.Func)
+	return fmt.Sprintf("the compiler %sinlined %s %s: %s sees its calls there", also, p.Func, copyPlaces(x, copies), uprobeAt(p.Target, inlinedMark+":"+p.Func))
 }
 
 // maxPlaces is the number of places of copies that a message lists.

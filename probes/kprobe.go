@@ -445,3 +445,6 @@ func attachKprobe(e *Env, prog *ebpf.Program, p *object.Point, ret bool) (io.Clo
 	}
 	return nil, attachError(p, err, capsTracing, why)
 }
+
+// kprobeAt returns the attach point at a function, for hints.
+func kprobeAt(fn string) string { return "kprobe:" + fn }

@@ -75,6 +75,9 @@ type Attacher struct {
 	// Dispatchers returns the dispatchers for the programs of a whole script whose points
 	// have Multi set. If it is nil, programs are attached without dispatchers.
 	Dispatchers func(e *Env, progs []*object.Program) []object.Dispatcher
+	// AttachDispatcher attaches a loaded dispatcher. The text says to which points and how.
+	// It is nil if Dispatchers is.
+	AttachDispatcher func(d *object.Dispatcher, prog *ebpf.Program) (io.Closer, string, error)
 	// Return is the name of the kind for returns of the same functions, if the kernel
 	// can run one program at calls and returns (a session), or "".
 	Return string

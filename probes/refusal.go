@@ -126,7 +126,7 @@ func withoutBTF(e *Env, p *Point) string {
 	if _, err := e.Kernel.FuncProto(p.Target, p.Func); err == nil {
 		return ""
 	}
-	return fmt.Sprintf("the kernel has no BTF for the function, as for assembly code and names that are not unique; kprobe:%s does not need it", p.Func)
+	return fmt.Sprintf("the kernel has no BTF for the function, as for assembly code and names that are not unique; %s does not need it", kprobeAt(p.Func))
 }
 
 // onlyUntraceable returns a message that all functions that a pattern of fentry or fexit

@@ -34,7 +34,7 @@ func parseSourceLine(parts []string) (target string, s binary.SourceLine, ok boo
 		*nums[n] = v
 	}
 	if s.File == "" {
-		return "", s, false, usage("the file is missing before the line: write uprobe:binary@file:line")
+		return "", s, false, usage("the file is missing before the line: write %s", uprobeAt("binary@file", "line"))
 	}
 	return target, s, true, nil
 }

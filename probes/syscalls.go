@@ -3,12 +3,14 @@ package probes
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
@@ -220,6 +222,12 @@ func syscallDispatchers(e *Env, k *Kind, progs []*object.Program) []object.Dispa
 		}
 	}
 	return list
+}
+
+// attachSyscalls is the AttachDispatcher of tracepoints.
+func attachSyscalls(d *object.Dispatcher, prog *ebpf.Program) (io.Closer, string, error) {
+	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+	return l, "tracepoints of system calls by the raw tracepoint " + d.Program.AttachTo, err
 }
 
 // dispatcherOn returns the nth dispatcher of a script, for a point of a program. It has

@@ -75,6 +75,7 @@ func tracepointKind() *Kind {
 	k.Context = tracepointContext
 	k.Gather = gatherSyscalls
 	k.Dispatchers = func(e *Env, progs []*object.Program) []object.Dispatcher { return syscallDispatchers(e, k, progs) }
+	k.AttachDispatcher = attachSyscalls
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		id := p.Event
 		if id == 0 {

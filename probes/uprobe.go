@@ -487,3 +487,6 @@ func (u *uprobePlace) place(name string) (at int64, size uint64, fixed, ok bool)
 	}
 	return int64(s.Addr - u.addr), s.Size, false, ok
 }
+
+// uprobeAt returns the attach point at a part of a file, for hints.
+func uprobeAt(file, part string) string { return "uprobe:" + file + ":" + part }

@@ -58,7 +58,7 @@ func (u *uprobeFile) expand() error {
 		return err
 	}
 	if u.source && len(named) > 1 {
-		return usage("several functions of %s are %s: name one of them, as gotrace -l 'uprobe:%s:%s' lists them", u.path, p.Func, u.path, p.Func)
+		return usage("several functions of %s are %s: name one of them, as gotrace -l '%s' lists them", u.path, p.Func, uprobeAt(u.path, p.Func))
 	}
 	for _, s := range named {
 		if err := u.symbol(s); err != nil {

@@ -2,9 +2,9 @@ package runtime
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/outline"
@@ -12,7 +12,7 @@ import (
 
 // dispatcher is the link of a dispatcher.
 type dispatcher struct {
-	link.Link
+	io.Closer
 	prog *ebpf.Program
 }
 
@@ -69,7 +69,7 @@ func (s *Instance) attachDispatcher(d *object.Dispatcher) error {
 		return nil
 	}
 	prog := s.progs[d.Program.Name]
-	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+	l, how, err := s.kind(at[0]).AttachDispatcher(d, prog)
 	if err != nil {
 		return err
 	}
@@ -78,8 +78,7 @@ func (s *Instance) attachDispatcher(d *object.Dispatcher) error {
 		s.attachedTo[countedAs(p)] = true
 	}
 	if s.opt.Verbose {
-		fmt.Fprintf(s.opt.Stderr, "Attached %d tracepoints of system calls by the raw tracepoint %s, which selects one of %d programs by the number of the call\n",
-			len(at), d.Program.AttachTo, len(running))
+		fmt.Fprintf(s.opt.Stderr, "Attached %d %s, which selects one of %d programs by the number of the call\n", len(at), how, len(running))
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ var unshown = map[string]string{
 	"%s cannot be used here: the debug info of %s does not describe %s":                                                       "it takes a program with debug info of only some of its files",
 	"uretprobe on %s of %s is not possible: address %#x is not in the code":                                                   "it takes a damaged program",
 	"%s: address %#x is not in the code of %s":                                                                                "it takes a damaged program",
-	"several functions of %s are %s: name one of them, as gotrace -l 'uprobe:%s:%s' lists them":                               "it takes a program in C++",
+	"several functions of %s are %s: name one of them, as gotrace -l '%s' lists them":                                         "it takes a program in C++",
 }
 
 var conversion = regexp.MustCompile(`%(\[\d+\])?[-+# 0]*[0-9*]*(\.[0-9*]+)?[a-zA-Z%]`)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotrace/gotrace/probes"
 )
 
 // restriction is a property of this process or of the system that may prevent tracing.
@@ -28,8 +30,8 @@ var capabilityUses = []struct {
 	use  string
 }{
 	{unix.CAP_BPF, "CAP_BPF", "no program can be loaded"},
-	{unix.CAP_PERFMON, "CAP_PERFMON", "no program can read the kernel's memory or be attached to kprobes, tracepoints, uprobes and timers"},
-	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "no probes of kinds that see packets and sockets: xdp, tc, netfilter, cgroup_skb and others"},
+	{unix.CAP_PERFMON, "CAP_PERFMON", "no program can read the kernel's memory or be attached to functions, events and timers"},
+	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "no probes of the kinds that see packets and sockets: "},
 	{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "no usdt, uprobes before Linux 6.6 with patterns, iter of some objects, --stats and --max-overhead"},
 	{unix.CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "files of other users are not read: tracefs, programs to probe"},
 	{unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "no symbols of processes of other users"},
@@ -53,6 +55,9 @@ func restrictions() []restriction {
 		case c.n == unix.CAP_DAC_READ_SEARCH && os.Geteuid() == 0:
 			add(c.name, "not needed as root", "", "")
 		default:
+			if strings.HasSuffix(c.use, ": ") {
+				c.use += strings.Join(probes.Needing(c.name), ", ")
+			}
 			add(c.name, "no", c.use, "run as root, or setcap "+strings.ToLower(c.name)+"+ep on the binary; in a container, --cap-add "+strings.TrimPrefix(c.name, "CAP_"))
 		}
 	}

@@ -328,7 +328,7 @@ func (s *server) Settled() {
 	}
 	// Kernels of Debian and Ubuntu have more levels than others.
 	if n, err := strconv.Atoi(firstLine("/proc/sys/kernel/perf_event_paranoid")); err == nil && n > 2 && !s.once {
-		s.a.report.warnf("kernel.perf_event_paranoid is %d: without CAP_SYS_ADMIN, which is given up now, new versions of scripts cannot be attached to tracepoints, uprobes and timers. Set it to 2, or use --keep-capabilities.", n)
+		s.a.report.warnf("kernel.perf_event_paranoid is %d: without CAP_SYS_ADMIN, which is given up now, new versions of scripts cannot be attached to timers and other events of perf. Set it to 2, or use --keep-capabilities.", n)
 	}
 }
 
