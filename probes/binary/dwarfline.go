@@ -74,10 +74,8 @@ func (g *DebugInfo) Addresses(s SourceLine) ([]uint64, error) {
 	list = slices.Compact(list)
 	switch {
 	case !seen:
-		//lint:ignore ST1005 bpftrace's words
 		return nil, outline.Errorf("No compilation unit matches %s", s.File)
 	case len(list) == 0:
-		//lint:ignore ST1005 bpftrace's words
 		return nil, outline.Errorf("Unable to map '%s' to address: no code starts there", s)
 	}
 	return list, nil
