@@ -82,8 +82,11 @@ func kprobeRefusal(e *Env, p *object.Point, general string) string {
 // noKprobe returns the reason why the kernel puts no kprobe on an existing function, or "".
 func noKprobe(e *Env, p *object.Point) string {
 	general := ""
-	if _, ok := e.Kernel.Symbol(p.Func); ok && untraced(e, p) {
-		general = "the function is marked notrace, and this kernel is built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)"
+	if !loaded(e, p.Target) {
+		return ""
+	}
+	if _, err := e.Kernel.FuncProto(p.Target, p.Func); err == nil && untraced(e, p) {
+		general = "the function is not traceable: it is marked notrace, and this kernel may be built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)"
 	}
 	return kprobeRefusal(e, p, general)
 }
@@ -91,7 +94,10 @@ func noKprobe(e *Env, p *object.Point) string {
 // untraced reports whether the kernel's list of traceable functions lacks a function.
 func untraced(e *Env, p *object.Point) bool {
 	all, err := e.Kernel.Functions()
-	return err == nil && !slices.ContainsFunc(all, func(f string) bool { return strings.HasSuffix(f, p.Target+":"+p.Func) })
+	return err == nil && !slices.ContainsFunc(all, func(f string) bool {
+		module, name, _ := strings.Cut(f, ":")
+		return name == p.Func && (p.Target == "" || module == p.Target)
+	})
 }
 
 // fentryRefusal returns the reason why the kernel does not attach fentry or fexit to a
@@ -111,6 +117,9 @@ const noFentry = "the kernel does not attach programs to this function"
 // withoutBTF returns a message that an existing function has no BTF, which fentry
 // needs, or "".
 func withoutBTF(e *Env, p *Point) string {
+	if p.Target == "bpf" {
+		return ""
+	}
 	if !loaded(e, p.Target) {
 		if near := nearest(p.Target, e.Kernel.Modules()); near != "" {
 			return fmt.Sprintf("module %s is not loaded: did you mean '%s'?", p.Target, near)

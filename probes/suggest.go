@@ -33,8 +33,12 @@ func nearest(name string, candidates []string) string { return source.Nearest(na
 
 // suggestFunction returns a traceable function that p may refer to: one whose name the
 // compiler or a newer kernel has changed, or the one with the most similar name.
-// If the module is not loaded, it returns one with a similar name, if there is any.
+// If the module is not loaded, it returns the name of a loaded module that is similar to
+// the module's, if there is one.
 func suggestFunction(e *Env, p *Point) string {
+	if p.Target == "bpf" {
+		return ""
+	}
 	if !loaded(e, p.Target) {
 		if near := nearest(p.Target, e.Kernel.Modules()); near != "" {
 			return near

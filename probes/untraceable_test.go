@@ -99,7 +99,7 @@ func TestOnlyUntraceable(t *testing.T) {
 	k := listKernel{
 		oldKernel: oldKernel{release: Version{6, 12, 0}},
 		functions: []string{"vmlinux:do_exit", "vmlinux:do_group_exit", "vmlinux:migrate_enable", "vmlinux:asm_f", "vmlinux:asm_g", "vmlinux:printf_like", "vmlinux:twice", "vmlinux:twice", "vmlinux:unknown", "vmlinux:unknown"},
-		protos:    map[string]*FuncProto{"do_exit": plain, "do_group_exit": plain, "migrate_enable": plain, "printf_like": {Variadic: true}, "twice": plain},
+		protos:    map[string]*FuncProto{"do_exit": plain, "do_group_exit": plain, "migrate_enable": plain, "printf_like": {Variadic: true}, "twice": plain, "marked_notrace": plain},
 	}
 	e := &Env{Kernel: k}
 	for _, c := range []struct {
@@ -124,13 +124,14 @@ func TestOnlyUntraceable(t *testing.T) {
 		}
 	}
 	for point, want := range map[string]string{
-		"fentry:ext_4:f":           "module ext_4 is not loaded: did you mean 'ext4'?",
-		"fexit:nosuchmodule:*":     "module nosuchmodule is not loaded",
-		"fmod_ret:nosuchmodule:f":  "module nosuchmodule is not loaded",
-		"kprobe:ext5:twice":        "did you mean 'ext4'?",
-		"kprobe:do_exti":           "did you mean 'do_exit'?",
-		"kprobe:marked_notrace":    "the function is marked notrace, and this kernel is built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)",
-		"kretprobe:marked_notrace": "the function is marked notrace, and this kernel is built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)",
+		"fentry:ext_4:f":             "module ext_4 is not loaded: did you mean 'ext4'?",
+		"fexit:nosuchmodule:*":       "module nosuchmodule is not loaded",
+		"fmod_ret:nosuchmodule:f":    "module nosuchmodule is not loaded",
+		"kprobe:ext5:marked_notrace": "did you mean 'ext4'?",
+		"fentry:bpf:prog":            "",
+		"kprobe:do_exti":             "did you mean 'do_exit'?",
+		"kprobe:marked_notrace":      "the function is not traceable: it is marked notrace, and this kernel may be built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)",
+		"kretprobe:marked_notrace":   "the function is not traceable: it is marked notrace, and this kernel may be built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)",
 	} {
 		parts := strings.Split(point, ":")
 		p, err := Lookup(parts[0]).Parse(e, parts)

@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -64,7 +65,7 @@ func usdtKind() *Kind {
 		if len(names(e, p)) > 0 {
 			return ""
 		}
-		return p.Target + " has no static probes"
+		return cmp.Or(p.Target, "the process") + " has no static probes"
 	}
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		c, a, err := userContext(e, p, k.Name)

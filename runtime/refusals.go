@@ -50,7 +50,7 @@ var refusals = []struct {
 	{[]string{"is not modifiable"}, "not-replaceable",
 		"the kernel does not let programs replace this function: it allows that for the security hooks (security_…) and those in /sys/kernel/debug/error_injection/list",
 		"gotrace -l 'fmod_ret:*' lists them"},
-	{[]string{"__noreturn"}, "never-returns", "the function never returns", "fentry and kprobe are attached to it"},
+	{[]string{"__noreturn"}, "never-returns", "the function never returns", "fentry and kprobe can be attached to it"},
 	{[]string{"unreachable insn", "jump out of range", "invalid BTF", "reference leak", "Unreleased reference"}, "internal",
 		"the program is not what it expects. That is most likely an error of gotrace",
 		"please report it, with the output of -v"},

@@ -33,7 +33,11 @@ func endEarly() {
 	go func() {
 		select {
 		case <-early:
-			os.Exit(statusSignal + int(unix.SIGINT))
+			select {
+			case <-handled: // the session has got it too
+			default:
+				os.Exit(statusSignal + int(unix.SIGINT))
+			}
 		case <-handled:
 			signal.Stop(early)
 		}
@@ -46,10 +50,10 @@ func endEarly() {
 func (a *app) catchSignals(end func()) {
 	sigs := make(chan os.Signal, 8)
 	signal.Notify(sigs, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	handle()
 	if !signal.Ignored(unix.SIGHUP) { // nohup
 		signal.Notify(sigs, unix.SIGHUP)
 	}
-	handle()
 	go a.handleSignals(sigs, end)
 }
 

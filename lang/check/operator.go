@@ -301,8 +301,8 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 		}
 	}
 	if equality && c.final {
-		c.warnTooLong(op, span, x, ye)
-		c.warnTooLong(op, span, y, xe)
+		c.warnTooLong(span, x, ye)
+		c.warnTooLong(span, y, xe)
 	}
 	switch {
 	case x.IsInteger() && y.IsInteger():
@@ -337,7 +337,7 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 }
 
 // warnTooLong warns if a string of type t is compared with a literal that is longer.
-func (c *checker) warnTooLong(op string, span source.Span, t *types.Type, e ast.Expr) {
+func (c *checker) warnTooLong(span source.Span, t *types.Type, e ast.Expr) {
 	if lit := c.info.LitOf(e); t.Kind == types.String && lit != nil && lit.IsStr && len(lit.Str) > t.MaxBytes() {
 		c.warnf(span, "%q never matches: the string has at most %d bytes", lit.Str, t.MaxBytes())
 	}

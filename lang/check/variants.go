@@ -15,6 +15,13 @@ import (
 // its points. So the checker starts with few programs (group). After each pass it
 // divides those whose block depends on the point (split).
 
+// place identifies an attach point. Those of an inlined function, of a static probe or at
+// the return instructions of a function have the same name.
+type place struct {
+	name, file           string
+	fileOff, offset, abs uint64
+}
+
 // group returns variants for the blocks. Points of a block share a variant if their contexts
 // are the same for a program that reads no arguments. A point that a block has several
 // times needs as many programs, since the kernel attaches a program to a tracepoint only once.
@@ -25,12 +32,13 @@ func (c *checker) group(blocks []attach.Block) []*variant {
 			variants = append(variants, newVariant(b.Decl, i))
 		}
 		byShape := map[string]*variant{}
-		times := map[string]int{}
+		times := map[place]int{}
 		for _, pt := range b.Points {
 			ctx := cmp.Or(pt.Ctx.Shared, pt.Ctx)
 			shape := cmp.Or(ctx.Load.BareShape, ctx.Load.Shape)
-			key := pt.Kind.Name + strings.Repeat("\x00", 1+times[pt.Name]) + shape
-			times[pt.Name]++
+			at := place{pt.Name, pt.File, pt.FileOffset, pt.Offset, pt.Addr}
+			key := pt.Kind.Name + strings.Repeat("\x00", 1+times[at]) + shape
+			times[at]++
 			u := byShape[key]
 			if u == nil || shape == "" {
 				u = newVariant(b.Decl, i)

@@ -155,10 +155,11 @@ func (x *File) symbolAt(table, i uint32) (uint64, bool) {
 		return 0, false
 	}
 	entries := x.bytesOf(x.elf.Sections[table])
-	if uint64(i+1)*symSize > uint64(len(entries)) {
+	at := uint64(i) * symSize
+	if at+symSize > uint64(len(entries)) {
 		return 0, false
 	}
-	e := entries[i*symSize:]
+	e := entries[at:]
 	return x.elf.ByteOrder.Uint64(e[8:]), elf.SectionIndex(x.elf.ByteOrder.Uint16(e[6:])) != elf.SHN_UNDEF
 }
 
