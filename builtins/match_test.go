@@ -225,6 +225,8 @@ func TestInPrefixes(t *testing.T) {
 
 func TestMatchErrors(t *testing.T) {
 	str := argOf(types.NewString(16))
+	name := str
+	name.From = comm()
 	for _, c := range []struct {
 		def  *Def
 		args []Arg
@@ -236,7 +238,7 @@ func TestMatchErrors(t *testing.T) {
 		{glob(), []Arg{str, strLit("[z-a]")}, "empty"},
 		{icontains(), []Arg{str, strLit("\xff")}, "UTF-8"},
 		{startswith(), []Arg{str, str}, "string literal"},
-		{startswith(), []Arg{str, strLit("sixteen bytes ok")}, "never matches"},
+		{startswith(), []Arg{name, strLit("sixteen bytes ok")}, "never matches"},
 		{startswith(), []Arg{argOf(types.TInt64), strLit("a")}, "string arguments"},
 		{isIn(), []Arg{str, intLit(1)}, "compares a string"},
 		{isIn(), []Arg{argOf(types.TInt64), strLit("a")}, "compares an integer"},

@@ -90,10 +90,11 @@ func ShareAutomaton(cache *pattern.Cache, calls []*Call) {
 	}
 }
 
-// warnTooLong warns of literals that are longer than the string that is compared with them.
+// warnTooLong warns of literals that are longer than the result of a builtin that is compared
+// with them.
 func warnTooLong(c Checker, call *Call, texts []string) {
 	t := call.typeOf(0)
-	if _, known := call.litStr(0); known || t.Kind != types.String || !c.Final() {
+	if _, known := call.litStr(0); known || call.Args[0].From == nil || t.Kind != types.String || !c.Final() {
 		return
 	}
 	for _, text := range texts {

@@ -52,11 +52,14 @@ func TestStages(t *testing.T) {
 			if text[stage] == "" {
 				t.Errorf("%s: nothing is printed for stage %s", c.At, stage)
 			}
-			sections = append(sections, cases.Section{Name: stage, Text: text[stage]})
+			sections = append(sections, cases.Section{Name: stage, Text: ownFile.ReplaceAllString(text[stage], "")})
 		}
 		c.Check(t, sections...)
 	}
 }
+
+// ownFile matches what an object contains about a file and differs between copies of it.
+var ownFile = regexp.MustCompile(`, inode \d+ of \d+, changed \d+`)
 
 // TestStagesDocumented compares the table of stages in ARCHITECTURE.md with the pipeline.
 func TestStagesDocumented(t *testing.T) {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
@@ -301,8 +302,8 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 		}
 	}
 	if equality && c.final {
-		c.warnTooLong(span, x, ye)
-		c.warnTooLong(span, y, xe)
+		c.warnTooLong(span, xe, x, ye)
+		c.warnTooLong(span, ye, y, xe)
 	}
 	switch {
 	case x.IsInteger() && y.IsInteger():
@@ -336,9 +337,15 @@ func (c *checker) comparison(op string, span source.Span, xe, ye ast.Expr, x, y 
 	return nil, c.unfit(op, span, xe, ye, x, y)
 }
 
-// warnTooLong warns if a string of type t is compared with a literal that is longer.
-func (c *checker) warnTooLong(span source.Span, t *types.Type, e ast.Expr) {
-	if lit := c.info.LitOf(e); t.Kind == types.String && lit != nil && lit.IsStr && len(lit.Str) > t.MaxBytes() {
+// warnTooLong warns if x, the result of a builtin of type t, is compared with a literal that
+// is longer. The size of a variable depends on what is assigned to it, which may be an
+// argument of the script.
+func (c *checker) warnTooLong(span source.Span, x ast.Expr, t *types.Type, literal ast.Expr) {
+	lit := c.info.LitOf(literal)
+	if c.info.Calls[x] == nil || c.info.LitOf(x) != nil || t.Kind != types.String || lit == nil || !lit.IsStr {
+		return
+	}
+	if text, _, _ := strings.Cut(lit.Str, "\x00"); len(text) > t.MaxBytes() { // a string ends at a NUL
 		c.warnf(span, "%q never matches: the string has at most %d bytes", lit.Str, t.MaxBytes())
 	}
 }

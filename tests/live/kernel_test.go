@@ -75,6 +75,10 @@ func missing(need string) string {
 		if release().less(version{5, 14}) {
 			return "this kernel counts page faults in programs as missed kprobes"
 		}
+	case "manyuprobes":
+		if release().less(parseRelease("6.10")) {
+			return "this kernel has no link to many uprobes of one process"
+		}
 	case "longkeys":
 		if release().less(version{5, 11}) {
 			return "this kernel's maps take keys of at most 512 bytes"

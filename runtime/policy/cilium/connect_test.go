@@ -61,10 +61,7 @@ func TestConnect(t *testing.T) {
 	cases, denied := 0, 0
 	for n := range 6 {
 		r := rand.New(rand.NewPCG(7, uint64(n)))
-		g := &generator{r: r}
-		for i := range 1 + r.IntN(2) {
-			g.policy(i)
-		}
+		g := newGenerator(r, 2)
 		text := g.b.String()
 		p, machine, script, err := translated(dir, text, true)
 		if err != nil {

@@ -460,6 +460,17 @@ func programs(t *testing.T, dir string) (list [2]*ebpf.Program) {
 	return list
 }
 
+// newGenerator returns a generator that has written 1 to most policies, and the group of
+// addresses that they name.
+func newGenerator(r *rand.Rand, most int) *generator {
+	g := &generator{r: r}
+	g.line(0, "apiVersion: cilium.io/v2alpha1\nkind: CiliumCIDRGroup\nmetadata: {name: offices}\nspec: {externalCIDRs: [10.1.0.0/16, 192.0.2.0/24, fd00::/16]}")
+	for i := range 1 + r.IntN(most) {
+		g.policy(i)
+	}
+	return g
+}
+
 // TestRandom runs random packets through the programs of random policies, which observe or
 // enforce, and compares the verdicts and the rules with those of the model. The variable
 // SEED selects others.
@@ -472,11 +483,7 @@ func TestRandom(t *testing.T) {
 	cases, denied := 0, 0
 	for n := 0; n < randomPolicies || cases < 1000; n++ { // some select nothing
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
-		g := &generator{r: r}
-		g.line(0, "apiVersion: cilium.io/v2alpha1\nkind: CiliumCIDRGroup\nmetadata: {name: offices}\nspec: {externalCIDRs: [10.1.0.0/16, 192.0.2.0/24, fd00::/16]}")
-		for i := range 1 + r.IntN(3) {
-			g.policy(i)
-		}
+		g := newGenerator(r, 3)
 		var packets []*packet
 		for i := range randomPackets {
 			packets = append(packets, randomPacket(r, i, packets))
