@@ -131,6 +131,7 @@ var heavy = []string{
 	"TestTLSHello", "TestUnwindForked", "TestHomonyms", "TestFunctionsNotAttached", "TestUnwind", "TestClosedArguments",
 	"TestShortLives", "TestOwnMemory", "TestStackPlaces", "TestServe", "TestTracingPolicies", "TestDeny",
 	"TestFlows", "TestConfinedWithoutMain", "TestBytes", "TestTablesBeforeAttach", "TestInlinedCopies", "TestExecutedProgram",
+	"TestTracedFunctions", "TestPointerValues", "TestFollow", "TestPolicyKilled",
 }
 
 // share returns the tests that guest i runs: every second one, and every fourth of the
