@@ -131,7 +131,8 @@ var heavy = []string{
 	"TestTLSHello", "TestUnwindForked", "TestHomonyms", "TestFunctionsNotAttached", "TestUnwind", "TestClosedArguments",
 	"TestShortLives", "TestOwnMemory", "TestStackPlaces", "TestServe", "TestTracingPolicies", "TestDeny",
 	"TestFlows", "TestConfinedWithoutMain", "TestBytes", "TestTablesBeforeAttach", "TestInlinedCopies", "TestExecutedProgram",
-	"TestTracedFunctions", "TestPointerValues", "TestFollow", "TestPolicyKilled",
+	"TestTracedFunctions", "TestPointerValues", "TestFollow", "TestPolicyKilled", "TestOtherPrograms", "TestPackets",
+	"TestUnloaded", "TestKernelStacks", "TestTracedCalls",
 }
 
 // share returns the tests that guest i runs: every second one, and every fourth of the
