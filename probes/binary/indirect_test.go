@@ -1,6 +1,7 @@
 package binary
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,5 +149,27 @@ func TestResolvers(t *testing.T) {
 			}
 			x.Close()
 		}
+	}
+}
+
+// TestSymbolAt looks up symbols by numbers that relocations of damaged files may have.
+func TestSymbolAt(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := Open(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for table, s := range x.elf.Sections {
+		for _, i := range []uint32{math.MaxUint32, math.MaxUint32 - 1, math.MaxUint32 / symSize, uint32(s.Size / symSize)} {
+			if addr, ok := x.symbolAt(uint32(table), i); ok {
+				t.Errorf("section %s has an entry %d: %#x", s.Name, i, addr)
+			}
+		}
+	}
+	if addr, ok := x.symbolAt(math.MaxUint32, 0); ok {
+		t.Errorf("section %d has an entry: %#x", uint32(math.MaxUint32), addr)
 	}
 }
