@@ -7,6 +7,7 @@ import (
 	"github.com/gotrace/gotrace/builtins/match"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/pattern"
+	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
 )
 
@@ -98,9 +99,14 @@ func warnTooLong(c Checker, call *Call, texts []string) {
 		return
 	}
 	for _, text := range texts {
-		if most := t.MaxBytes(); len(text) > most {
-			c.Warnf(call.Span, "%q never matches: the string has at most %d bytes", text, most)
-		}
+		WarnTooLong(c, call.Span, t, text)
+	}
+}
+
+// WarnTooLong warns if the literal text, which ends at a NUL, is longer than a string of type t.
+func WarnTooLong(c Checker, at source.Span, t *types.Type, text string) {
+	if known, _, _ := strings.Cut(text, "\x00"); len(known) > t.MaxBytes() {
+		c.Warnf(at, "%q never matches: the string has at most %d bytes", text, t.MaxBytes())
 	}
 }
 

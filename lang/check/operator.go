@@ -2,8 +2,8 @@ package check
 
 import (
 	"fmt"
-	"strings"
 
+	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
@@ -345,9 +345,7 @@ func (c *checker) warnTooLong(span source.Span, x ast.Expr, t *types.Type, liter
 	if c.info.Calls[x] == nil || c.info.LitOf(x) != nil || t.Kind != types.String || lit == nil || !lit.IsStr {
 		return
 	}
-	if text, _, _ := strings.Cut(lit.Str, "\x00"); len(text) > t.MaxBytes() { // a string ends at a NUL
-		c.warnf(span, "%q never matches: the string has at most %d bytes", lit.Str, t.MaxBytes())
-	}
+	builtins.WarnTooLong(c, span, t, lit.Str)
 }
 
 // namesOwner checks a comparison of a builtin with a literal that is the name of a
