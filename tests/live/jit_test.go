@@ -10,8 +10,9 @@ import (
 )
 
 // TestJIT walks the stacks of functions that an interpreter compiles while it runs and
-// names in a perf map. The program calls getppid through known functions until it is killed.
-// It calls umask when these have been compiled. When a later stack is deep, the tables are
+// names in a perf map. The program calls getppid through known functions until it is killed,
+// and sleeps in between, so that gotrace can make tables where there is one slow CPU. It
+// calls umask when these have been compiled. When a later stack is deep, the tables are
 // complete, and each further stack must be complete and have the functions in order.
 func TestJIT(t *testing.T) {
 	needRoot(t)
@@ -31,14 +32,16 @@ func TestJIT(t *testing.T) {
 			name: "python", commands: []string{"python3 -X perf", "python3.12 -X perf", "python3.13 -X perf"},
 			check: []string{"-c", "import sys; print(sys.is_stack_trampoline_active())"}, file: "chain.py",
 			text: `
-import os
+import os, time
 def leaf(): return os.getppid()
 class Square:
     def area(self): return leaf()
 def outer(n): return [Square().area() for _ in range(n)]
 outer(200)
 os.umask(0o22)
-while True: outer(100)
+while True:
+    outer(100)
+    time.sleep(0.1)
 `,
 			want: []string{"getppid", "py::leaf:", "py::Square.area:", "py::outer:", "py::<module>:", "_start"},
 		},
@@ -51,7 +54,8 @@ class Square { area() { return leaf(); } }
 function outer(n) { let sum = 0; for (let i = 0; i < n; i++) sum += new Square().area(); return sum; }
 outer(2000);
 process.umask(0o22);
-for (;;) outer(100);
+const never = new Int32Array(new SharedArrayBuffer(4));
+for (;;) { outer(100); Atomics.wait(never, 0, 0, 100); }
 `,
 			want: []string{"getppid", "leaf ", "area ", "outer ", "Builtins_JSEntry", "node::Start", "_start"},
 		},
