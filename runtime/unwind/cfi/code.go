@@ -64,9 +64,13 @@ type gap struct {
 	data  []byte
 	at    []uint32
 	of    []uint32
-	pops  bool // functions in it remove arguments from the stack when they return
-	wary  bool // so the height of the stack after a call is not known, unless plain has the function
+	known []byte // of the instructions that were followed: the size, and flowsAway
+	pops  bool   // functions in it remove arguments from the stack when they return
+	wary  bool   // so the height of the stack after a call is not known, unless plain has the function
 }
+
+// flowsAway is the bit in gap.known of jumps to unknown addresses.
+const flowsAway = 0x80
 
 // routine is a function that was found.
 type routine struct {
@@ -282,6 +286,9 @@ func (w *follower) step(x way) {
 		w.returns(x.of)
 		return
 	}
+	if g.known[off] = byte(e.Size); e.Flow == amd64.FlowAway {
+		g.known[off] |= flowsAway
+	}
 	next := way{x.to + uint64(e.Size), x.frame, x.of}
 	next.frame.apply(e)
 	switch {
@@ -332,17 +339,17 @@ func (w *follower) sweep(g *gap) (found bool) {
 	var jump *way // the last jump to an unknown address
 	block := true // the instruction may be the first of a block
 	for off := 0; off < len(g.data); {
+		if n, known := g.at[off], g.known[off]; n != 0 && known != 0 {
+			if known&flowsAway != 0 {
+				jump = &way{frame: w.frames[n], of: w.funcs[g.of[off]]}
+			}
+			off, block = off+int(known&^flowsAway), true
+			continue
+		}
 		addr := g.start + uint64(off)
 		e, ok := w.effect(g.data[off:], addr)
 		if !ok {
 			off, jump, block = off+1, nil, true
-			continue
-		}
-		if n := g.at[off]; n != 0 {
-			if e.Flow == amd64.FlowAway {
-				jump = &way{frame: w.frames[n], of: w.funcs[g.of[off]]}
-			}
-			off, block = off+e.Size, true
 			continue
 		}
 		padding := e.Change == amd64.NoChange && e.Flow == amd64.FlowNext && isNop(g.data[off:off+e.Size]) || g.data[off] == 0xcc
@@ -433,8 +440,7 @@ func (w *follower) rows(g *gap, rows *Rows) {
 			}
 			continue
 		}
-		e, _ := w.effect(g.data[off:], g.start+uint64(off))
-		end = off + max(e.Size, 1)
+		end = off + max(int(g.known[off]&^flowsAway), 1)
 		rule, ok := numbers[n]
 		if !ok {
 			rule = none

@@ -92,7 +92,7 @@ func FuzzFollow(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e := &elf.File{}
 		e.Entry = 0x1000
-		w := follow(e, []gap{{start: 0x1000, data: data, at: make([]uint32, len(data)), of: make([]uint32, len(data))}}, AMD64)
+		w := follow(e, []gap{{start: 0x1000, data: data, at: make([]uint32, len(data)), of: make([]uint32, len(data)), known: make([]byte, len(data))}}, AMD64)
 		var rows Rows
 		rows.rule(Rule{})
 		for i := range w.gaps {

@@ -80,7 +80,7 @@ func (f *File) gaps(e *elf.File) []gap {
 				data := make([]byte, next-at)
 				if n, _ := s.ReadAt(data, int64(at-s.addr)); n == len(data) {
 					left -= n
-					out = append(out, gap{start: at, data: data, at: make([]uint32, n), of: make([]uint32, n)})
+					out = append(out, gap{start: at, data: data, at: make([]uint32, n), of: make([]uint32, n), known: make([]byte, n)})
 				}
 			}
 			at = next
