@@ -3,6 +3,7 @@ package builtins
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
@@ -106,7 +107,7 @@ func buf() *Def {
 // that the program has written all of it before.
 func defineStack(g Gen, p *ir.Value, off int64, size int) {
 	const stack = 512
-	if size <= stack && g.Kernel().Release().Less(undefinedStack) {
+	if size <= stack && !g.Kernel().Has(probes.FeatUnwrittenStack) {
 		g.B().Zero(p, off, size)
 	}
 }

@@ -46,9 +46,9 @@ func comm() *Def {
 				return
 			}
 			b := g.B()
-			// The helper fills all 16 bytes, with zeros after the name. From Linux 5.19
-			// until the fix in 6.4 it stops at the NUL.
-			if v := g.Kernel().Release(); dst.Padded && !v.Less(probes.Version{Major: 5, Minor: 19}) && v.Less(probes.Version{Major: 6, Minor: 4}) {
+			// The helper fills all 16 bytes, with zeros after the name. With
+			// FeatShortComm it stops at the NUL.
+			if dst.Padded && g.Kernel().Has(probes.FeatShortComm) {
 				b.Zero(dst.Ptr, dst.Off, commLen)
 			}
 			b.Call(ir.CurrentComm, b.AddImm(dst.Ptr, dst.Off), b.Const(commLen))
@@ -118,18 +118,18 @@ func checkCommOf(c Checker, call *Call) *types.Type {
 	}
 	k := c.Kernel()
 	d := commOf{find: "bpf_task_from_pid", release: "bpf_task_release"}
-	needs := "6.2"
+	needs := probes.FeatTaskFromPID
 	if c.Invocation().PIDNS != nil {
-		d.find, needs = "bpf_task_from_vpid", "6.13"
+		d.find, needs = "bpf_task_from_vpid", probes.FeatTaskFromVPID
 	}
 	if ctx := c.Context(); ctx != nil {
-		since, ok := ctx.Kfuncs()
-		if !ok {
+		lacks, ok := ctx.Kfuncs(k)
+		if !ok && lacks == "" {
 			c.Errorf(call.Span, "comm(pid) is not supported in %s probes: the kernel does not let their programs look up tasks", ctx.Kind.Name)
 			return types.TInvalid
 		}
-		if k.Release().Less(since) {
-			c.Errorf(call.Span, "%s", probes.NeedsRelease(k, "comm(pid) here", since.String()))
+		if !ok {
+			c.Errorf(call.Span, "%s", probes.Needs(k, "comm(pid) here", lacks))
 			return types.TInvalid
 		}
 	}
@@ -137,7 +137,7 @@ func checkCommOf(c Checker, call *Call) *types.Type {
 	d.findID, ok1 = k.Kfunc(d.find)
 	d.releaseID, ok2 = k.Kfunc(d.release)
 	if !ok1 || !ok2 {
-		c.Errorf(call.Span, "%s", probes.NeedsRelease(k, "comm(pid)", needs+" ("+d.find+")"))
+		c.Errorf(call.Span, "%s", probes.Needs(k, "comm(pid)", needs))
 		return types.TInvalid
 	}
 	t, err := k.Type("struct task_struct")

@@ -14,8 +14,7 @@ func kfuncQuestions() []*Def {
 				}
 				_, found := c.Kernel().Kfunc(f)
 				if ctx := c.Context(); here && found && ctx != nil {
-					since, ok := ctx.Kfuncs()
-					found = ok && !c.Kernel().Release().Less(since)
+					_, found = ctx.Kfuncs(c.Kernel())
 				}
 				return found, true
 			})

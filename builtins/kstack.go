@@ -238,7 +238,7 @@ func checkOtherTask(c Checker, call *Call, a *Arg) *stacks.Task {
 			c.Errorf(call.Span, "%s is not supported in %s probes: the kernel lets only iterators, such as iter:task, read the memory of another process", name, ctx.Kind.Name)
 			return nil
 		}
-		if since, ok := ctx.Kfuncs(); !ok || k.Release().Less(since) {
+		if _, ok := ctx.Kfuncs(k); !ok {
 			c.Errorf(call.Span, "%s is not supported in %s probes: the kernel does not let their programs look up tasks", name, ctx.Kind.Name)
 			return nil
 		}
@@ -250,7 +250,7 @@ func checkOtherTask(c Checker, call *Call, a *Arg) *stacks.Task {
 	task, known := stacks.NewTask(k)
 	switch {
 	case !known:
-		c.Errorf(call.Span, "%s", probes.NeedsRelease(k, name, "6.2 ("+stacks.FindTask+")"))
+		c.Errorf(call.Span, "%s", probes.Needs(k, name, probes.FeatTaskFromPID))
 	case task == nil:
 		c.Errorf(call.Span, "%s needs the kernel's BTF of %s", name, stacks.TaskStruct)
 	}

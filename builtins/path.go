@@ -109,17 +109,9 @@ var pathFuncs = []string{
 	"vfs_truncate", "vfs_fallocate", "dentry_open", "vfs_getattr", "filp_close",
 }
 
-// filledPaths is the first release in which bpf_d_path returns the end of a path that
-// is too long. It does not truncate names of at most ownNameMax bytes that are not in a
-// directory, such as those of pipes.
-var filledPaths = probes.Version{Major: 5, Minor: 14}
-
+// ownNameMax is the most bytes of a name that is not in a directory, such as that of a
+// pipe. With a buffer of that size, bpf_d_path does not truncate it.
 const ownNameMax = 64
-
-// undefinedStack is the first release whose verifier accepts stack memory that the
-// program has not written as the buffer of bpf_d_path, and of helpers that get its
-// size at run time.
-var undefinedStack = probes.Version{Major: 6, Minor: 3}
 
 // helperFindsPath reports whether to call bpf_d_path for a struct path at p. The kernel
 // trusts an address only if it was loaded from the arguments without any other
@@ -129,7 +121,7 @@ func helperFindsPath(g Gen, call *Call, p *ir.Value) bool {
 	switch {
 	case !ctx.Kind.Paths, ctx.Load.AttachProg != 0,
 		ctx.Kind.FuncArgs && !slices.Contains(pathFuncs, ctx.Load.AttachTo),
-		g.Kernel().Release().Less(filledPaths), call.Type.Size < ownNameMax,
+		!g.Kernel().Has(probes.FeatPathTail), call.Type.Size < ownNameMax,
 		ctx.Ret.Read != nil, p.Type != ir.PtrBTF:
 		return false
 	}
@@ -177,7 +169,7 @@ func callPath(g Gen, call *Call, dst Dest, p *ir.Value) {
 	if dst.Padded { // the helper leaves remains of the path after its NUL
 		to = g.Temp(size)
 	}
-	if g.Kernel().Release().Less(undefinedStack) {
+	if !g.Kernel().Has(probes.FeatUnwrittenStack) {
 		b.Zero(to, 0, size)
 	}
 	n := b.Call(ir.DPath, p, to, b.Const(int64(size)))

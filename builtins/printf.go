@@ -247,8 +247,8 @@ func checkSeq(c Checker, call *Call, m *message) {
 		t := call.Args[n].Type
 		if _, ok := kernelConversion(p, t); !ok || p.Alt || p.Prec >= 0 || p.Bits != 0 && p.Bits < 64 {
 			c.Errorf(call.Args[n].Span, "%s() cannot print a value of type '%s' with %s in a pinned iterator, whose text the kernel formats", call.Def.Name, t, p.Text)
-		} else if t.Kind == types.String && c.Kernel().Release().Less(probes.Version{Major: 5, Minor: 12}) {
-			c.Errorf(call.Args[n].Span, "%s", probes.NeedsRelease(c.Kernel(), "a string in a pinned iterator", "5.12"))
+		} else if t.Kind == types.String && !c.Kernel().Has(probes.FeatPinnedStrings) {
+			c.Errorf(call.Args[n].Span, "%s", probes.Needs(c.Kernel(), "a string in a pinned iterator", probes.FeatPinnedStrings))
 		}
 	}
 }

@@ -26,8 +26,8 @@ func socketCookie() *Def {
 				c.Errorf(call.Span, "socket_cookie() needs a pointer that the kernel trusts, such as the args of fentry, fexit and rawtracepoint")
 				return types.TInvalid
 			}
-			if since := (probes.Version{Major: 5, Minor: 12}); c.Kernel().Release().Less(since) {
-				c.Errorf(call.Span, "%s", probes.NeedsRelease(c.Kernel(), "socket_cookie() here", since.String()))
+			if !c.Kernel().Has(probes.FeatSocketCookie) {
+				c.Errorf(call.Span, "%s", probes.Needs(c.Kernel(), "socket_cookie() here", probes.FeatSocketCookie))
 				return types.TInvalid
 			}
 			return types.TUint64

@@ -71,7 +71,7 @@ func checkSearch(c Checker, call *Call) (at int, known, ok bool) {
 	}
 	if _, found := c.Kernel().Kfunc(strstrFunc); !found && call.typeOf(0).Size*call.typeOf(1).Size > maxPlaces {
 		what := fmt.Sprintf("%s() of strings of %d and %d bytes", call.Def.Name, call.typeOf(0).Size, call.typeOf(1).Size)
-		c.ErrorHint(call.Span, fmt.Sprintf("search for a literal of at most %d characters", bitNeedle), "%s", probes.NeedsRelease(c.Kernel(), what, "6.17 ("+strstrFunc+")"))
+		c.ErrorHint(call.Span, fmt.Sprintf("search for a literal of at most %d characters", bitNeedle), "%s", probes.Needs(c.Kernel(), what, probes.FeatStrstr))
 		return 0, false, false
 	}
 	return 0, false, true

@@ -42,7 +42,7 @@ func uaddr() *Def {
 				return types.TInvalid
 			}
 			if !fixed && ctx.Func.Addr == nil {
-				c.Errorf(call.Span, "%s", probes.NeedsRelease(c.Kernel(), "uaddr in a uretprobe of a library or a position-independent program", "6.6"))
+				c.Errorf(call.Span, "%s", probes.Needs(c.Kernel(), "uaddr in a uretprobe of a library or a position-independent program", probes.FeatUprobeFuncIP))
 				return types.TInvalid
 			}
 			call.Data = userSymbol{fixed, at}

@@ -249,11 +249,10 @@ func (c *compilation) optimise() error {
 
 func (c *compilation) emit() error {
 	k := c.req.Env.Kernel
-	v := k.Release()
 	var err error
 	c.out, err = bpf.Emit(c.lowered.Module, bpf.Target{
 		V4:           k.Has(probes.FeatISAv4),
-		VarStack:     !v.Less(probes.Version{Major: 5, Minor: 12}),
+		VarStack:     k.Has(probes.FeatVarStack),
 		CPUs:         k.NumCPU(),
 		OnStackLimit: c.checked.Config.OnStackLimit,
 	})

@@ -17,7 +17,7 @@ type nosy struct {
 
 func (k *nosy) Has(f probes.Feature) bool {
 	switch f {
-	case probes.FeatAtomicFetch, probes.FeatLookupPerCPU, probes.FeatISAv4: // it depends only on the release
+	case probes.FeatAtomicFetch, probes.FeatLookupPerCPU, probes.FeatISAv4, probes.FeatLongKeys, probes.FeatVarStack: // it depends only on the release
 	default:
 		k.asked = append(k.asked, string(f))
 	}

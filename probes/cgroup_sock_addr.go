@@ -34,10 +34,6 @@ var sockAddrHooks = []sockAddrHook{
 	{"getsockname6", ebpf.AttachCgroupInet6GetSockname, true},
 }
 
-// anyErrno is the first release in which a cgroup_sock_addr program can choose the error
-// of a call that it refuses.
-var anyErrno = Version{Major: 6, Minor: 1}
-
 // cgroupSockAddrKind returns cgroup_sock_addr, for the system calls by which the
 // processes of a cgroup use addresses of the Internet protocols.
 func cgroupSockAddrKind() *Kind {
@@ -89,13 +85,13 @@ func cgroupSockAddrKind() *Kind {
 			return c, nil
 		}
 		c.Verdict.Deny = func(b *ir.Builder, errno *ir.Value) *ir.Value {
-			if !e.Kernel.Release().Less(anyErrno) {
+			if e.Kernel.Has(FeatSockAddrErrno) {
 				b.Call(ir.SetRetval, b.Op(ir.OpSub, b.Const(0), errno))
 			}
 			return b.Const(0)
 		}
-		if e.Kernel.Release().Less(anyErrno) {
-			c.Verdict.OnlyEPERM = NeedsRelease(e.Kernel, "an error other than EPERM in a "+k.Name+" probe", anyErrno.String())
+		if !e.Kernel.Has(FeatSockAddrErrno) {
+			c.Verdict.OnlyEPERM = Needs(e.Kernel, "an error other than EPERM in a "+k.Name+" probe", FeatSockAddrErrno)
 		}
 		return c, nil
 	}

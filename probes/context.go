@@ -69,11 +69,11 @@ type Context struct {
 }
 
 // NeedsOwnFrame reports whether the frame of a program must be on the stack of the task
-// that runs it. From Linux 6.13 on, frames are in memory that all tasks of a CPU use. On
-// a kernel with preemption, that is wrong for uprobes. Programs of other types do not run
-// again on a CPU before they end, because the kernel skips them.
+// that runs it. On kernels with private stacks, frames are in memory that all tasks of a
+// CPU use. On a kernel with preemption, that is wrong for uprobes. Programs of other
+// types do not run again on a CPU before they end, because the kernel skips them.
 func (c *Context) NeedsOwnFrame(k Kernel) bool {
-	return c.Preemptible && c.Load.Type == ebpf.Kprobe && k.Has(FeatPreempt) && !k.Release().Less(Version{Major: 6, Minor: 13})
+	return c.Preemptible && c.Load.Type == ebpf.Kprobe && k.Has(FeatPreempt) && k.Has(FeatPrivateStack)
 }
 
 // Load describes how programs are loaded, and which points can share a program.
@@ -198,16 +198,16 @@ type RawContext struct {
 	SetReg func(b *ir.Builder, ctx *ir.Value, name string, v *ir.Value) error
 }
 
-// Kfuncs returns the first release in which programs of this type may call the
-// kernel functions for tracing. ok is false if there is none.
-func (c *Context) Kfuncs() (since Version, ok bool) {
+// Kfuncs reports whether programs of this type may call the kernel functions for
+// tracing. If not, lacks is the feature with which they may, or "" if there is none.
+func (c *Context) Kfuncs(k Kernel) (lacks Feature, ok bool) {
 	switch c.Load.Type {
 	case ebpf.Tracing, ebpf.LSM, ebpf.XDP, ebpf.SchedCLS:
-		return Version{}, true
+		return "", true
 	case ebpf.TracePoint, ebpf.PerfEvent:
-		return Version{Major: 6, Minor: 12}, true
+		return FeatTracepointKfunc, k.Has(FeatTracepointKfunc)
 	}
-	return Version{}, false
+	return "", false
 }
 
 // regsType returns the type of a context that is struct pt_regs.

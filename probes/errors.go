@@ -64,16 +64,11 @@ func attachError(p *object.Point, err error, caps []Capability, why map[error]st
 // Needs returns the message that what needs a feature that the kernel lacks. It
 // contains the first release with the feature, and the kernel's release.
 func Needs(k Kernel, what string, f Feature) string {
-	since := k.Since(f)
+	since, _ := k.Since(f)
 	if since == "" {
 		return fmt.Sprintf("%s needs %s, which this kernel does not have", what, f)
 	}
-	return NeedsRelease(k, what, fmt.Sprintf("%s (%s)", since, f))
-}
-
-// NeedsRelease returns the message that what needs another release of the kernel.
-func NeedsRelease(k Kernel, what, since string) string {
-	return fmt.Sprintf("%s needs Linux %s, this is %s", what, since, k.Release())
+	return fmt.Sprintf("%s needs Linux %s (%s), this is %s", what, since, f, k.Release())
 }
 
 // tooOld returns the error for a kernel without a feature.

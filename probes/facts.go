@@ -56,9 +56,9 @@ type Kernel interface {
 	NumCPU() int // possible CPUs
 	PageSize() int
 	// Has reports whether the kernel has a feature. Since returns the first release
-	// with it.
+	// with it, or "", and whether the kernel is older.
 	Has(Feature) bool
-	Since(Feature) string
+	Since(Feature) (since string, older bool)
 
 	// Type returns the BTF type with a C name: "struct task_struct", "union u", "enum
 	// e", or a typedef or base type by its bare name. Objects are in Space Kernel.

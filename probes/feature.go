@@ -36,6 +36,34 @@ const (
 	FeatNop10         Feature = "optimised uprobes"
 	FeatPreempt       Feature = "preemption"
 	FeatSocketStorage Feature = "socket storage" // that user space can read
+
+	FeatNoReentry       Feature = "programs that cannot enter themselves"
+	FeatStructArgs      Feature = "structs as arguments"
+	FeatPrivateStack    Feature = "private stacks of programs" // shared by all tasks of a CPU
+	FeatPreemptSyscall  Feature = "preemption in tracepoints of system calls"
+	FeatSyscallStack    Feature = "kernel stacks in tracepoints of system calls"
+	FeatUprobeMultiPID  Feature = "uprobe_multi for one process"
+	FeatUprobeFuncIP    Feature = "bpf_get_func_ip in uretprobes"
+	FeatSockAddrErrno   Feature = "errors of cgroup_sock_addr programs"
+	FeatSessionOverlap  Feature = "kprobe_session for overlapping calls"
+	FeatIntPointers     Feature = "pointers to integers in arguments"
+	FeatIterTask        Feature = "iterators over one process"
+	FeatMemcg           Feature = "memory of maps counted by cgroup"
+	FeatExactMisses     Feature = "exact counts of missed events"
+	FeatLongKeys        Feature = "long keys"
+	FeatAllocAnywhere   Feature = "maps that allocate memory in all programs"
+	FeatContextArg      Feature = "functions that take the context"
+	FeatVarStack        Feature = "variable offsets into the stack"
+	FeatUnwrittenStack  Feature = "helpers with unwritten stack memory"
+	FeatBackingBit24    Feature = "FMODE_BACKING is bit 24"
+	FeatSocketCookie    Feature = "bpf_get_socket_ptr_cookie"
+	FeatPinnedStrings   Feature = "strings in pinned iterators"
+	FeatTracepointKfunc Feature = "kernel functions in tracepoint programs"
+	FeatShortComm       Feature = "bpf_get_current_comm that stops at the NUL"
+	FeatPathTail        Feature = "bpf_d_path that returns the end of a path"
+	FeatStrstr          Feature = "bpf_strstr"
+	FeatTaskFromPID     Feature = "bpf_task_from_pid"
+	FeatTaskFromVPID    Feature = "bpf_task_from_vpid"
 )
 
 // Version is a kernel release.

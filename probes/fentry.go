@@ -151,7 +151,7 @@ func parseFentry(k *Kind, parts []string) (*Point, error) {
 }
 
 // ownPath lists prefixes of the names of functions that programs of this kind call,
-// directly or in helpers. Before Linux 5.12, such a program could enter itself
+// directly or in helpers. Without FeatNoReentry, such a program could enter itself
 // endlessly.
 var ownPath = []string{
 	"_raw_spin_", "_raw_read_", "_raw_write_", "native_queued_spin_lock", "queued_", "__pv_queued_spin", "do_raw_spin_",
@@ -162,7 +162,7 @@ var ownPath = []string{
 
 // reentered reports whether a program at fn would enter itself.
 func reentered(e *Env, fn string) bool {
-	return e.Kernel.Release().Less(Version{Major: 5, Minor: 12}) &&
+	return !e.Kernel.Has(FeatNoReentry) &&
 		slices.ContainsFunc(ownPath, func(s string) bool { return strings.HasPrefix(fn, s) })
 }
 
@@ -307,8 +307,8 @@ func untraceable(e *Env, proto *FuncProto) string {
 			return fmt.Sprintf("its argument %s is a union: the kernel attaches no program to such functions", p.Name)
 		case t.Size > 16:
 			return fmt.Sprintf("its argument %s is a struct of %d bytes, the kernel follows 16 at most", p.Name, t.Size)
-		case e.Kernel.Release().Less(Version{Major: 6, Minor: 1}):
-			return NeedsRelease(e.Kernel, fmt.Sprintf("its argument %s is a struct, which", p.Name), "6.1")
+		case !e.Kernel.Has(FeatStructArgs):
+			return Needs(e.Kernel, fmt.Sprintf("its argument %s is a struct, which", p.Name), FeatStructArgs)
 		}
 	}
 	return ""

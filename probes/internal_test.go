@@ -47,7 +47,6 @@ func TestParseCount(t *testing.T) {
 type newest struct{ Kernel }
 
 func (newest) Has(Feature) bool { return true }
-func (newest) Release() Version { return Version{Major: 99} }
 
 // TestNoSession checks that disabling a feature disables the sessions of all kinds,
 // because --max-overhead needs a separate program for each probe.

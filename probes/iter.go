@@ -120,7 +120,7 @@ func iterKind() *Kind {
 }
 
 // confineIter confines an iterator over objects of processes to the processes that the
-// flags select. From Linux 6.1 on, the kernel does that for -p. Before, the program
+// flags select. With FeatIterTask, the kernel does that for -p. Without, the program
 // tests the process of each object.
 func confineIter(e *Env, p *Point, c *Context) error {
 	task, ok := c.Ctx.Type.Field("task")
@@ -141,12 +141,12 @@ func confineIter(e *Env, p *Point, c *Context) error {
 	if e.PID == 0 || e.Scope.Follow {
 		return nil
 	}
-	if !e.Kernel.Release().Less(Version{Major: 6, Minor: 1}) {
+	if e.Kernel.Has(FeatIterTask) {
 		p.PID = e.PID
 		return nil
 	}
 	if e.ForeignPIDs {
-		return usage("%s", NeedsRelease(e.Kernel, "-p with iterators outside of the initial pid namespace", "6.1"))
+		return usage("%s", Needs(e.Kernel, "-p with iterators outside of the initial pid namespace", FeatIterTask))
 	}
 	tgid, ok := task.Type.Elem.Field("tgid")
 	if !ok {

@@ -89,14 +89,11 @@ func (l kprobeMultiLink) Missed() uint64 {
 	return info.KprobeMulti().Missed
 }
 
-// followsAll is the first release in which a kprobe session follows all calls of a
-// function. Earlier ones miss most overlapping calls, including their entries.
-var followsAll = Version{Major: 6, Minor: 14}
-
 // kprobeSession returns the attach type of programs for the calls and returns of
-// functions, or 0.
+// functions, or 0. Without FeatSessionOverlap, a session misses most overlapping calls,
+// including their entries.
 func kprobeSession(e *Env) ebpf.AttachType {
-	if e.Kernel.Release().Less(followsAll) || e.NoFeature[string(FeatKprobeSession)] || !e.Kernel.Has(FeatKprobeSession) {
+	if !e.Kernel.Has(FeatSessionOverlap) || e.NoFeature[string(FeatKprobeSession)] || !e.Kernel.Has(FeatKprobeSession) {
 		return 0
 	}
 	return ebpf.AttachTraceKprobeSession

@@ -139,10 +139,10 @@ func tracingContext(e *Env, p *Point, proto *FuncProto) *Context {
 }
 
 // closedInt reports whether t is a pointer to an integer that the kernel does not let
-// programs load from their context: before Linux 5.13, it allows only pointers to
+// programs load from their context: without FeatIntPointers, it allows only pointers to
 // characters.
 func closedInt(e *Env, t *types.Type) bool {
-	return t.Kind == types.Pointer && t.Elem.Kind == types.Int && t.Elem.Size != 1 && e.Kernel.Release().Less(Version{Major: 5, Minor: 13})
+	return t.Kind == types.Pointer && t.Elem.Kind == types.Int && t.Elem.Size != 1 && !e.Kernel.Has(FeatIntPointers)
 }
 
 // attachTracing attaches a program to the function for which it was loaded.

@@ -182,11 +182,10 @@ func syscallContext(e *Env, p *Point, f *TraceFormat) (*Context, error) {
 			Type: argsStruct("struct "+p.Name+"_args", a.RegsSize, fields), Base: saved,
 			Space: userSpace, Lines: func() []string { return f.Decls },
 		},
-		Syscall: saved,
-		InTask:  true,
-		Stacks:  true,
-		// From Linux 7.0 on, tracepoints need not disable preemption.
-		Preemptible: !e.Kernel.Release().Less(Version{Major: 7}),
+		Syscall:     saved,
+		InTask:      true,
+		Stacks:      true,
+		Preemptible: e.Kernel.Has(FeatPreemptSyscall),
 		Event: func(b *ir.Builder, ctx *ir.Value) *ir.Value {
 			return b.Load(saved(b, ctx), int64(a.SyscallNumber()), 4, false)
 		},

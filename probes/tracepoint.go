@@ -113,7 +113,7 @@ func tracepointContext(e *Env, p *Point) (*Context, error) {
 	if p.Target == "syscalls" {
 		space = userSpace
 		load.Sleeps = func() bool { return e.Kernel.Has(FeatSleepSyscall) }
-		if e.Kernel.Release().Less(Version{Major: 6, Minor: 12}) {
+		if !e.Kernel.Has(FeatSyscallStack) {
 			noStack = "before Linux 6.12, the kernel confuses the user's registers with its own in tracepoints of system calls"
 		}
 	}

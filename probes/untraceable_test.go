@@ -12,7 +12,9 @@ type oldKernel struct {
 	release Version
 }
 
-func (k oldKernel) Release() Version { return k.release }
+func (k oldKernel) Release() Version             { return k.release }
+func (k oldKernel) Has(Feature) bool             { return k.release.Major > 5 }
+func (k oldKernel) Since(Feature) (string, bool) { return "6.1", !k.Has("") }
 
 // TestUntraceable checks the prototypes to which the kernel attaches no tracing
 // program.
@@ -43,7 +45,7 @@ func TestUntraceable(t *testing.T) {
 		{"returns a union", composite(true, 8), nil, Version{6, 12, 0}, "it returns a union"},
 		{"takes a union", types.TVoid, params(composite(true, 8)), Version{6, 12, 0}, "x is a union"},
 		{"takes a struct", types.TVoid, params(composite(false, 16)), Version{6, 12, 0}, ""},
-		{"takes a struct on an old kernel", types.TVoid, params(composite(false, 16)), Version{5, 10, 0}, "its argument x is a struct, which needs Linux 6.1, this is 5.10"},
+		{"takes a struct on an old kernel", types.TVoid, params(composite(false, 16)), Version{5, 10, 0}, "its argument x is a struct, which needs Linux 6.1 (structs as arguments), this is 5.10"},
 		{"takes a large struct", types.TVoid, params(composite(false, 24)), Version{6, 12, 0}, "24 bytes"},
 		{"12 arguments", types.TVoid, params(many[:12]...), Version{6, 12, 0}, ""},
 		{"13 arguments", types.TVoid, params(many...), Version{6, 12, 0}, "13 arguments"},

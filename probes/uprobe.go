@@ -183,13 +183,13 @@ func openTarget(e *Env, kind, path string) (*binary.File, error) {
 	return x, nil
 }
 
-// uprobeMulti reports whether uprobe_multi can be used. Before Linux 6.10, it treats a
-// process ID as a thread ID, and misses the other threads.
+// uprobeMulti reports whether uprobe_multi can be used. Without FeatUprobeMultiPID, it
+// treats a process ID as a thread ID, and misses the other threads.
 func uprobeMulti(e *Env) bool {
 	if e.NoFeature[string(FeatUprobeMulti)] || !e.Kernel.Has(FeatUprobeMulti) {
 		return false
 	}
-	return e.traced() == 0 || !e.Kernel.Release().Less(Version{Major: 6, Minor: 10})
+	return e.traced() == 0 || e.Kernel.Has(FeatUprobeMultiPID)
 }
 
 func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
@@ -333,13 +333,12 @@ func uprobeContext(e *Env, p *Point, ret bool) (*Context, error) {
 			}
 		}
 		c.Ret.Read = a.Result
-		// The instruction pointer is the caller's. From Linux 6.6 on, the helper
-		// returns the function.
+		// The instruction pointer is the caller's. The helper returns the function.
 		if p.AtInsn {
 			c.Load.Shape += " insn"
 			c.Load.BareShape = c.Load.Shape
 			at.entryAddr(a, c)
-		} else if !e.Kernel.Release().Less(Version{Major: 6, Minor: 6}) {
+		} else if e.Kernel.Has(FeatUprobeFuncIP) {
 			c.Func.Addr = funcIP
 		}
 		return c, nil

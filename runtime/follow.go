@@ -98,8 +98,8 @@ func (f *family) add(s *Instance) error {
 		return err
 	}
 	// Only the kernel knows the ID in the initial namespace.
-	if s.opt.Kernel.Release().Less(probes.Version{Major: 6, Minor: 1}) {
-		return errors.New(probes.NeedsRelease(s.opt.Kernel, "--follow outside of the initial pid namespace", "6.1"))
+	if !s.opt.Kernel.Has(probes.FeatIterTask) {
+		return errors.New(probes.Needs(s.opt.Kernel, "--follow outside of the initial pid namespace", probes.FeatIterTask))
 	}
 	_, err := f.run(object.FollowAdd, f.root)
 	return err

@@ -85,7 +85,7 @@ func loadScriptWith(t *testing.T, text string, req codegen.Request, opt Setup) *
 	k := kernel.Live()
 	for _, f := range []probes.Feature{probes.FeatAtomicFetch, probes.FeatLoop} {
 		if !k.Has(f) {
-			t.Skipf("needs Linux %s (%s)", k.Since(f), f)
+			t.Skip(probes.Needs(k, "this test", f))
 		}
 	}
 	diags := &source.Diags{}

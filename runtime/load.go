@@ -70,7 +70,7 @@ func (s *Instance) load() error {
 	if s.ncpu, err = ebpf.PossibleCPU(); err != nil {
 		return err
 	}
-	if s.opt.Kernel.Release().Less(probes.Version{Major: 5, Minor: 11}) {
+	if !s.opt.Kernel.Has(probes.FeatMemcg) {
 		// On such kernels maps count against the limit of locked memory. Ignore an
 		// error: if the limit matters, creating a map fails.
 		unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}

@@ -109,7 +109,7 @@ func (s *Instance) reportAudit() {
 // Kernels before 5.12 do not count skipped events.
 func (s *Instance) reportMissed() {
 	times := "%d"
-	if s.opt.Kernel.Release().Less(probes.Version{Major: 5, Minor: 14}) {
+	if !s.opt.Kernel.Has(probes.FeatExactMisses) {
 		times = "up to %d" // the kernel also counts page faults of programs in kprobes
 	}
 	for _, p := range s.obj.Programs {

@@ -272,7 +272,7 @@ func (w *walker) findFile(pc *ir.Value) {
 // kernel's records and /proc name one or the other.
 func (w *walker) findUpper(l *vmaLayout, pc *ir.Value) {
 	backing := int64(1 << 25) // FMODE_BACKING
-	if !w.g.Kernel().Release().Less(probes.Version{Major: 6, Minor: 14}) {
+	if w.g.Kernel().Has(probes.FeatBackingBit24) {
 		backing = 1 << 24
 	}
 	file := w.get(wFile)

@@ -79,14 +79,14 @@ func (a *app) feature(f probes.Feature) (state, why string) {
 	if a.kernel.Has(f) && (f != probes.FeatFentry || kernel.LoadsFentry()) {
 		return yesNo(true), ""
 	}
-	since := a.kernel.Since(f)
+	since, older := a.kernel.Since(f)
 	switch {
 	case since == "":
 		if !mayLoad() {
 			return "unknown", needsCaps
 		}
 		return yesNo(false), ""
-	case !kernel.ParseRelease(since).Less(a.kernel.Release()):
+	case older:
 		return yesNo(false), "since Linux " + since
 	case !mayLoad():
 		return "unknown", needsCaps

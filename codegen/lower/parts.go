@@ -35,16 +35,13 @@ type cutting struct {
 
 // cutProgram prepares f to be cut into parts if p has enough branches.
 func (f *fn) cutProgram(p *check.Prog) {
-	if f.k.Release().Less(probes.Version{Major: 6, Minor: 8}) { // before, separately checked functions cannot take the context
-		return
-	}
 	if !object.PassesContext(p.Ctx.Load.Type, p.Ctx.Load.AttachType) {
 		return
 	}
 	c := &cutting{root: f, uses: map[*check.Var]int{}, weights: map[ast.Stmt]int{}}
 	f.cut = c
 	total := f.blockWeight(p.Body)
-	if total < tooManyBranches {
+	if total < tooManyBranches || !f.k.Has(probes.FeatContextArg) {
 		f.cut = nil
 		return
 	}

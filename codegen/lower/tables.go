@@ -179,9 +179,7 @@ func (f *fn) MoreStacks(depth int) *ir.Map {
 	}
 	const noPrealloc = 1 // BPF_F_NO_PREALLOC
 	m := ir.Map{Name: name, Type: ir.Hash, KeySize: 4, ValueSize: object.StackFrames + 8*depth, MaxEntries: maxStacks}
-	// From Linux 6.1 on, programs of all kinds may use maps that allocate memory on
-	// demand.
-	if !f.k.Release().Less(probes.Version{Major: 6, Minor: 1}) {
+	if f.k.Has(probes.FeatAllocAnywhere) {
 		m.MaxEntries, m.Flags = 8*maxStacks, noPrealloc
 	}
 	f.more[depth] = f.newMap(m)

@@ -15,12 +15,11 @@ import (
 // layOut decides how each map is stored.
 func (p *Program) layOut(u *uses, foreignReaders bool) error {
 	k := p.Env.Kernel
-	v := k.Release()
 	target := store.Target{
 		CPUs:         k.NumCPU(),
 		AtomicFetch:  k.Has(probes.FeatAtomicFetch),
 		LookupPerCPU: k.Has(probes.FeatLookupPerCPU),
-		LongKeys:     !v.Less(probes.Version{Major: 5, Minor: 11}),
+		LongKeys:     k.Has(probes.FeatLongKeys),
 		NoTables:     foreignReaders,
 	}
 	var diags source.Diags
@@ -78,21 +77,20 @@ func (p *Program) spec(m *builtins.MapInfo, longKeys bool, diags *source.Diags) 
 	return s
 }
 
-// fitKey returns the type in which m's keys are stored before Linux 5.11, where a key has
+// fitKey returns the type in which m's keys are stored without FeatLongKeys, when a key has
 // at most limit bytes. Strings that are too long are truncated, with a warning.
 func (p *Program) fitKey(m *builtins.MapInfo, limit int, diags *source.Diags) *types.Type {
 	if m.Key.Size <= limit {
 		return m.Key
 	}
-	v := p.Env.Kernel.Release()
 	for n := limit; n > 1; n-- {
 		if t := cutStrings(m.Key, n); t.Size <= limit {
-			diags.Warnf(m.Span, "Strings in the keys of %s are cut to %d characters: before Linux 5.11 a key has at most %d bytes, this is %d.%d",
-				m.Name, n-1, limit, v.Major, v.Minor)
+			diags.Warnf(m.Span, "Strings in the keys of %s are cut to %d characters: %s",
+				m.Name, n-1, probes.Needs(p.Env.Kernel, fmt.Sprintf("a key of more than %d bytes", limit), probes.FeatLongKeys))
 			return t
 		}
 	}
-	diags.Errorf(m.Span, "%s, where %d is the most", probes.NeedsRelease(p.Env.Kernel, fmt.Sprintf("A key of %d bytes", m.Key.Size), "5.11"), limit)
+	diags.Errorf(m.Span, "%s, where %d is the most", probes.Needs(p.Env.Kernel, fmt.Sprintf("A key of %d bytes", m.Key.Size), probes.FeatLongKeys), limit)
 	return m.Key
 }
 

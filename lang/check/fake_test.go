@@ -48,12 +48,12 @@ func newFakeKernel() *fakeKernel {
 	return k
 }
 
-func (k *fakeKernel) Release() probes.Version     { return probes.Version{Major: 6, Minor: 12} }
-func (k *fakeKernel) Arch() string                { return "amd64" }
-func (k *fakeKernel) NumCPU() int                 { return 2 }
-func (k *fakeKernel) Has(probes.Feature) bool     { return true }
-func (k *fakeKernel) Since(probes.Feature) string { return "6.1" }
-func (k *fakeKernel) Modules() []string           { return nil }
+func (k *fakeKernel) Release() probes.Version             { return probes.Version{Major: 6, Minor: 12} }
+func (k *fakeKernel) Arch() string                        { return "amd64" }
+func (k *fakeKernel) NumCPU() int                         { return 2 }
+func (k *fakeKernel) Has(probes.Feature) bool             { return true }
+func (k *fakeKernel) Since(probes.Feature) (string, bool) { return "6.1", false }
+func (k *fakeKernel) Modules() []string                   { return nil }
 
 func (k *fakeKernel) Type(name string) (*types.Type, error) {
 	switch name {

@@ -10,17 +10,29 @@ import (
 // BTF.
 type featureRow struct {
 	name  probes.Feature
-	since probes.Version
-	arm64 probes.Version // the release for arm64, if it differs
+	since release
+	arm64 release // the release for arm64, if it differs
+	until release // the release without the feature again, if there is one
 	// needs is a name that is in the kernel's BTF if and only if the feature was built
 	// in. It is looked up if the release is recent enough.
 	needs string
 	// backport is a name in BTF that shows that an older kernel has the feature too.
 	backport string
+	// probe asks the running kernel. It is called if the release is recent enough.
+	probe func() bool
 }
 
-// featureTable is in the order of package probes. Helpers are constants of enum
-// bpf_func_id, so backported helpers can be found in BTF.
+// release is the major and minor number of a kernel release.
+type release struct{ major, minor uint8 }
+
+func (r release) version() probes.Version {
+	return probes.Version{Major: int(r.major), Minor: int(r.minor)}
+}
+
+// featureTable is in the order of package probes. Other code must not compare releases:
+// a row also finds a backport, and frozen kernels record it. Helpers are constants of
+// enum bpf_func_id, so backported helpers can be found in BTF. A row without a name and
+// without a probe is about behaviour that only the release tells.
 var featureTable = []featureRow{
 	{name: probes.FeatRingBuf, since: v(5, 8)},
 	{name: probes.FeatLoop, since: v(5, 17), backport: "BPF_FUNC_loop"},
@@ -45,9 +57,37 @@ var featureTable = []featureRow{
 	{name: probes.FeatAtomicFetch, since: v(5, 12), arm64: v(5, 18)},
 	{name: probes.FeatNetfilter, since: v(6, 4), needs: "bpf_nf_ctx", backport: "bpf_nf_ctx"},
 	{name: probes.FeatTCX, since: v(6, 6), needs: "tcx_link", backport: "tcx_link"},
+	{name: probes.FeatSocketStorage, since: v(5, 11), probe: iteratesStorage},
+	{name: probes.FeatNoReentry, since: v(5, 12), backport: "recursion_misses"},
+	{name: probes.FeatStructArgs, since: v(6, 1), backport: "arg_flags"},
+	{name: probes.FeatPrivateStack, since: v(6, 13), backport: "priv_stack_ptr"},
+	{name: probes.FeatPreemptSyscall, since: v(7, 0)},
+	{name: probes.FeatSyscallStack, since: v(6, 12)},
+	{name: probes.FeatUprobeMultiPID, since: v(6, 10)},
+	{name: probes.FeatUprobeFuncIP, since: v(6, 6), backport: "is_uprobe"},
+	{name: probes.FeatSockAddrErrno, since: v(6, 1), backport: "cgroup_common_func_proto"},
+	{name: probes.FeatSessionOverlap, since: v(6, 14)},
+	{name: probes.FeatIntPointers, since: v(5, 13)},
+	{name: probes.FeatIterTask, since: v(6, 1), backport: "BPF_TASK_ITER_TGID"},
+	{name: probes.FeatMemcg, since: v(5, 11)},
+	{name: probes.FeatExactMisses, since: v(5, 14)},
+	{name: probes.FeatLongKeys, since: v(5, 11)},
+	{name: probes.FeatAllocAnywhere, since: v(6, 1), backport: "bpf_mem_alloc_init"},
+	{name: probes.FeatContextArg, since: v(6, 8), backport: "btf_find_next_decl_tag"},
+	{name: probes.FeatVarStack, since: v(5, 12)},
+	{name: probes.FeatUnwrittenStack, since: v(6, 3)},
+	{name: probes.FeatBackingBit24, since: v(6, 14)},
+	{name: probes.FeatSocketCookie, since: v(5, 12), backport: "bpf_get_socket_ptr_cookie"},
+	{name: probes.FeatPinnedStrings, since: v(5, 12)},
+	{name: probes.FeatTracepointKfunc, since: v(6, 12)},
+	{name: probes.FeatShortComm, since: v(5, 19), until: v(6, 4)},
+	{name: probes.FeatPathTail, since: v(5, 14)},
+	{name: probes.FeatStrstr, since: v(6, 17), needs: "bpf_strstr", backport: "bpf_strstr"},
+	{name: probes.FeatTaskFromPID, since: v(6, 2), needs: "bpf_task_from_pid", backport: "bpf_task_from_pid"},
+	{name: probes.FeatTaskFromVPID, since: v(6, 13), needs: "bpf_task_from_vpid", backport: "bpf_task_from_vpid"},
 }
 
-func v(major, minor int) probes.Version { return probes.Version{Major: major, Minor: minor} }
+func v(major, minor uint8) release { return release{major, minor} }
 
 func featureOf(f probes.Feature) *featureRow {
 	for i := range featureTable {
@@ -59,18 +99,19 @@ func featureOf(f probes.Feature) *featureRow {
 }
 
 func (r *featureRow) sinceOn(arch string) probes.Version {
-	if arch == "arm64" && r.arm64 != (probes.Version{}) {
-		return r.arm64
+	if arch == "arm64" && r.arm64 != (release{}) {
+		return r.arm64.version()
 	}
-	return r.since
+	return r.since.version()
 }
 
-// Since returns the first release with a feature.
-func (k *Kernel) Since(f probes.Feature) string {
+// Since returns the first release with a feature, and whether the kernel is older.
+func (k *Kernel) Since(f probes.Feature) (since string, older bool) {
 	if r := featureOf(f); r != nil {
-		return r.sinceOn(k.Arch()).String()
+		since := r.sinceOn(k.Arch())
+		return since.String(), k.Release().Less(since)
 	}
-	return ""
+	return "", false
 }
 
 // Has reports whether the kernel has a feature. It depends on the release. BTF is used
@@ -95,8 +136,6 @@ func (k *Kernel) has(f probes.Feature) bool {
 	switch f {
 	case probes.FeatPreempt:
 		return preemptible()
-	case probes.FeatSocketStorage:
-		return !facts.release.Less(v(5, 11)) && iteratesStorage()
 	case probes.FeatRedZoneLost:
 		return facts.arch == "amd64" && uprobeCall() == unix.ENXIO
 	case probes.FeatNop10:
@@ -107,6 +146,12 @@ func (k *Kernel) has(f probes.Feature) bool {
 		return false
 	}
 	old := facts.release.Less(r.sinceOn(facts.arch))
+	if r.until != (release{}) && !facts.release.Less(r.until.version()) {
+		return false
+	}
+	if r.probe != nil {
+		return !old && r.probe()
+	}
 	name := r.needs
 	if old {
 		name = r.backport

@@ -133,7 +133,7 @@ func TestParseFunctions(t *testing.T) {
 
 func TestParseRelease(t *testing.T) {
 	for text, want := range map[string]string{"6.1.0-23-amd64": "6.1", "5.10.209": "5.10.209", "7.0-rc1": "7.0", "6.18.44-fc-v669": "6.18.44", "": "0.0", "x": "0.0"} {
-		if got := ParseRelease(text).String(); got != want {
+		if got := parseRelease(text).String(); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}

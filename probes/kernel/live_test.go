@@ -239,3 +239,19 @@ func TestLiveSyscalls(t *testing.T) {
 	}
 	t.Logf("%d arguments", compared)
 }
+
+// TestFeatureNames checks that the names by which the table finds backports are in the
+// BTF of kernels that are recent enough. A name that is wrong would find nothing.
+func TestFeatureNames(t *testing.T) {
+	k := liveKernel(t)
+	set, err := k.btf.Get()
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, r := range featureTable {
+		older := k.Release().Less(r.sinceOn(k.Arch()))
+		if r.backport != "" && !older && (r.needs == "" || set.vmlinux.mentions(r.needs)) && !set.vmlinux.mentions(r.backport) {
+			t.Errorf("%s: %s is not in the BTF of Linux %s", r.name, r.backport, k.Release())
+		}
+	}
+}

@@ -111,7 +111,7 @@ func (s *hostSource) facts() (facts, error) {
 		return facts{}, err
 	}
 	f := facts{arch: runtime.GOARCH, page: os.Getpagesize(), cpus: runtime.NumCPU()}
-	f.release = ParseRelease(unix.ByteSliceToString(u.Release[:]))
+	f.release = parseRelease(unix.ByteSliceToString(u.Release[:]))
 	if text, err := os.ReadFile("/sys/devices/system/cpu/possible"); err == nil {
 		if n := countCPUs(string(text)); n > 0 {
 			f.cpus = n
@@ -135,9 +135,9 @@ func countCPUs(list string) int {
 	return n
 }
 
-// ParseRelease parses the numbers at the start of a kernel release such as
+// parseRelease parses the numbers at the start of a kernel release such as
 // "6.1.0-23-amd64".
-func ParseRelease(s string) probes.Version {
+func parseRelease(s string) probes.Version {
 	var n [3]int
 	for i := range n {
 		j := 0
@@ -213,7 +213,7 @@ func (s *fsSource) facts() (facts, error) {
 		key, val, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch key {
 		case "release":
-			f.release = ParseRelease(val)
+			f.release = parseRelease(val)
 		case "arch":
 			f.arch = val
 		case "cpus":

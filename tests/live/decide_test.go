@@ -188,7 +188,7 @@ func TestDeny(t *testing.T) {
 		errno              unix.Errno
 	}{
 		{fmt.Sprintf("cgroup_sock_addr:%s:connect4 /bswap((uint16)ctx.user_port) == %d/ { @ = count(); deny(); }", cgroupMount(), addr.Port), "", "", connect, unix.EPERM},
-		{fmt.Sprintf("cgroup_sock_addr:%s:connect4 /bswap((uint16)ctx.user_port) == %d/ { @ = count(); deny(\"ENETUNREACH\"); }", cgroupMount(), addr.Port), "", "needs Linux 6.1", connect, unix.ENETUNREACH},
+		{fmt.Sprintf("cgroup_sock_addr:%s:connect4 /bswap((uint16)ctx.user_port) == %d/ { @ = count(); deny(\"ENETUNREACH\"); }", cgroupMount(), addr.Port), "", "needs Linux 6.1 ", connect, unix.ENETUNREACH},
 		{fmt.Sprintf("cgroup_sock_addr:%s:connect4 /comm == \"denied\" && ctx.user_ip4 == 0x0100007f/ { @ = count(); return 0; }", cgroupMount()), "", "", connect, unix.EPERM},
 		{"fmod_ret:security_task_setnice" + is + `"EACCES"); }`, "fentry", "", nice, unix.EACCES},
 		{"fmod_ret:security_task_setnice" + is + `args.nice + 5); }`, "fentry", "", nice, unix.EIO},
