@@ -255,6 +255,14 @@ func (c *compilation) emit() error {
 		VarStack:     k.Has(probes.FeatVarStack),
 		CPUs:         k.NumCPU(),
 		OnStackLimit: c.checked.Config.OnStackLimit,
+		Cast: func() (cast, task int64) {
+			kf, ok := k.Kfunc("bpf_rdonly_cast")
+			t, err := k.Type("struct task_struct")
+			if !ok || err != nil || !k.Has(probes.FeatRdonlyCast) {
+				return 0, 0
+			}
+			return int64(kf), int64(t.BTFID)
+		},
 	})
 	if limit, ok := err.(*bpf.LimitError); ok && limit.Pos.IsValid() {
 		c.diags.ErrorHint(limit.Pos, limit.Hint, "the program is too large for the kernel: %s", limit.What)

@@ -6,6 +6,7 @@
 //	             are not in use together, or per-CPU scratch memory
 //	scratch.go   the lookup of scratch memory, and addresses in it
 //	legal.go     operations that BPF has no instruction for are rewritten in IR
+//	distrust.go  the current task is cast, so that the verifier reads no names of types
 //	blocks.go    the order of blocks: likely paths fall through
 //	isel.go      values become machine instructions over virtual registers (mach.go),
 //	ops.go       from the last to the first, so that a value folded into its
@@ -83,6 +84,10 @@ type Target struct {
 	// OnStackLimit is the maximum size in bytes of a slot on the stack. If it is 0,
 	// only the stack's size limits it.
 	OnStackLimit int
+
+	// Cast returns the numbers of the kernel function bpf_rdonly_cast and of struct
+	// task_struct, or zeros if programs cannot use them. It may be nil.
+	Cast func() (cast, task int64)
 }
 
 // Output is the result of Emit: the maps by name, and the programs with only their code.
@@ -349,6 +354,7 @@ func (e *emission) function(p *ir.Prog, f *ir.Func, budget int64) (*code, error)
 			return nil, limitError(p, f, fmt.Sprintf("needs %d bytes of scratch memory, the kernel gives %d", need, scratchMax))
 		}
 		legalize(fn, lay.frame, e.opts.V4)
+		distrust(fn, e.opts)
 		mf := selectInstructions(fn, lay, e.opts)
 		if e.outline.in[f] {
 			mf.outline = e.outline
