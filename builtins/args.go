@@ -37,7 +37,7 @@ func args() *Def {
 			}
 			return types.TInvalid
 		},
-		Emit:  func(g Gen, _ *Call) *ir.Value { return g.ArgsBase() },
+		Emit:  func(g Gen, _ *Call) *ir.Value { return g.Context().Args.Addr(g.B(), g.Ctx()) },
 		Store: func(g Gen, call *Call, dst Dest) { storeContext(g, call.Type, dst) },
 	}
 }
@@ -90,7 +90,7 @@ func withCopies(t *types.Type, size int) *types.Type {
 func storeContext(g Gen, t *types.Type, dst Dest) {
 	b := g.B()
 	b.Zero(dst.Ptr, dst.Off, dst.Size)
-	base := g.ArgsBase()
+	base := g.Context().Args.Addr(b, g.Ctx())
 	for _, f := range t.Members() {
 		if f.Recorded() {
 			storeRecorded(g, f, dst)

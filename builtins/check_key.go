@@ -23,7 +23,7 @@ func checkKey() *Def {
 				c.Errorf(call.Span, "call to %s expects a map with explicit keys (non-scalar map)", name)
 				return types.TVoid
 			}
-			c.UseKey(m, call.typeOf(1), call.Args[1].Span)
+			call.Args[1].KeyOf = m
 			return types.TVoid
 		},
 		Emit: emitNothing,

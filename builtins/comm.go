@@ -41,7 +41,7 @@ func comm() *Def {
 				storeCommOf(g, call, dst)
 				return
 			}
-			if name, ok := call.Data.(types.Field); ok && g.Calls(call.Def) < manyComms {
+			if name, ok := call.Data.(types.Field); ok && call.Calls < manyComms {
 				loadComm(g, name, dst)
 				return
 			}

@@ -113,6 +113,9 @@ type Syntax struct {
 type Traits struct {
 	Unsafe bool // needs --unsafe
 	Ends   bool // the program ends here, as with exit()
+	// Unstable is set if the builtin may change. The configuration specifies whether it may
+	// be used.
+	Unstable bool
 	// Acts is set if a call has an effect besides its result. A script may ignore the
 	// result of such a call.
 	Acts bool
@@ -263,13 +266,19 @@ type Call struct {
 	Name string // as written: "arg3" where Def is arg; "" is the same as Def.Name
 	Span source.Span
 	From []source.Span // the macro calls that it comes from, the innermost one first
-	Args []Arg
-	Type *types.Type // the result; set by the checker from Check
-	Data any         // set by Check for Emit, Store and Update
-	// Later is the regular expression that the text of the first argument has to match, if
-	// user space decides that. It is set by Checker.Later.
+	// Constant is set if the result must be known at compile time. InPred is set if the
+	// call is part of a predicate and need not be known then, so that user space can
+	// decide it: see Later.
+	Constant, InPred bool
+	Args             []Arg
+	Type             *types.Type // the result; set by the checker from Check
+	Data             any         // set by Check for Emit, Store and Update
+	// Later is the regular expression that the text of the first argument has to match. Check
+	// may set it if InPred is set. Then user space decides the result, and the call has no
+	// code.
 	Later string
 	Lit   *Lit // set by Check if the result is known at compile time
+	Calls int  // number of calls of Def in the program, set after Check
 }
 
 // Node is an expression of the script. Only the checker and the code generator know its
@@ -291,9 +300,14 @@ type Arg struct {
 	Value *ir.Value
 	// Fill writes the value of such an argument that is not a word.
 	Fill func(g Gen, dst Dest)
-	Map  *MapInfo // MapArg, MapOrEntry
-	Key  []Node   // MapOrEntry with a key: its parts; nil: the whole map
-	Word string   // NameArg
+	// Assigned is the type of the values that the builtin assigns to the variable of a
+	// VarArg. Check sets it.
+	Assigned *types.Type
+	// KeyOf is the map of which the argument is a key. Check sets it.
+	KeyOf *MapInfo
+	Map   *MapInfo // MapArg, MapOrEntry
+	Key   []Node   // MapOrEntry with a key: its parts; nil: the whole map
+	Word  string   // NameArg
 }
 
 // Lit is a literal known at compile time.

@@ -56,7 +56,7 @@ func checkEntry(c Checker, call *Call) *MapInfo {
 			c.Errorf(call.Span, "call to %s()%s expects a map with explicit keys (non-scalar map)", name, two)
 			return nil
 		}
-		c.UseKey(m, call.typeOf(1), key.Span)
+		key.KeyOf = m
 	case a.Key == nil && c.Final() && m.Keyed:
 		c.Errorf(call.Span, "call to %s() with a single argument expects a map without explicit keys (scalar map)", name)
 		return nil

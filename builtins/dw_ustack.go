@@ -9,15 +9,13 @@ func dwUstack() *Def {
 	return &Def{
 		Name:    "dw_ustack",
 		Params:  stackParams,
+		Traits:  Traits{Unstable: true},
 		TypeDef: TypeDef{UserSymbols: true},
 		Doc: Doc{
 			Summary:  "The user stack of the current process by DWARF: ustack(dwarf), as bpftrace spells it. It covers all processes.",
 			Examples: []string{`profile:hz:99 { @[dw_ustack] = count(); }`, `profile:hz:99 { @[dw_ustack(perf, 5)] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
-			if !c.Unstable("dw_ustack", call.Span) {
-				return types.TInvalid
-			}
 			t := checkStack(c, call)
 			if data, ok := call.Data.(stackCall); ok && t != types.TInvalid {
 				if t.Size > 8 {

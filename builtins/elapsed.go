@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
@@ -17,7 +18,7 @@ func elapsed() *Def {
 		Check: fixed(types.TUint64),
 		Emit: func(g Gen, _ *Call) *ir.Value {
 			b := g.B()
-			return b.Op(ir.OpSub, b.Call(ir.KtimeBootNs), g.SessionWord(object.SessionStart))
+			return b.Op(ir.OpSub, b.Call(ir.KtimeBootNs), code.SessionWord(g, object.SessionStart))
 		},
 	}
 }

@@ -31,8 +31,7 @@ func aboutELF(name, summary, example string, t *types.Type, answer func(*elf.Fil
 				c.Errorf(call.Span, "%s can not be used for this probetype: %s", name, kindName(c))
 				return types.TInvalid
 			}
-			c.NeedsPoint()
-			p := c.Point()
+			p := c.NeedsPoint()
 			if p == nil { // the points still share a program
 				call.Lit = &Lit{IsBool: t.Kind == types.Bool}
 				return t

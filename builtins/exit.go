@@ -32,7 +32,7 @@ func exit() *Def {
 				}
 				g.B().Store(rec, int64(offs[0]), 4, code)
 			})
-			g.ReturnNow()
+			g.Return(nil)
 			return nil
 		},
 		Records: Records{

@@ -26,8 +26,7 @@ func find() *Def {
 					c.Errorf(call.Args[0].Span, "find() cannot copy a value of type %s", t)
 					return types.TInvalid
 				}
-				call.Data = t.Decay()
-				c.DeclareVar(&call.Args[2], t.Decay())
+				call.Args[2].Assigned = t.Decay()
 			} else if c.Final() {
 				c.Errorf(call.Args[0].Span, "Undefined map: %s", m.Name)
 				return types.TInvalid
@@ -38,7 +37,7 @@ func find() *Def {
 			p := g.Lookup(entry(call))
 			b := g.B()
 			return g.B().IfElse(b.Op(ir.OpNe, p, b.Const(0)), func() *ir.Value {
-				g.SetVar(&call.Args[2], call.Data.(*types.Type), g.B().NonNil(p))
+				g.SetVar(&call.Args[2], g.B().NonNil(p))
 				return g.B().Const(1)
 			}, func() *ir.Value { return g.B().Const(0) })
 		},

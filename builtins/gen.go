@@ -30,17 +30,11 @@ type Gen interface {
 	GenMaps
 	GenEvents
 
-	// ArgsBase returns the address to which offsets in args are relative. It is often
-	// that of the context.
-	ArgsBase() *ir.Value
-	// Calls returns the number of calls of a builtin that the program has.
-	Calls(def *Def) int
 	// Sampling returns the binary logarithm of the number of events for which this one
 	// stands in a sampled program. It returns nil if the program runs at all events.
 	Sampling() *ir.Value
-	// ReturnNow ends the program here. Return ends it with a result, on which the kernel
-	// acts.
-	ReturnNow()
+	// Return ends the program here, with a result on which the kernel acts. If result is
+	// nil, that is the probe's default.
 	Return(result *ir.Value)
 }
 
@@ -59,8 +53,8 @@ type GenArgs interface {
 	// to, in the form that the verifier requires. It emits none for the case that a
 	// pointer to the object is null.
 	Object(a *Arg, found func(p *ir.Value), none func())
-	// SetVar assigns memory or a scalar to the variable of a VarArg.
-	SetVar(a *Arg, t *types.Type, p *ir.Value)
+	// SetVar assigns memory or a scalar of the type a.Assigned to the variable of a VarArg.
+	SetVar(a *Arg, p *ir.Value)
 }
 
 // GenMaps accesses maps.

@@ -26,14 +26,13 @@ type testGen struct {
 	arg map[*Arg]*ir.Value
 }
 
-func (g *testGen) B() *ir.Builder            { return g.b }
-func (g *testGen) Value(a *Arg) *ir.Value    { return g.arg[a] }
-func (g *testGen) Addr(a *Arg) *ir.Value     { return g.arg[a] }
-func (g *testGen) Kernel() probes.Kernel     { return bareKernel{} }
-func (g *testGen) Temp(size int) *ir.Value   { return g.b.Slot(size) }
-func (g *testGen) Context() *probes.Context  { return nil }
-func (g *testGen) Sampling() *ir.Value       { return nil }
-func (g *testGen) SessionWord(int) *ir.Value { return g.b.Const(0) }
+func (g *testGen) B() *ir.Builder           { return g.b }
+func (g *testGen) Value(a *Arg) *ir.Value   { return g.arg[a] }
+func (g *testGen) Addr(a *Arg) *ir.Value    { return g.arg[a] }
+func (g *testGen) Kernel() probes.Kernel    { return bareKernel{} }
+func (g *testGen) Temp(size int) *ir.Value  { return g.b.Slot(size) }
+func (g *testGen) Context() *probes.Context { return nil }
+func (g *testGen) Sampling() *ir.Value      { return nil }
 func (g *testGen) Count(object.SiteKind, source.Span, string) {
 }
 
@@ -47,6 +46,11 @@ func (g *testGen) Rodata(data []byte) *ir.Value {
 	m := &ir.Map{Name: "rodata" + strconv.Itoa(len(g.mod.Maps)), Type: ir.Array, KeySize: 4, ValueSize: len(data), MaxEntries: 1, Contents: data, Frozen: true}
 	g.mod.Maps = append(g.mod.Maps, m)
 	return g.b.MapValue(m, 0)
+}
+
+func (g *testGen) KernelMap(m ir.Map) *ir.Map {
+	g.mod.Maps = append(g.mod.Maps, &m)
+	return &m
 }
 
 // bareKernel has no feature beyond those of the oldest supported kernel.
@@ -67,8 +71,6 @@ type testChecker struct {
 	ctx     *probes.Context
 	made    pattern.Cache
 }
-
-func (*testChecker) Later(*Call, []pattern.Pattern) bool { return false }
 
 func (c *testChecker) Patterns() *pattern.Cache { return &c.made }
 
@@ -92,12 +94,11 @@ func (c *testChecker) Warnf(s source.Span, format string, args ...any) {
 	c.diags.Warnf(s, format, args...)
 }
 
-func (c *testChecker) Kernel() probes.Kernel             { return bareKernel{} }
-func (c *testChecker) Config() *config.Config            { return c.cfg }
-func (c *testChecker) Context() *probes.Context          { return c.ctx }
-func (c *testChecker) Final() bool                       { return true }
-func (c *testChecker) Unstable(string, source.Span) bool { return true }
-func (c *testChecker) Invocation() *Invocation           { return &c.session }
+func (c *testChecker) Kernel() probes.Kernel    { return bareKernel{} }
+func (c *testChecker) Config() *config.Config   { return c.cfg }
+func (c *testChecker) Context() *probes.Context { return c.ctx }
+func (c *testChecker) Final() bool              { return true }
+func (c *testChecker) Invocation() *Invocation  { return &c.session }
 
 func (c *testChecker) messages() []string {
 	var out []string

@@ -46,7 +46,7 @@ func isIn() *Def {
 				return checkNumbers(c, call)
 			case t.Kind == types.String, decode.IsText(t):
 				return checkWords(c, call)
-			case t.Kind == types.Opaque && c.Later(call, nil):
+			case t.Kind == types.Opaque && call.InPred:
 				return checkMatch(c, call, asLiteral(pattern.AtStart|pattern.AtEnd, false), never, nil)
 			}
 			if c.Final() {

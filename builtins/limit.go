@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 
+	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/builtins/match"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -71,6 +72,7 @@ func checkLimit(c Checker, call *Call) *types.Type {
 		c.ErrorHint(call.Span, "shorten its strings: str(x, 200)", "The key of this limit has up to %d bytes, the maximum is %d", size, maxLimitBytes)
 		return types.TInvalid
 	}
+	call.Data = max(c.Config().MaxMapKeys, 1)
 	return types.TBool
 }
 
@@ -117,7 +119,7 @@ func emitLimit(g Gen, call *Call) *ir.Value {
 	}
 	l := &limiter{g: g, call: call, key: key, interval: interval}
 	l.seen = g.KernelMap(ir.Map{Name: fmt.Sprintf("limit%d", size), Type: ir.LRUHash, KeySize: 8 + size, ValueSize: 8})
-	l.seen.MaxEntries = min(l.seen.MaxEntries+max(g.Config().MaxMapKeys, 1), maxLimits)
+	l.seen.MaxEntries = min(l.seen.MaxEntries+call.Data.(int), maxLimits)
 	return l.emit()
 }
 
@@ -126,7 +128,7 @@ func digest(g Gen, p *ir.Value, size int) *ir.Value {
 	out := g.Temp(8 + limitDigest)
 	b := g.B()
 	b.Store(out, 0, 8, b.Load(p, 0, 8, false))
-	secret := g.SessionWord(object.SessionSecret)
+	secret := code.SessionWord(g, object.SessionSecret)
 	hash := [2]*ir.Var{{Name: "hash", Type: ir.Int}, {Name: "check", Type: ir.Int}}
 	b.Write(hash[0], secret)
 	b.Write(hash[1], b.Op(ir.OpXor, b.Op(ir.OpMul, secret, b.Const(match.HashFactor)), b.Const(-1)))

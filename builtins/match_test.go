@@ -14,8 +14,6 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 )
 
-func (g *testGen) Table(data []byte, _ int) *ir.Value { return g.Rodata(data) }
-
 // ofFirst compiles a checked call whose first argument is a parameter and the others are
 // literals.
 func ofFirst(t *testing.T, d *Def, args []Arg) *program {

@@ -115,7 +115,7 @@ func WarnTooLong(c Checker, at source.Span, t *types.Type, text string) {
 // one by one, and holds computes the result of that comparison for literals.
 func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Pattern, ok bool, err error), each func(texts []string) bool, holds func(s, text string) bool) *types.Type {
 	texts, ok := literalTexts(c, call)
-	shown := call.typeOf(0).Kind == types.Opaque && c.Later(call, nil)
+	shown := call.typeOf(0).Kind == types.Opaque && call.InPred
 	if !shown && !wantStr(c, call, 0) || !ok || !call.known(0) {
 		return types.TInvalid
 	}
@@ -140,7 +140,7 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 		if len(list) < len(texts) {
 			c.Errorf(call.Span, "%s: %v", call.operator(), errNotUTF8)
 		}
-		c.Later(call, list)
+		call.Later = pattern.Expr(list)
 		return types.TBool
 	}
 	if holds != nil {
@@ -158,7 +158,8 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 		return types.TBool
 	}
 	auto, err := c.Patterns().Any(list)
-	if err != nil && c.Later(call, list) {
+	if err != nil && call.InPred {
+		call.Later = pattern.Expr(list)
 		return types.TBool
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
@@ -62,7 +63,7 @@ tracepoint:syscalls:sys_exit_read /@start[tid]/ { @ns = hist(nsecs - @start[tid]
 			case clockTAI:
 				return b.Call(ir.KtimeTaiNs)
 			case clockSoftTAI:
-				return b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), g.SessionWord(object.SessionTAI))
+				return b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), code.SessionWord(g, object.SessionTAI))
 			}
 			return b.Call(ir.KtimeBootNs)
 		},

@@ -147,7 +147,7 @@ func storePath(g Gen, call *Call, dst Dest) {
 	}
 	lay := call.Data.(*paths.Layout)
 	walk := func(p *ir.Value, bare bool) {
-		w := paths.Walk{Layout: lay, Size: call.Type.Size, Calls: g.Calls(call.Def), Bare: bare, Failed: func() { g.Count(object.HelperFail, call.Span, call.Def.Name) }}
+		w := paths.Walk{Layout: lay, Size: call.Type.Size, Calls: call.Calls, Bare: bare, Failed: func() { g.Count(object.HelperFail, call.Span, call.Def.Name) }}
 		SetStrLen(g, dst, w.Emit(g, p, dst.Ptr, dst.Off))
 	}
 	g.Object(&call.Args[0], func(p *ir.Value) {

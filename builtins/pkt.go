@@ -192,7 +192,7 @@ func packetOf(g Gen, call *Call) *probes.Packet {
 //
 //go:noinline
 func parsedPacket(g Gen, call *Call) *ir.Value {
-	return g.Once("parsed", func() *ir.Value { return parsePacket(g, packetOf(g, call)) })
+	return g.Once("parsed", pktSize, func(p *ir.Value) { parsePacket(g, packetOf(g, call), p) })
 }
 
 // A parser emits code that finds the headers of a packet.
@@ -208,10 +208,10 @@ type parser struct {
 	end   *ir.Var // offset of the packet's end according to its headers
 }
 
-// parsePacket emits the parser and returns the address of the parsed packet.
-func parsePacket(g Gen, from *probes.Packet) *ir.Value {
+// parsePacket emits the parser, which writes the parsed packet at p.
+func parsePacket(g Gen, from *probes.Packet, p *ir.Value) {
 	b := g.B()
-	s := &parser{b: b, ctx: g.Ctx(), from: from, p: g.Untracked(pktSize)}
+	s := &parser{b: b, ctx: g.Ctx(), from: from, p: p}
 	s.at, s.proto, s.end = &ir.Var{Name: "at", Type: ir.Int}, &ir.Var{Name: "proto", Type: ir.Int}, &ir.Var{Name: "limit", Type: ir.Int}
 	b.Zero(s.p, 0, pktSize)
 	size := from.Len(b, s.ctx)
@@ -233,7 +233,6 @@ func parsePacket(g Gen, from *probes.Packet) *ir.Value {
 		b.IfElse(six, func() *ir.Value { s.ip6(); return nil }, func() *ir.Value { s.ip4(); return nil })
 		s.transport()
 	})
-	return s.p
 }
 
 //go:noinline

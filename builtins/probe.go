@@ -13,13 +13,12 @@ func probe() *Def {
 			Examples: []string{`tracepoint:syscalls:sys_enter_r* { @[probe] = count(); }`},
 		},
 		Check: func(c Checker, call *Call) *types.Type {
-			if ctx := c.Context(); ctx != nil && ctx.Event != nil && !c.Constant() && c.Point() == nil {
+			if ctx := c.Context(); ctx != nil && ctx.Event != nil && !call.Constant && len(c.Points()) != 1 {
 				t := newTextTable(pointNames(c.Points()))
 				call.Data, call.Lit = t, nil
 				return types.NewString(t.row)
 			}
-			c.NeedsPoint()
-			if p := c.Point(); p != nil {
+			if p := c.NeedsPoint(); p != nil {
 				call.Lit = &Lit{Str: p.Shown(), IsStr: true}
 			}
 			return checkPointText(call)

@@ -18,6 +18,7 @@ func strnlen() *Def {
 			if t := call.typeOf(0); t.Kind != types.Pointer && t.Kind != types.Int && !wantStr(c, call, 0) || !wantInt(c, call, 1) {
 				return types.TInvalid
 			}
+			call.Data = c.Config().MaxStrlen
 			return types.TInt64
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
@@ -25,7 +26,7 @@ func strnlen() *Def {
 			if t := a.Type; t.Kind != types.Pointer && t.Kind != types.Int {
 				return smaller(g.B(), emitStrlen(g, a), limit)
 			}
-			most := g.Config().MaxStrlen
+			most := call.Data.(int)
 			p := g.Temp(most + 1)
 			src := g.Value(a)
 			space := types.Kernel

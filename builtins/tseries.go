@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/builtins/sums"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/types"
@@ -40,7 +41,8 @@ func tseries() *Def {
 			UpdatePart: updateSeriesPart,
 			PartSize:   partSlots * slotWords * 8,
 		},
-		Kind: Aggregation,
+		Kind:   Aggregation,
+		Traits: Traits{Unstable: true},
 		TypeDef: TypeDef{
 			Metric:   value.TimeLine,
 			TypeName: "tseries_t",
@@ -64,9 +66,6 @@ func tseries() *Def {
 
 func checkSeries(c Checker, call *Call) *types.Type {
 	if !wantInt(c, call, 0) || len(call.Args) < 3 {
-		return types.TInvalid
-	}
-	if !c.Unstable("tseries", call.Span) {
 		return types.TInvalid
 	}
 	var p [3]int64
@@ -134,7 +133,7 @@ func foldSeries(g Gen, call *Call, slot func(at *ir.Value, use func(q *ir.Value)
 	t := call.Type
 	x := g.Value(&call.Args[0])
 	b := g.B()
-	now := b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), g.SessionWord(object.SessionTAI))
+	now := b.Op(ir.OpAdd, b.Call(ir.KtimeBootNs), code.SessionWord(g, object.SessionTAI))
 	epoch := b.Op(ir.OpUDiv, now, b.Const(t.Params[0]))
 	mark := b.Op(ir.OpAdd, epoch, b.Const(1))
 	slot(b.Op(ir.OpUMod, epoch, b.Const(t.Params[1])), func(q *ir.Value) {

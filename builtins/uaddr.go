@@ -27,8 +27,7 @@ func uaddr() *Def {
 			if !ok {
 				return types.TInvalid
 			}
-			c.NeedsPoint()
-			ctx, p := c.Context(), c.Point()
+			ctx, p := c.Context(), c.NeedsPoint()
 			if ctx == nil || ctx.Func.Symbol == nil {
 				c.Errorf(call.Span, "uaddr can only be used in uprobes, uretprobes and usdt probes")
 				return types.TInvalid

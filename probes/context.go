@@ -143,6 +143,14 @@ type Args struct {
 	Lines func() []string
 }
 
+// Addr emits code that returns the address to which the offsets in Type are relative.
+func (a *Args) Addr(b *ir.Builder, ctx *ir.Value) *ir.Value {
+	if a.Base == nil {
+		return ctx
+	}
+	return a.Base(b, ctx)
+}
+
 // Ret describes the result of the traced function: the builtin retval.
 type Ret struct {
 	Type *types.Type // nil: there is no retval

@@ -38,25 +38,12 @@ type Memory interface {
 	// Temp returns the address of size bytes that are valid for the rest of the
 	// program.
 	Temp(size int) *ir.Value
-	// Untracked returns the address of size bytes of unused memory, for the rest of the
-	// program. If the program has so many branches that the kernel's verifier could not
-	// follow all paths, the memory is of a kind whose content it does not track.
-	Untracked(size int) *ir.Value
 	// Rodata returns the address of constant bytes.
 	Rodata(data []byte) *ir.Value
-	// Table is Rodata for a table that a program may read up to span bytes from its
-	// start, as far as the kernel's verifier can tell.
-	Table(data []byte, span int) *ir.Value
-	// SessionWord reads the u64 at byte off of object.SessionMap.
-	SessionWord(off int) *ir.Value
 }
 
 // Maps returns kernel maps.
 type Maps interface {
-	// StackMap returns the kernel map for stacks of a depth. MoreStacks returns the map
-	// for stacks that cannot be in StackMap.
-	StackMap(depth int) *ir.Map
-	MoreStacks(depth int) *ir.Map
 	// KernelMap returns the additional kernel map with the name of m. The first call
 	// creates it with the properties of m.
 	KernelMap(m ir.Map) *ir.Map
@@ -68,9 +55,11 @@ type Functions interface {
 	// build. It has no parameters. The verifier checks it once, however often it is
 	// called.
 	Function(name string, build func(g Gen) *ir.Value) *ir.Func
-	// Once returns the result of build, whose code runs once at the start of the
-	// function, however often Once is called with the name.
-	Once(name string, build func() *ir.Value) *ir.Value
+	// Once returns the address of size bytes that fill writes. This code runs once, at
+	// the start of the function, however often Once is called with the name. If the
+	// program has so many branches that the kernel's verifier could not follow all paths,
+	// the memory is of a kind whose content it does not track.
+	Once(name string, size int, fill func(p *ir.Value)) *ir.Value
 	// Repeat runs body up to turns times. p is memory that the iterations and the code
 	// after the loop share. body may become a function of its own, so it must use only
 	// its own g and p, and no other value.
@@ -79,3 +68,12 @@ type Functions interface {
 
 // Leave ends a loop if cond is not 0. It runs last first, unless that is nil.
 type Leave func(cond *ir.Value, last func())
+
+// SessionWord emits code that reads the u64 at byte off of object.SessionMap, which the
+// runtime writes before it attaches the programs.
+//
+//go:noinline
+func SessionWord(g Gen, off int) *ir.Value {
+	m := g.KernelMap(ir.Map{Name: object.SessionMap, Type: ir.Array, KeySize: 4, ValueSize: object.SessionSize, MaxEntries: 1})
+	return g.B().Load(g.B().MapValue(m, int64(off)), 0, 8, false)
+}

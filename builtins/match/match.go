@@ -64,7 +64,8 @@ func Run(g code.Gen, p *ir.Value, size int, auto *pattern.Automaton) *ir.Value {
 	if wide {
 		span = 1 << 17
 	}
-	table := g.Table(auto.Table, span)
+	table := g.Rodata(auto.Table)
+	table.Map.Margin = max(table.Map.Margin, span)
 	classes := make([]byte, 0, 512)
 	for _, c := range auto.Classes {
 		if wide {

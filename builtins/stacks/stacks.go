@@ -12,6 +12,7 @@ import (
 	"github.com/gotrace/gotrace/builtins/code"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/unwind"
 )
@@ -66,7 +67,7 @@ func (r *Request) Take(g code.Gen, flags int64) *ir.Value {
 		r.keep(g, flags, num)
 		return r.word(g, flags, num)
 	}
-	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(g.StackMap(r.Depth)), b.Const(flags))
+	id := b.Call(ir.StackID, g.Ctx(), b.MapPtr(stackMap(g, r.Depth)), b.Const(flags))
 	// If there is no stack (no kernel stack in user mode, no user stack in a kernel
 	// thread), this is a result. If a stack could not be stored, this is a failure.
 	const noSuchStack = -14 // EFAULT
@@ -77,6 +78,26 @@ func (r *Request) Take(g code.Gen, flags int64) *ir.Value {
 		b.If(b.Op(ir.OpNe, id, b.Const(noSuchStack)), func() { r.keep(g, flags, num) })
 	})
 	return r.word(g, flags, num)
+}
+
+// stackMap returns the kernel map for stacks with the given maximum depth.
+func stackMap(g code.Gen, depth int) *ir.Map {
+	return g.KernelMap(ir.Map{Name: object.StackMap(depth), Type: ir.StackTrace, KeySize: 4, ValueSize: 8 * depth, MaxEntries: maxStacks})
+}
+
+// maxStacks is the maximum number of different stacks of one depth that the kernel's
+// map holds. It is also the size of the map MoreStacks on kernels where that map must be
+// allocated in advance.
+const maxStacks = 16 << 10
+
+// moreStacks returns the map for the stacks of a depth that do not fit in stackMap.
+func moreStacks(g code.Gen, depth int) *ir.Map {
+	const noPrealloc = 1 // BPF_F_NO_PREALLOC
+	m := ir.Map{Name: object.MoreStacks(depth), Type: ir.Hash, KeySize: 4, ValueSize: object.StackFrames + 8*depth, MaxEntries: maxStacks}
+	if g.Kernel().Has(probes.FeatAllocAnywhere) {
+		m.MaxEntries, m.Flags = 8*maxStacks, noPrealloc
+	}
+	return g.KernelMap(m)
 }
 
 // word returns the number of the current stack with the number of frames, if the program
@@ -163,7 +184,7 @@ func keepEntry(g code.Gen, depth int, entry, hash *ir.Value, num *ir.Var) {
 	b.Store(entry, object.StackHash, 8, h)
 	b.Store(entry, object.StackUsed, 8, now)
 
-	more := b.MapPtr(g.MoreStacks(depth))
+	more := b.MapPtr(moreStacks(g, depth))
 	try := &ir.Var{Name: "try", Type: ir.Int}
 	// number returns a number of MoreStacks. For the kernel's verifier it has the same
 	// limits after every iteration of the loop, so that the verifier need not follow

@@ -35,6 +35,7 @@ type Map struct {
 	Inner      int    // ArrayOfMaps: value size in bytes of its maps, which are arrays of one element that can be mapped; else 0
 	Frozen     bool   // read-only for programs and user space; Contents is the value of key 0
 	Contents   []byte // initial value of key 0 of an array, or nil
+	Margin     int    // bytes after Contents that programs may read, as far as the kernel's verifier can tell
 }
 
 // MapType is the kernel's enum bpf_map_type.

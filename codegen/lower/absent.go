@@ -77,9 +77,9 @@ func (f *fn) mayLack(e ast.Expr) bool {
 	return found
 }
 
-// Once returns the value that build emits, whose code runs once, when the function
+// atStart returns the value that build emits, whose code runs once, when the function
 // starts.
-func (f *fn) Once(name string, build func() *ir.Value) *ir.Value {
+func (f *fn) atStart(name string, build func() *ir.Value) *ir.Value {
 	v, ok := f.once[name]
 	if !ok {
 		f.prologue(func() { v = build() })

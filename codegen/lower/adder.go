@@ -33,14 +33,13 @@ const (
 // often has the counts of operations that a program performs in many places.
 type often struct {
 	updates map[*builtins.MapInfo]int // number of changes of each map in the program
-	calls   map[*builtins.Def]int     // number of calls of each builtin
 	adders  map[string]*ir.Func       // functions by the operations that they perform: see change
 	others  int                       // about how many other functions the program will have
 }
 
-// count counts the places in a program that change each map or call each builtin.
+// count counts the places in a program that change each map.
 func (u *shared) count(p *check.Prog) often {
-	n := often{others: len(p.Funcs), updates: map[*builtins.MapInfo]int{}, calls: map[*builtins.Def]int{}, adders: map[string]*ir.Func{}}
+	n := often{others: len(p.Funcs), updates: map[*builtins.MapInfo]int{}, adders: map[string]*ir.Func{}}
 	note := func(e ast.Expr) {
 		if x, ok := e.(*ast.Index); ok {
 			if m, ok := x.X.(*ast.Map); ok {
@@ -59,11 +58,6 @@ func (u *shared) count(p *check.Prog) often {
 		case *ast.For:
 			n.others++
 		}
-		if e, ok := x.(ast.Expr); ok {
-			if c := u.info.Calls[e]; c != nil {
-				n.calls[c.Def]++
-			}
-		}
 		return true
 	})
 	for _, fun := range p.Funcs {
@@ -76,9 +70,6 @@ func (u *shared) count(p *check.Prog) often {
 	}
 	return n
 }
-
-// Calls returns the number of calls of a builtin that the program has, at least 1.
-func (f *fn) Calls(def *builtins.Def) int { return max(f.calls[def], 1) }
 
 // addend is an integer operand of an addition: the value of an argument, or a computed
 // value.

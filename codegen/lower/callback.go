@@ -250,7 +250,7 @@ func (f *fn) afterCallback(cb *callback, n *ir.Value, s *ast.For, helper string)
 	f.b.If(f.b.Op(ir.OpSLt, n, f.b.Const(0)), func() { f.Count(object.HelperFail, s.Span(), helper) })
 	if cb.done >= 0 {
 		f.b.If(f.b.Load(f.frame, cb.done, 8, false), func() {
-			f.returnNow(f.b.Load(f.frame, cb.done+8, 8, false))
+			f.Return(f.b.Load(f.frame, cb.done+8, 8, false))
 		})
 	}
 }

@@ -118,8 +118,19 @@ func (f *fn) mapOffset(v *check.Var) int {
 	return off
 }
 
-// Untracked implements builtins.Gen.
-func (f *fn) Untracked(size int) *ir.Value {
+// Once returns memory that fill writes when the function starts. It is in the map of
+// variables if there is one.
+func (f *fn) Once(name string, size int, fill func(p *ir.Value)) *ir.Value {
+	return f.atStart(name, func() *ir.Value {
+		p := f.untracked(size)
+		fill(p)
+		return p
+	})
+}
+
+// untracked returns the address of size bytes of unused memory in the map of variables,
+// or on the stack if there is no such map.
+func (f *fn) untracked(size int) *ir.Value {
 	if f.inMap == nil || f.varsMap.ValueSize+size > store.MaxPerCPU {
 		return f.b.Slot(size)
 	}

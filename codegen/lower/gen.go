@@ -5,7 +5,6 @@ import (
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/check"
-	"github.com/gotrace/gotrace/lang/config"
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes"
 )
@@ -19,22 +18,11 @@ func (f *fn) B() *ir.Builder { return f.b }
 // Ctx returns the program's context.
 func (f *fn) Ctx() *ir.Value { return f.ctxValue() }
 
-// ArgsBase returns the address to which the offsets in args are relative.
-func (f *fn) ArgsBase() *ir.Value {
-	if base := f.prog.Ctx.Args.Base; base != nil {
-		return base(f.b, f.ctxValue())
-	}
-	return f.ctxValue()
-}
-
 // Context returns the context of the program.
 func (f *fn) Context() *probes.Context { return f.prog.Ctx }
 
 // Kernel returns the kernel to compile for.
 func (f *fn) Kernel() probes.Kernel { return f.k }
-
-// Config returns the script's configuration.
-func (f *fn) Config() *config.Config { return f.p.Config }
 
 // Invocation returns the settings of the command line.
 func (f *fn) Invocation() *builtins.Invocation { return f.p.Invocation }
@@ -105,9 +93,9 @@ func (f *fn) Object(a *builtins.Arg, found func(p *ir.Value), none func()) {
 	}, none)
 }
 
-// SetVar assigns the object of type t at p to the variable that a VarArg names.
-func (f *fn) SetVar(a *builtins.Arg, t *types.Type, p *ir.Value) {
-	v := f.info.Vars[a.Expr.(*ast.Var)]
+// SetVar assigns the object at p to the variable that a VarArg names.
+func (f *fn) SetVar(a *builtins.Arg, p *ir.Value) {
+	v, t := f.info.Vars[a.Expr.(*ast.Var)], a.Assigned
 	src := place{t: t, ptr: p}
 	if v.Type.IsScalar() {
 		x := p
@@ -122,9 +110,3 @@ func (f *fn) SetVar(a *builtins.Arg, t *types.Type, p *ir.Value) {
 
 // Temp returns the address of size bytes of unused memory.
 func (f *fn) Temp(size int) *ir.Value { return f.temp(size) }
-
-// ReturnNow ends the program with its default result.
-func (f *fn) ReturnNow() { f.returnNow(nil) }
-
-// Return implements builtins.Gen.
-func (f *fn) Return(result *ir.Value) { f.returnNow(result) }

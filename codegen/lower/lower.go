@@ -142,7 +142,7 @@ func (u *shared) program(i int, p *check.Prog) {
 	f.block(p.Body)
 	if f.b.Cur != nil {
 		f.at(p.Span)
-		f.returnNow(nil)
+		f.Return(nil)
 	}
 	f.endCapture()
 	f.end()
@@ -167,7 +167,7 @@ type fn struct {
 	retry        *plan.Retry              // the string that is being read, if it may be read again later
 	nilExit      *exit                    // destination of the current chain of loads for a null pointer
 	absent       *absence                 // destination of an expression that reads an absent member
-	once         map[string]*ir.Value     // see Once
+	once         map[string]*ir.Value     // see atStart
 	ready        map[ast.Expr]place       // arguments of an event computed before its record is held
 	walked       map[*check.Var]bool      // pointers that the enclosing loops advance: see walk
 	numbers      map[*ir.Value]bool       // sums that are not pointers
@@ -252,8 +252,8 @@ func (f *fn) at(s source.Span) source.Span {
 	return old
 }
 
-// returnNow ends the program with the result x, or with its default result if x is nil.
-func (f *fn) returnNow(x *ir.Value) {
+// Return ends the program with the result x, or with its default result if x is nil.
+func (f *fn) Return(x *ir.Value) {
 	switch {
 	case f.callback != nil:
 		f.callback.leave(f, x)

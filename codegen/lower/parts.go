@@ -269,12 +269,12 @@ func (f *fn) part(list []ast.Stmt) {
 			return
 		}
 		if !f.returnsValue() {
-			f.returnNow(nil)
+			f.Return(nil)
 			return
 		}
 		given := f.b.Op(ir.OpAnd, r, f.b.Const(resultGiven))
-		f.b.If(given, func() { f.returnNow(f.b.Op(ir.OpSar, r, f.b.Const(resultShift))) })
-		f.returnNow(nil)
+		f.b.If(given, func() { f.Return(f.b.Op(ir.OpSar, r, f.b.Const(resultShift))) })
+		f.Return(nil)
 	})
 }
 

@@ -193,7 +193,7 @@ func (f *fn) place(e ast.Expr) place {
 	case *ast.Ident, *ast.Call:
 		if t.Kind == types.Struct && t.Space == types.Ctx {
 			if f.prog.Ctx.Args.Base != nil {
-				return place{t: t, ptr: f.ArgsBase(), space: types.BTF}
+				return place{t: t, ptr: f.prog.Ctx.Args.Addr(f.b, f.ctxValue()), space: types.BTF}
 			}
 			return place{t: t, ptr: f.ctxValue(), space: types.Ctx}
 		}

@@ -12,7 +12,7 @@ func (f *fn) Sampling() *ir.Value {
 	if !ok {
 		return nil
 	}
-	return f.Once("sampling", func() *ir.Value {
+	return f.atStart("sampling", func() *ir.Value {
 		m := f.array(&f.sample, object.SampleMap)
 		m.ValueSize = 8 * len(f.p.Sampled)
 		// The bound is for the verifier.

@@ -12,7 +12,7 @@ func (f *fn) only(branch func(body, out *ir.Block)) {
 	body, out := f.b.NewBlock(), f.b.NewBlock()
 	branch(body, out)
 	f.b.SealSet(out)
-	f.returnNow(nil)
+	f.Return(nil)
 	f.b.SealSet(body)
 }
 
@@ -20,7 +20,7 @@ func (f *fn) only(branch func(body, out *ir.Block)) {
 //
 //go:noinline
 func (f *fn) onlyIf(cond *ir.Value) {
-	f.b.Unless(cond, func() { f.returnNow(nil) })
+	f.b.Unless(cond, func() { f.Return(nil) })
 }
 
 // confine emits the tests for the tasks that the flags select, the cheapest first.

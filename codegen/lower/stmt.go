@@ -136,7 +136,7 @@ func (f *fn) jump(j *ast.Jump) {
 // ret emits return [value].
 func (f *fn) ret(value ast.Expr) {
 	if value == nil {
-		f.returnNow(nil)
+		f.Return(nil)
 		return
 	}
 	script := f.scriptFunc()
@@ -149,17 +149,17 @@ func (f *fn) ret(value ast.Expr) {
 			}
 			x = nil // its side effects remain
 		}
-		f.returnNow(x)
+		f.Return(x)
 		return
 	}
 	t := script.Result
 	if t.IsScalar() {
 		x := f.operand(value)
-		f.returnNow(f.convert(f.word(x), x.t, t))
+		f.Return(f.convert(f.word(x), x.t, t))
 		return
 	}
 	f.store(value, t, Dest{Ptr: f.outPtr(), Size: t.Size, Padded: true})
-	f.returnNow(nil)
+	f.Return(nil)
 }
 
 func (f *fn) while(w *ast.While) {

@@ -6,33 +6,29 @@ import (
 	"github.com/gotrace/gotrace/codegen/plan"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/object"
 )
 
 // tables holds the kernel maps in addition to those of the script, which are created
 // when they are first used, and their contents.
 type tables struct {
-	ring, sites, rodata, session, sample *ir.Map
-	follow, state                        *ir.Map // of --follow
-	unread                               *ir.Map // numbers of strings to read again: see retry.go
-	stacks                               map[int]*ir.Map
-	more                                 map[int]*ir.Map // MoreStacks, by depth
-	unreadAt                             map[*plan.Retry]*ir.Map
+	ring, sites, rodata, sample *ir.Map
+	follow, state               *ir.Map // of --follow
+	unread                      *ir.Map // numbers of strings to read again: see retry.go
+	unreadAt                    map[*plan.Retry]*ir.Map
 
 	varsMap  *ir.Map          // variables of programs with many branches
 	literals map[string]int64 // bytes → offset in rodata
 	zeros    []*ir.Value      // addresses of zeros, which are placed after all literals
 	zeroLen  int
-	span     int // maximum distance in bytes from the start of the last literal that programs read
 	siteIDs  map[object.Site]int
 	events   map[*builtins.Call]int
 }
 
 func newTables() tables {
 	return tables{
-		stacks: map[int]*ir.Map{}, more: map[int]*ir.Map{}, literals: map[string]int64{},
-		siteIDs: map[object.Site]int{}, unreadAt: map[*plan.Retry]*ir.Map{}, events: map[*builtins.Call]int{},
+		literals: map[string]int64{},
+		siteIDs:  map[object.Site]int{}, unreadAt: map[*plan.Retry]*ir.Map{}, events: map[*builtins.Call]int{},
 	}
 }
 
@@ -87,8 +83,8 @@ func (u *shared) finish() {
 			v.Imm = int64(off)
 		}
 	}
-	if u.span > 0 { // the kernel zeroes the rest of the value
-		u.rodata.ValueSize = max(u.rodata.ValueSize, len(u.rodata.Contents)+types.RoundUp(u.span, 8))
+	if m := u.rodata; m != nil && m.Margin > 0 { // the kernel zeroes the rest of the value
+		m.ValueSize = max(m.ValueSize, len(m.Contents)+types.RoundUp(m.Margin, 8))
 	}
 	if u.sites != nil {
 		u.sites.ValueSize = 8 * len(u.res.Sites)
@@ -129,13 +125,6 @@ func (f *fn) Rodata(data []byte) *ir.Value {
 	return f.b.MapValue(f.rodata, off)
 }
 
-// Table returns the address of constant bytes that programs may read beyond, up to span
-// bytes from their start.
-func (f *fn) Table(data []byte, span int) *ir.Value {
-	f.span = max(f.span, span)
-	return f.Rodata(data)
-}
-
 // Zeros returns the address of n zero bytes.
 func (f *fn) Zeros(n int) *ir.Value {
 	m := f.array(&f.rodata, object.RodataMap)
@@ -144,44 +133,4 @@ func (f *fn) Zeros(n int) *ir.Value {
 	f.zeros = append(f.zeros, v)
 	f.zeroLen = max(f.zeroLen, n)
 	return v
-}
-
-// SessionWord returns a word that the runtime writes before it attaches the programs.
-func (f *fn) SessionWord(off int) *ir.Value {
-	m := f.array(&f.session, object.SessionMap)
-	m.ValueSize = object.SessionSize
-	return f.b.Load(f.b.MapValue(m, int64(off)), 0, 8, false)
-}
-
-// StackMap returns the kernel map for stacks with the given maximum depth.
-func (f *fn) StackMap(depth int) *ir.Map {
-	m := f.stacks[depth]
-	if m == nil {
-		m = f.newMap(ir.Map{
-			Name: object.StackMap(depth), Type: ir.StackTrace,
-			KeySize: 4, ValueSize: 8 * depth, MaxEntries: maxStacks,
-		})
-		f.stacks[depth] = m
-	}
-	return m
-}
-
-// maxStacks is the maximum number of different stacks of one depth that the kernel's
-// map holds. It is also the size of the map of MoreStacks on kernels where that map
-// must be allocated in advance.
-const maxStacks = 16 << 10
-
-// MoreStacks returns the map for the stacks of a depth that do not fit in StackMap.
-func (f *fn) MoreStacks(depth int) *ir.Map {
-	name := object.MoreStacks(depth)
-	if m := f.more[depth]; m != nil {
-		return m
-	}
-	const noPrealloc = 1 // BPF_F_NO_PREALLOC
-	m := ir.Map{Name: name, Type: ir.Hash, KeySize: 4, ValueSize: object.StackFrames + 8*depth, MaxEntries: maxStacks}
-	if f.k.Has(probes.FeatAllocAnywhere) {
-		m.MaxEntries, m.Flags = 8*maxStacks, noPrealloc
-	}
-	f.more[depth] = f.newMap(m)
-	return f.more[depth]
 }

@@ -5,11 +5,8 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
-	"github.com/gotrace/gotrace/lang/config"
-	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/lang/types"
-	"github.com/gotrace/gotrace/probes"
 )
 
 // call checks name(args). Macros have been expanded by now.
@@ -64,7 +61,8 @@ func (c *checker) argument(e ast.Expr) {
 
 // invoke checks a use of a builtin and records it in the tables.
 func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Expr) *types.Type {
-	call := &builtins.Call{Def: d, Name: strings.TrimPrefix(name, "__builtin_"), Span: e.Span(), From: c.called.Chain()}
+	call := &builtins.Call{Def: d, Name: strings.TrimPrefix(name, "__builtin_"), Span: e.Span(), From: c.called.Chain(),
+		Constant: c.constant > 0, InPred: c.inPred && c.constant == 0}
 	c.info.Calls[e] = call
 	if d.Args {
 		c.variant.shaped = true
@@ -92,8 +90,12 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	if known != nil {
 		return known
 	}
-	t := c.current(d.Check(c, call))
-	if t == nil {
+	if d.Unstable && !c.unstable(d.Name, call.Span) {
+		return types.TInvalid
+	}
+	t := d.Check(c, call)
+	c.argsUsed(call)
+	if t = c.current(t); t == nil {
 		t = types.TVoid
 	}
 	if d.OnlyMembers && t.Kind == types.Pointer && c.memberOf != e {
@@ -101,6 +103,9 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 	}
 	c.recorded(call)
 	call.Type = t
+	if c.final {
+		c.variant.calls = append(c.variant.calls, call)
+	}
 	if call.Later != "" {
 		c.info.Later[e] = &Later{X: ExprOf(call.Args[0].Expr), Expr: call.Later}
 	}
@@ -114,6 +119,44 @@ func (c *checker) invoke(d *builtins.Def, e ast.Expr, name string, args []ast.Ex
 		}
 	}
 	return t
+}
+
+// argsUsed records the keys and the assignments to variables that Check has found among
+// the arguments of a call.
+func (c *checker) argsUsed(call *builtins.Call) {
+	for i := range call.Args {
+		a := &call.Args[i]
+		if a.KeyOf != nil {
+			c.useKey(a.KeyOf, a.Type, a.Span)
+		}
+		if n, ok := a.Expr.(*ast.Var); ok && a.Assigned != nil {
+			c.declareVar(n, a.Assigned)
+		}
+	}
+}
+
+// useKey records that a call uses a map with a key of the given type.
+func (c *checker) useKey(m *builtins.MapInfo, key *types.Type, s source.Span) {
+	for _, st := range c.order {
+		if st.info == m {
+			if invalid(key) || !c.setKeyed(st, true, s) {
+				return
+			}
+			c.joinKey(st, key, s, nil)
+			return
+		}
+	}
+}
+
+// declareVar records that a call assigns a value of type t to a variable.
+func (c *checker) declareVar(n *ast.Var, t *types.Type) {
+	v := c.find(n.Name)
+	if v == nil {
+		v = c.declare(n, n.Span(), byAssign)
+	}
+	c.use(n, v)
+	c.assign(v, t, nil, n.Span(), n.Span())
+	c.info.Types[n] = c.varType(v)
 }
 
 // arguments checks the arguments of a call against the parameters of d. If an argument
@@ -394,104 +437,4 @@ func (c *checker) wholeMap(m *mapState, span source.Span) *types.Type {
 	}
 	c.undefinedMap(m, span)
 	return types.TInvalid
-}
-
-// The methods below implement builtins.Checker for the type rules of builtins.
-
-func (c *checker) Errorf(s source.Span, format string, args ...any) { c.errorf(s, format, args...) }
-
-func (c *checker) ErrorHint(s source.Span, hint, format string, args ...any) {
-	c.errorHint(s, hint, format, args...)
-}
-
-func (c *checker) Warnf(s source.Span, format string, args ...any) { c.warnf(s, format, args...) }
-
-func (c *checker) Kernel() probes.Kernel { return c.env.Kernel }
-
-func (c *checker) Config() *config.Config { return c.cfg }
-
-func (c *checker) Context() *probes.Context {
-	ctx := c.context()
-	c.asked = c.asked || ctx == nil
-	return ctx
-}
-
-// context returns the context that the current block can read. It returns nil in a
-// function that no block calls, and in a block with invalid attach points.
-//
-//go:noinline
-func (c *checker) context() *probes.Context {
-	if c.variant == nil || c.variant.prog == nil {
-		return nil
-	}
-	return c.variant.prog.Ctx
-}
-
-func (c *checker) Point() *probes.Point {
-	if c.context() == nil {
-		c.asked = true
-		return nil
-	}
-	return c.variant.prog.Point
-}
-
-func (c *checker) Points() []*probes.Point {
-	if c.context() == nil {
-		c.asked = true
-		return nil
-	}
-	return c.variant.prog.Points
-}
-
-func (c *checker) Constant() bool { return c.constant > 0 }
-
-func (c *checker) Final() bool { return c.final }
-
-func (c *checker) Patterns() *pattern.Cache { return &c.patterns }
-
-func (c *checker) StackLens(need bool) bool {
-	if need && !c.stackLens {
-		c.stackLens, c.changed = true, true
-	}
-	return c.stackLens
-}
-
-func (c *checker) NeedsPoint() {
-	if c.variant != nil {
-		c.variant.named = true
-	}
-}
-
-func (c *checker) NeedsShape() {
-	if c.variant != nil {
-		c.variant.shaped = true
-	}
-}
-
-func (c *checker) Invocation() *builtins.Invocation { return c.sess }
-
-func (c *checker) UseKey(m *builtins.MapInfo, key *types.Type, s source.Span) {
-	for _, st := range c.order {
-		if st.info == m {
-			if invalid(key) || !c.setKeyed(st, true, s) {
-				return
-			}
-			c.joinKey(st, key, s, nil)
-			return
-		}
-	}
-}
-
-func (c *checker) DeclareVar(a *builtins.Arg, t *types.Type) {
-	n, ok := a.Expr.(*ast.Var)
-	if !ok || t == nil {
-		return
-	}
-	v := c.find(n.Name)
-	if v == nil {
-		v = c.declare(n, n.Span(), byAssign)
-	}
-	c.use(n, v)
-	c.assign(v, t, nil, a.Span, a.Span)
-	c.info.Types[n] = c.varType(v)
 }

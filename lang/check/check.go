@@ -49,7 +49,7 @@ func Check(in Input, diags *source.Diags) *Program {
 		prog: &Program{Source: in.Source, Config: in.Config, Invocation: in.Invocation, Env: in.Env, Defs: in.Defs},
 		info: newInfo(in.Source),
 		maps: map[string]*mapState{}, funcs: map[string]*fnDef{}, macros: map[string]bool{},
-		unstable: map[string]bool{}, said: map[noteKey]*note{}, enums: map[string]*types.Type{},
+		warned: map[string]bool{}, said: map[noteKey]*note{}, enums: map[string]*types.Type{},
 	}
 	c.prog.Info = c.info
 	for _, d := range in.Source.Decls {
@@ -107,7 +107,7 @@ type checker struct {
 	nearest int          // number of names that were compared with all others for a hint
 	called  *source.Call // the macro call being checked, or nil
 
-	unstable map[string]bool // features that have been warned about
+	warned map[string]bool // features that have been warned about
 
 	patterns pattern.Cache
 
@@ -150,6 +150,7 @@ type variant struct {
 	funcs    []*fnState
 	contexts []*probes.Context // contexts of prog's points
 	own      []*probes.Context // contexts of programs for each of the points alone
+	calls    []*builtins.Call  // found in the last pass
 
 	shaped bool // it reads its context: points of another shape need their own program
 	named  bool // it depends on the attach point: every point needs its own program
@@ -228,6 +229,7 @@ func (c *checker) finish() {
 		for _, f := range u.funcs {
 			u.prog.Funcs = append(u.prog.Funcs, f.fn)
 		}
+		u.countCalls()
 		c.prog.Progs = append(c.prog.Progs, u.prog)
 	}
 	progs := map[*ast.Probe]int{}
@@ -250,6 +252,17 @@ func (c *checker) finish() {
 		}
 	}
 	c.listOptions()
+}
+
+// countCalls sets Call.Calls of the program's calls.
+func (u *variant) countCalls() {
+	n := map[*builtins.Def]int{}
+	for _, call := range u.calls {
+		n[call.Def]++
+	}
+	for _, call := range u.calls {
+		call.Calls = n[call.Def]
+	}
 }
 
 // listOptions collects the command line options that calls of getopt declare.

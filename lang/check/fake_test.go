@@ -152,8 +152,7 @@ func fakeDefs() *builtins.Registry {
 			return types.TInvalid
 		}},
 		{Name: "probe", Check: func(c builtins.Checker, call *builtins.Call) *types.Type {
-			c.NeedsPoint()
-			if p := c.Point(); p != nil {
+			if p := c.NeedsPoint(); p != nil {
 				call.Lit = &builtins.Lit{Str: p.Name, IsStr: true}
 				return types.NewString(len(p.Name) + 1)
 			}
@@ -166,8 +165,7 @@ func fakeDefs() *builtins.Registry {
 		{Name: "exit", Kind: builtins.Action, Traits: builtins.Traits{Ends: true, NotInLoop: true}, Check: fixed(types.TVoid)},
 		{Name: "find", Kind: builtins.Function, Params: []builtins.Param{{Name: "map", Kind: builtins.MapArg}, {Name: "key"}, {Name: "to", Kind: builtins.VarArg}},
 			Check: func(c builtins.Checker, call *builtins.Call) *types.Type {
-				c.UseKey(call.Args[0].Map, call.Args[1].Type, call.Args[1].Span)
-				c.DeclareVar(&call.Args[2], call.Args[0].Type)
+				call.Args[1].KeyOf, call.Args[2].Assigned = call.Args[0].Map, call.Args[0].Type
 				return types.TBool
 			}},
 		{Name: "str", Kind: builtins.Function, Params: []builtins.Param{{Name: "ptr", Text: true}}, Check: func(c builtins.Checker, call *builtins.Call) *types.Type {

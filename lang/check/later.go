@@ -3,7 +3,6 @@ package check
 import (
 	"strings"
 
-	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/source"
@@ -24,15 +23,6 @@ type Later struct {
 
 // MaxKnown is the maximum number of parts that the program decides in such a predicate.
 const MaxKnown = 62
-
-// Later implements builtins.Checker.
-func (c *checker) Later(call *builtins.Call, list []pattern.Pattern) bool {
-	if !c.inPred || c.constant > 0 {
-		return false
-	}
-	call.Later = pattern.Expr(list)
-	return true
-}
 
 // namesText checks a comparison of a literal with a value whose text only user space
 // knows.

@@ -54,9 +54,6 @@ func leftmostParam(e ast.Expr) *ast.Positional {
 	return p
 }
 
-// Number implements builtins.Checker.
-func (c *checker) Number(text string) (*builtins.Lit, bool) { return parseParam(text) }
-
 // parseParam parses a number in the form of a positional parameter.
 func parseParam(text string) (*builtins.Lit, bool) {
 	neg := strings.HasPrefix(text, "-")

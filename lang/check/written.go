@@ -394,7 +394,7 @@ func (c *checker) typeinfo(e *ast.Typeinfo) *types.Type {
 	if invalid(t) {
 		return t
 	}
-	c.Unstable("typeinfo", e.Span())
+	c.unstable("typeinfo", e.Span())
 	base := baseName(t)
 	full := t.String()
 	return types.NewRecord([]string{"btf_id", "base_type", "full_type"},
@@ -423,15 +423,16 @@ func baseName(t *types.Type) string {
 	return t.String()
 }
 
-// Unstable implements builtins.Checker. It reports each warning once.
-func (c *checker) Unstable(feature string, span source.Span) bool {
+// unstable reports the use of a feature that may change, if the configuration requires
+// that. It returns false if the feature may not be used. It reports each warning once.
+func (c *checker) unstable(feature string, span source.Span) bool {
 	switch c.cfg.Unstable[feature] {
 	case "error":
 		c.errorf(span, "%s feature is not enabled by default. To enable this unstable feature, set the config flag to enable. unstable_%s=enable", feature, feature)
 		return false
 	case "warn":
-		if c.final && !c.unstable[feature] {
-			c.unstable[feature] = true
+		if c.final && !c.warned[feature] {
+			c.warned[feature] = true
 			c.warnf(span, "Script is using an unstable feature: %s. To prevent this warning you must explicitly enable it in the config e.g. unstable_%s=enable", feature, feature)
 		}
 	}
