@@ -36,10 +36,11 @@ func TestProviders(t *testing.T) {
 				continue
 			}
 			name := e.Name.Text
+			var uses strings.Builder
 			for _, a := range e.Args {
-				useEvent(t, k, release, name+" "+a.Name.Text, fmt.Sprintf("config = { unstable_typeinfo = enable } %s { print(args.%s); static_assert(%s, \"type\"); }", name, a.Name.Text, hasType(a)))
+				fmt.Fprintf(&uses, "print(args.%s); static_assert(%s, \"type\");\n", a.Name.Text, hasType(a))
 			}
-			useEvent(t, k, release, name, name+" { print(args); @[probe] = count(); }")
+			useEvent(t, k, release, name, fmt.Sprintf("config = { unstable_typeinfo = enable } %s { print(args); @[probe] = count();\n%s}", name, uses.String()))
 		}
 	}
 }

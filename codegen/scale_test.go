@@ -62,6 +62,9 @@ func TestLinear(t *testing.T) {
 				runtime.ReadMemStats(&after)
 				for _, p := range obj.Programs {
 					insns += float64(len(p.Insns))
+					if calls := replacedCalls(p); calls > 400 {
+						t.Errorf("%d lines: %s has %d calls that the kernel replaces", n, p.Name, calls)
+					}
 				}
 				return insns, float64(after.TotalAlloc - before.TotalAlloc)
 			}
@@ -79,29 +82,17 @@ func TestLinear(t *testing.T) {
 	}
 }
 
-// TestReplacedCalls counts the calls that the kernel replaces by other instructions. For
+// replaced are the functions whose calls the kernel replaces by other instructions. For
 // each of them it moves the rest of the program, which takes longest in a large program.
-func TestReplacedCalls(t *testing.T) {
-	k, err := kernel.Frozen("../tests/kernels/6.12.zip")
-	if err != nil {
-		t.Fatal(err)
+var replaced = []asm.BuiltinFunc{asm.FnMapLookupElem, asm.FnGetSmpProcessorId, asm.FnGetCurrentTask, asm.FnGetCurrentTaskBtf, asm.FnJiffies64}
+
+func replacedCalls(p *object.Program) (n int) {
+	for _, in := range p.Insns {
+		if in.IsBuiltinCall() && slices.Contains(replaced, asm.BuiltinFunc(in.Constant)) {
+			n++
+		}
 	}
-	replaced := []asm.BuiltinFunc{asm.FnMapLookupElem, asm.FnGetSmpProcessorId, asm.FnGetCurrentTask, asm.FnGetCurrentTaskBtf, asm.FnJiffies64}
-	for _, s := range shapes.All {
-		t.Run(s.Name, func(t *testing.T) {
-			for _, p := range compileFor(t, k, s.Text(1000), nil).Programs {
-				n := 0
-				for _, in := range p.Insns {
-					if in.IsBuiltinCall() && slices.Contains(replaced, asm.BuiltinFunc(in.Constant)) {
-						n++
-					}
-				}
-				if n > 400 {
-					t.Errorf("%s has %d", p.Name, n)
-				}
-			}
-		})
-	}
+	return n
 }
 
 // BenchmarkStages measures the time of each stage of the compiler, on scripts of a

@@ -92,6 +92,9 @@ func (r *run) all() (err error) {
 	if r.costs {
 		return errors.Join(r.recordCosts(), r.ctx.Err())
 	}
+	if err := shareBuilds(); err != nil {
+		return err
+	}
 	compiler := r.compiler()
 	if !compiler {
 		r.leave("live tests: their workload is a C program, and there is no C compiler")
@@ -118,6 +121,15 @@ func (r *run) all() (err error) {
 	}
 	guests.Wait()
 	return r.ctx.Err()
+}
+
+// shareBuilds sets the environment such that all steps build with the same settings, which
+// are those of a release. Each package is then compiled once, and once more for the race
+// detector.
+func shareBuilds() error {
+	return errors.Join(
+		os.Setenv("CGO_ENABLED", "0"),
+		os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath")))
 }
 
 func (r *run) wants(step string) bool {
@@ -152,7 +164,7 @@ const maxBinary = 15 << 20
 // binarySize builds the binary like a release and compares its size with maxBinary.
 func (r *run) binarySize() (string, error) {
 	binary := filepath.Join(r.dir, "stripped")
-	if out, err := r.output("env", "CGO_ENABLED=0", "GOARCH=amd64", "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./cmd/gotrace"); err != nil {
+	if out, err := r.output("env", "GOARCH=amd64", "go", "build", "-ldflags=-s -w", "-o", binary, "./cmd/gotrace"); err != nil {
 		return out, err
 	}
 	st, err := os.Stat(binary)
@@ -179,7 +191,8 @@ func (r *run) unit(race bool) {
 		r.leave("race detector: it needs a C compiler")
 	}
 	// A busy machine takes long; only a test that hangs takes an hour.
-	plain, detected := []string{"test", "-json", "-timeout=1h"}, []string{"test", "-json", "-timeout=1h", "-race"}
+	// The source has been checked by go vet.
+	plain, detected := []string{"test", "-json", "-timeout=1h", "-vet=off"}, []string{"test", "-json", "-timeout=1h", "-vet=off", "-race"}
 	packages := strings.Fields(out)
 	for _, p := range packages {
 		switch {
@@ -205,6 +218,9 @@ const module = "github.com/gotrace/gotrace"
 func (r *run) tests(name string, args []string) {
 	r.step(name, func(c *counter) error {
 		cmd := exec.CommandContext(r.ctx, "go", args...)
+		if slices.Contains(args, "-race") {
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+		}
 		cmd.Stderr = c
 		cmd.Stdout = c
 		return cmd.Run()
@@ -222,7 +238,7 @@ func (r *run) buildLive() []string {
 	gotrace, test, work := r.in("gotrace"), r.in("live.test"), r.in("gtwork")
 	built := r.check("build for the live tests", func() (string, error) {
 		out, err := r.first(
-			[]string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", gotrace, "./cmd/gotrace"},
+			[]string{"go", "build", "-ldflags=-s -w", "-o", gotrace, "./cmd/gotrace"},
 			[]string{"go", "test", "-c", "-o", test, "./tests/live"})
 		return out, errors.Join(err, live.BuildWorkload("tests/live/testdata/work.c", work))
 	})
@@ -244,7 +260,7 @@ func (r *run) in(name string) string { return filepath.Join(r.dir, name) }
 func (r *run) liveRaced(command []string) {
 	raced := r.in("gotrace-raced")
 	if r.check("build with the race detector", func() (string, error) {
-		return r.output("go", "build", "-race", "-o", raced, "./cmd/gotrace")
+		return r.output("env", "CGO_ENABLED=1", "go", "build", "-race", "-o", raced, "./cmd/gotrace")
 	}) {
 		command = append(slices.Clone(command), "-test.short", "-test.skip=^TestLoads$", "-gotrace="+raced)
 		r.liveHere("live tests with the race detector", command)
@@ -385,11 +401,10 @@ func (r *run) summary() bool {
 	return r.failed == 0
 }
 
-// first runs commands in turn, without cgo, until one fails.
+// first runs commands in turn, until one fails.
 func (r *run) first(commands ...[]string) (string, error) {
 	for _, c := range commands {
 		cmd := exec.CommandContext(r.ctx, c[0], c[1:]...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return string(out), fmt.Errorf("%s: %w", strings.Join(c, " "), err)
 		}

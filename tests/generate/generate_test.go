@@ -101,7 +101,7 @@ func (s stock) draw(n, kernels int) []program {
 	case testing.Short(): // in emulation
 		every = every * 25 / *more
 	default:
-		every = every / *more
+		every = 2 * every / *more
 	}
 	n, every = partOf(n, max(1, every))
 	pattern := regexp.MustCompile(*only)
