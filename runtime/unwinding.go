@@ -3,6 +3,7 @@ package runtime
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ import (
 // pointers. A goroutine tracks the mappings of all processes while the session runs.
 type unwinding struct {
 	proc     string // mount point of procfs
+	only     int    // the only process with tables; 0: all processes have them
 	tables   *unwind.Tables
 	log      *mmapLog
 	mem      [][]byte      // mapped memory of the kernel's maps
@@ -92,6 +94,9 @@ func (s *Instance) startUnwinding() error {
 		u.want(c.PID(), asMapped(filesOfProgram(c.cmd.Args[1])))
 	}
 	if pid := s.opt.PID; pid > 0 {
+		if s.obj.Follow == nil && !s.iterates() {
+			u.only = pid
+		}
 		u.want(pid, symbols.Executable(s.procRoot(), pid))
 	}
 	go u.follow()
@@ -124,7 +129,7 @@ func (s *Instance) awaitTables() {
 		return
 	}
 	s.opt.Progress.Begin("Building unwind tables", 0)
-	if s.opt.PID == 0 && slices.ContainsFunc(s.obj.Programs, func(p *object.Program) bool { return p.Sleeps }) {
+	if s.opt.PID == 0 && s.iterates() {
 		late := newStopwatch().after(allPatience, 2*allPatience)
 		select {
 		case <-s.unwind.surveyed:
@@ -143,6 +148,11 @@ func (s *Instance) awaitTables() {
 	}
 }
 
+// iterates reports whether an iterator may take the stacks of any processes.
+func (s *Instance) iterates() bool {
+	return slices.ContainsFunc(s.obj.Programs, func(p *object.Program) bool { return p.Sleeps })
+}
+
 // mapMemory maps the memory of an array with one element.
 func (u *unwinding) mapMemory(m *ebpf.Map, size int) ([]byte, error) {
 	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
@@ -157,7 +167,7 @@ func (u *unwinding) mapMemory(m *ebpf.Map, size int) ([]byte, error) {
 // mappings.
 func (u *unwinding) follow() {
 	defer close(u.done)
-	pids, _ := symbols.Running(u.proc) // without procfs, the log tells of later mappings
+	pids, _ := u.running() // without procfs, the log tells of later mappings
 	for pid := range pids {
 		for _, m := range symbols.Executable(u.proc, pid) {
 			u.Mapped(pid, m)
@@ -194,7 +204,7 @@ func (u *unwinding) sweep() {
 		return
 	}
 	u.lost, u.swept = u.log.lost, time.Now()
-	if pids, err := symbols.Running(u.proc); err == nil {
+	if pids, err := u.running(); err == nil {
 		u.tables.Running(pids)
 		for pid := range pids {
 			for _, m := range symbols.Executable(u.proc, pid) {
@@ -203,6 +213,16 @@ func (u *unwinding) sweep() {
 		}
 	}
 }
+
+// running returns the running processes that have tables.
+func (u *unwinding) running() (map[int]bool, error) {
+	pids, err := symbols.Running(u.proc)
+	maps.DeleteFunc(pids, func(pid int, _ bool) bool { return u.leftOut(pid) })
+	return pids, err
+}
+
+// leftOut reports whether no program takes the stacks of a process: -p names another one.
+func (u *unwinding) leftOut(pid int) bool { return u.only != 0 && pid != u.only }
 
 func (u *unwinding) stopping() bool {
 	select {
@@ -215,6 +235,9 @@ func (u *unwinding) stopping() bool {
 
 // Mapped, Forked, Executed and Ended update the tables with the events of the log.
 func (u *unwinding) Mapped(pid int, m symbols.Mapping) {
+	if u.leftOut(pid) {
+		return
+	}
 	major, minor, _ := strings.Cut(m.Dev, ":")
 	hi, _ := strconv.ParseUint(major, 16, 32)
 	lo, _ := strconv.ParseUint(minor, 16, 32)
@@ -226,9 +249,18 @@ func (u *unwinding) Mapped(pid int, m symbols.Mapping) {
 	u.tables.Mapped(pid, unwind.Mapping{Start: m.Start, End: m.End, Offset: m.Offset, Dev: hi<<32 | lo, Inode: inode, Generation: m.Generation, Path: path})
 }
 
-func (u *unwinding) Forked(pid, parent int, at uint64) { u.tables.Forked(pid, parent) }
-func (u *unwinding) Executed(pid int)                  { u.tables.Executed(pid) }
-func (u *unwinding) Ended(pid int)                     { u.tables.Ended(pid) }
+func (u *unwinding) Forked(pid, parent int, at uint64) {
+	if !u.leftOut(pid) {
+		u.tables.Forked(pid, parent)
+	}
+}
+func (u *unwinding) Executed(pid int) {
+	if !u.leftOut(pid) {
+		u.tables.Executed(pid)
+	}
+}
+
+func (u *unwinding) Ended(pid int) { u.tables.Ended(pid) }
 
 // stopUnwinding stops building tables. The programs must no longer run.
 func (s *Instance) stopUnwinding() {

@@ -283,7 +283,7 @@ func TestUnwindGoStacks(t *testing.T) {
 }
 
 // TestTablesBeforeAttach checks that the tables of the process of -p are made when the
-// probes are attached: its first event has a whole stack.
+// probes are attached: its first event has a whole stack. Other processes have none.
 func TestTablesBeforeAttach(t *testing.T) {
 	if *peer {
 		t.Skip("it has no tables")
@@ -299,13 +299,14 @@ func TestTablesBeforeAttach(t *testing.T) {
 	}
 	defer cat.Wait()
 	defer in.Close()
-	s := start(t, "-p", fmt.Sprint(cat.Process.Pid), "-e", `config = { user_stack = dwarf }
+	s := start(t, "-v", "-p", fmt.Sprint(cat.Process.Pid), "-e", `config = { user_stack = dwarf }
 		tracepoint:syscalls:sys_exit_read /pid == $1/ { print(ustack); exit(); }`, fmt.Sprint(cat.Process.Pid))
 	s.attached()
 	if _, err := in.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if r := s.wait(); strings.Contains(r.stderr, "not made yet") || len(strings.Fields(r.stdout)) < 2 {
+	r := s.wait()
+	if strings.Contains(r.stderr, "not made yet") || len(strings.Fields(r.stdout)) < 2 || !strings.Contains(r.stderr, " rules, 1 processes,") {
 		t.Errorf("stdout %q\n%s", r.stdout, r.stderr)
 	}
 }
