@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestShare checks that each live test runs in two guests, or in one if it is heavy, and
-// that heavy names only tests that exist.
+// TestShare checks that each live test runs in one guest, or in those it is pinned to, and
+// that heavy and pinned name only tests that exist.
 func TestShare(t *testing.T) {
 	files, err := filepath.Glob("../live/*_test.go")
 	if err != nil {
@@ -35,15 +36,12 @@ func TestShare(t *testing.T) {
 		}
 	}
 	for _, test := range tests {
-		want := 2
-		if slices.Contains(heavy, test) {
-			want = 1
-		}
+		want := max(1, len(pinned[test]))
 		if guests[test] != want {
 			t.Errorf("%s runs in %d guests, want %d", test, guests[test], want)
 		}
 	}
-	for _, test := range heavy {
+	for _, test := range slices.Concat(heavy, slices.Collect(maps.Keys(pinned))) {
 		if !slices.Contains(tests, test) {
 			t.Errorf("%s is not a live test", test)
 		}

@@ -6,9 +6,8 @@
 // tests in them. Meanwhile it checks the source (gofmt, go vet, staticcheck), runs
 // the live tests on this machine's kernel, and then the unit tests and the golden
 // corpus, with the race detector where it can find something. A guest leaves out
-// what takes long in emulation and does not depend on the kernel, and runs half of the live
-// tests and a quarter of the heavy ones, with a quarter of the rows of the long tables.
-// Guests with neighbouring kernels run different halves. With -nightly all run all tests
+// what takes long in emulation and does not depend on the kernel, and runs a quarter of the
+// live tests, with a quarter of the rows of the long tables. With -nightly all run all tests
 // and rows and load more of the generated programs, here too, the live tests run a second
 // time with the race detector, and there are more guests. All installs the tools it needs
 // beyond Go if it can (as root, on Debian). At the end it lists what it could not run, and

@@ -92,7 +92,7 @@ func TestStorm(t *testing.T) {
 	}
 	n, spawners := 4000, 4
 	if testing.Short() {
-		n = 400
+		n = 120
 	}
 	s := start(t, "-e", `config = { max_map_keys = 10000 }
 		tracepoint:syscalls:sys_enter_getpgid /comm == "gtwork"/ { @[pid, nsecs, ustack(3)] = count(); }`)
