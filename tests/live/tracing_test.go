@@ -485,7 +485,7 @@ var kernelHooks = []tracedHook{
     selectors: [{matchArgs: [{index: 0, operator: Equal, values: [DIR/file]}]}]`,
 		work: func(t *testing.T, dir string) []string {
 			fileIn(t, dir, "file").Close()
-			return []string{fmt.Sprintf(`[{"file_arg":{"path":"%s/file","permission":"-rw-r-----"}},{"uint_arg":0},{"path_arg":{"path":"%[1]s/file","permission":"-rw-r-----"}}] -> {"int_arg":0}`, dir)}
+			return []string{fmt.Sprintf(`[{"file_arg":{"path":"%s/file","permission":"-rw-r-----"}},{"uint_arg":0},{"path_arg":{"path":"%s/file","permission":"-rw-r-----"}}] -> {"int_arg":0}`, dir, inFileSystemOf(t, dir))}
 		}},
 	{name: "path", hook: `call: security_path_truncate, syscall: false, args: [{index: 0, type: path}], selectors: [{matchArgs: [{index: 0, operator: Postfix, values: [/truncated]}, {index: 0, operator: FileType, values: [reg]}]}]`,
 		work: func(t *testing.T, dir string) []string {
