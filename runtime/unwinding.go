@@ -3,7 +3,6 @@ package runtime
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -217,7 +216,11 @@ func (u *unwinding) sweep() {
 // running returns the running processes that have tables.
 func (u *unwinding) running() (map[int]bool, error) {
 	pids, err := symbols.Running(u.proc)
-	maps.DeleteFunc(pids, func(pid int, _ bool) bool { return u.leftOut(pid) })
+	for pid := range pids {
+		if u.leftOut(pid) {
+			delete(pids, pid)
+		}
+	}
 	return pids, err
 }
 
