@@ -99,7 +99,10 @@ var All = []Shape{
 	{Name: "strings as keys", Loads: 1000, Text: body(func(i int) string { return fmt.Sprintf("@m%d[%d, comm] = sum(args.count);", i%50, i) })},
 	{Name: "counted if", Loads: 3000, Text: body(func(i int) string { return fmt.Sprintf("if (args.count == %d) { @a = count(); }", i) })},
 	{Name: "counters of many maps", Text: body(func(i int) string { return fmt.Sprintf("@m%d[%d] = count();", i%150, i) })},
-	{Name: "lhist", Text: body(func(i int) string { return fmt.Sprintf("@l%d = lhist(args.count + %d, 0, 1000, 10);", i%9, i) })},
+	{Name: "lhist", Loads: 1000, Text: body(func(i int) string { return fmt.Sprintf("@l%d = lhist(args.count + %d, 0, 1000, 10);", i%9, i) })},
+	{Name: "lhist of a thread", Loads: 1000, Text: body(func(i int) string {
+		return fmt.Sprintf("@l%d[tid] = lhist(tid, %d, %d, 10);", i, i, 1000+2*i)
+	})},
 	{Name: "quantile", Text: body(func(i int) string { return fmt.Sprintf("@q[%d] = quantile(args.count, 50, 99);", i%9) })},
 	{Name: "long ranges", Text: func(n int) string {
 		var b strings.Builder
