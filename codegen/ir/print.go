@@ -193,32 +193,32 @@ func (f *Func) String() string {
 	return b.String()
 }
 
-func (b *Block) String() string { return "b" + strconv.Itoa(b.ID) }
+func (blk *Block) String() string { return "b" + strconv.Itoa(blk.ID) }
 
-func (b *Block) write(w *bytes.Buffer) {
-	fmt.Fprintf(w, "b%d:", b.ID)
-	if b.Unlikely {
-		w.WriteString(" unlikely")
+func (blk *Block) write(b *bytes.Buffer) {
+	fmt.Fprintf(b, "b%d:", blk.ID)
+	if blk.Unlikely {
+		b.WriteString(" unlikely")
 	}
-	if len(b.Values) > 0 && b.Values[0].Op == OpPhi {
-		w.WriteString(" preds")
-		for _, p := range b.Preds {
-			fmt.Fprintf(w, " b%d", p.ID)
+	if len(blk.Values) > 0 && blk.Values[0].Op == OpPhi {
+		b.WriteString(" preds")
+		for _, p := range blk.Preds {
+			fmt.Fprintf(b, " b%d", p.ID)
 		}
 	}
-	w.WriteByte('\n')
-	for _, v := range b.Values {
-		w.WriteByte('\t')
-		v.write(w)
-		w.WriteByte('\n')
+	b.WriteByte('\n')
+	for _, v := range blk.Values {
+		b.WriteByte('\t')
+		v.write(b)
+		b.WriteByte('\n')
 	}
-	switch b.Term {
+	switch blk.Term {
 	case TermJump:
-		fmt.Fprintf(w, "\tjump b%d\n", b.Succs[0].ID)
+		fmt.Fprintf(b, "\tjump b%d\n", blk.Succs[0].ID)
 	case TermBr:
-		fmt.Fprintf(w, "\tbr v%d b%d b%d\n", b.Cond.ID, b.Succs[0].ID, b.Succs[1].ID)
+		fmt.Fprintf(b, "\tbr v%d b%d b%d\n", blk.Cond.ID, blk.Succs[0].ID, blk.Succs[1].ID)
 	case TermRet:
-		fmt.Fprintf(w, "\tret v%d\n", b.Cond.ID)
+		fmt.Fprintf(b, "\tret v%d\n", blk.Cond.ID)
 	}
 }
 

@@ -101,9 +101,9 @@ func TestHostilePerfMap(t *testing.T) {
 		names = append(names, foreign)
 	}
 	for _, name := range names {
-		var g jitFile
-		if data, ok := g.more(name, "/proc/self"); ok {
-			t.Errorf("%s: %q", name, data)
+		if f := openList(name, "/proc/self"); f != nil {
+			f.Close()
+			t.Errorf("%s was opened", name)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func TestJitFileChanges(t *testing.T) {
 						t.Fatal(err)
 					}
 					p.jit.checked = time.Time{}
-					if f := p.jitFrame(proc, im, addr); f.Name != s.want && !(replaced && s.text == "") {
+					if f := p.jitFrame(proc, im, Frame{Addr: addr}); f.Name != s.want && !(replaced && s.text == "") {
 						t.Errorf("step %d: %q, want %q", i, f.Name, s.want)
 					}
 				}
@@ -209,9 +209,78 @@ func TestTwoDumps(t *testing.T) {
 	for range 3 {
 		p.jit.checked = time.Time{}
 		for addr, want := range map[uint64]string{0x6000: "two", 0x9000: "own", 0x7000: "one"} {
-			if f := p.jitFrame(proc, im, addr); f.Name != want {
+			if f := p.jitFrame(proc, im, Frame{Addr: addr}); f.Name != want {
 				t.Errorf("%#x is in %q, want %q", addr, f.Name, want)
 			}
+		}
+	}
+}
+
+// TestEndedPerfMap names generated code of a process that has ended, and its pid namespace and
+// /tmp with it. What the process wrote last counts, and not a file that another process with the
+// same ID may have left in this process's /tmp.
+func TestEndedPerfMap(t *testing.T) {
+	const pid = 4194303
+	for _, path := range []string{"//anon", "", "[anon:code]", "/memfd:doublemapper (deleted)"} {
+		proc := t.TempDir()
+		dir := filepath.Join(proc, fmt.Sprint(pid))
+		write := func(name, text string) {
+			t.Helper()
+			if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.MkdirAll(filepath.Join(dir, "root/tmp"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(filepath.Join(dir, "status"), fmt.Sprintf("Name:\tx\nNSpid:\t%d\t12\n", pid))
+		u := NewUser(View{ProcRoot: proc})
+		defer u.Close()
+		u.Mapped(pid, Mapping{Start: 0x1000, End: 0x3000, Dev: "00:00", Inode: "0", Path: path})
+		write(filepath.Join(dir, "root/tmp/perf-12.map"), "1000 100 early\n2000 100 late\n")
+		if err := os.Rename(dir, filepath.Join(proc, "gone")); err != nil {
+			t.Fatal(err)
+		}
+		left := fmt.Sprintf("/tmp/perf-%d.map", pid)
+		write(left, "1000 2000 wrong\n")
+		defer os.Remove(left)
+		if u.held != 1 {
+			t.Errorf("%q: %d directories are open", path, u.held)
+		}
+		u.Ended(pid)
+		if f := u.Lookup(pid, 0x2010); len(f) != 1 || f[0].Name != "late" || f[0].Offset != 0x10 {
+			t.Errorf("%q: %+v", path, f)
+		}
+		if u.held != 0 {
+			t.Errorf("%q: the directory is still open", path)
+		}
+	}
+}
+
+// TestCodeInFiles names generated code in memory that belongs to a file without symbols, such as
+// the memfd to which .NET writes its code.
+func TestCodeInFiles(t *testing.T) {
+	proc := t.TempDir()
+	for _, dir := range []string{"7/root/tmp", "7/root/dir"} {
+		if err := os.MkdirAll(filepath.Join(proc, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code := filepath.Join(proc, "7/root/dir/code")
+	for name, text := range map[string]string{code: "no ELF file", filepath.Join(proc, "7/root/tmp/perf-7.map"): "1000 100 generated\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"/memfd:doublemapper (deleted)", "/dir/code", "/dev/zero"} {
+		u := NewUser(View{ProcRoot: proc})
+		defer u.Close()
+		u.Mapped(7, Mapping{Start: 0x1000, End: 0x2000, Dev: "00:01", Path: path})
+		if f := u.Lookup(7, 0x1010); len(f) != 1 || f[0].Name != "generated" {
+			t.Errorf("%s: %+v", path, f)
+		}
+		if f := u.Lookup(7, 0x1810); len(f) != 1 || f[0].Name != "" || f[0].Module != strings.TrimSuffix(path, deleted) {
+			t.Errorf("%s: %+v", path, f)
 		}
 	}
 }

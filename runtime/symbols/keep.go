@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -40,6 +41,18 @@ const (
 	maxHeld   = 512  // open files
 	maxWanted = 4096 // mappings that wait for their turn
 )
+
+// keepFile has the file of a mapping opened if nothing else makes sure that it can be read
+// after the process has ended. For generated code, that is the directory of the perf map.
+func (u *User) keepFile(p *process, m *mapping) {
+	path := m.file.path
+	if path == "" || strings.HasPrefix(path, "[anon:") || strings.HasPrefix(path, "/memfd:") {
+		u.holdPerfMap(p)
+	}
+	if m.named() && path != vdso && u.files[*m.file] == nil {
+		u.keep.want(p, m)
+	}
+}
 
 // want requests that the file of a mapping be opened, unless it is known. It does not
 // wait, because opening a file may take long.

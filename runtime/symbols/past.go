@@ -67,6 +67,7 @@ const (
 func (u *User) Ended(pid int) {
 	if p := u.procs[pid]; p != nil {
 		delete(u.procs, pid)
+		u.endPerfMap(p)
 		u.past.add(p)
 	}
 }

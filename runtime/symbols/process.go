@@ -22,6 +22,8 @@ type process struct {
 	start  string   // start time of the process, to detect a reused ID; "": not read yet
 	images []*image // oldest first, never empty
 	readAt uint64   // CLOCK_MONOTONIC in ns
+	tmp    *os.File // the directory of its perf map, opened under the name of the map; nil: not opened
+	asked  uint64   // when it was last asked for
 
 	jit jitted
 }

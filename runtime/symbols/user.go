@@ -65,6 +65,7 @@ type User struct {
 	names   map[string]string  // cache of demangled names
 	keep    keeper
 	devices Devices
+	held    int // number of directories of perf maps that are open
 	past    past
 	shared  bitset  // IDs with addresses that cannot be attributed to one of several processes
 	fresh   int     // number of processes that may be added until sweep is called
@@ -95,7 +96,12 @@ func (u *User) Unanswered() int { return u.devices.Failed() }
 func (u *User) AwaitFiles(late <-chan time.Time) { u.keep.await(late) }
 
 // Close closes the files that are open for processes that have ended.
-func (u *User) Close() { u.keep.close() }
+func (u *User) Close() {
+	u.keep.close()
+	for _, p := range u.procs {
+		p.tmp.Close()
+	}
+}
 
 // stale is the minimum age of a memory map before it is read again for an address
 // that is not in it.
@@ -148,14 +154,13 @@ func (u *User) Stack(pid int, addrs []uint64) []Frame {
 // frames appends the functions at an address of an image. A call may be the last
 // instruction of its function, so for a return address the byte before it is looked up.
 func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned bool) []Frame {
-	m := im.find(addr)
-	if m == nil || !m.named() {
-		return append(out, p.jitFrame(u.opt.ProcRoot, im, addr))
+	frame, f := Frame{Addr: addr}, &file{}
+	if m := im.find(addr); m != nil && m.named() {
+		f = u.fileOf(p, m)
+		frame.Module, frame.BuildID, frame.InFile = m.file.path, f.buildID, addr-m.start+m.offset
 	}
-	f := u.fileOf(p, m)
-	frame := Frame{Addr: addr, Module: m.file.path, BuildID: f.buildID, InFile: addr - m.start + m.offset}
-	if f.x == nil {
-		return append(out, frame)
+	if f.x == nil { // a file may contain generated code, too
+		return append(out, p.jitFrame(u.opt.ProcRoot, im, frame))
 	}
 	pc, ok := f.x.Addr(frame.InFile)
 	if !ok {
@@ -392,19 +397,11 @@ func (u *User) Add(f Found) {
 	for i := range f.maps {
 		m := &f.maps[i]
 		seen := u.ids[*m.file] != nil
-		if m.file = u.intern(*m.file); !seen {
+		if m.file = u.intern(*m.file); !seen || !m.named() {
 			u.keepFile(p, m)
 		}
 	}
 	p.start, p.readAt, p.current().maps = f.start, f.at, f.maps
-}
-
-// keepFile has the file of a mapping opened if nothing else makes sure that it can be read
-// after the process has ended.
-func (u *User) keepFile(p *process, m *mapping) {
-	if m.named() && m.file.path != vdso && u.files[*m.file] == nil {
-		u.keep.want(p, m)
-	}
 }
 
 // Mapping is an executable mapping that a process made. Dev and Inode have the

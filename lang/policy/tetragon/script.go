@@ -47,7 +47,7 @@ func (s *script) file() *source.File {
 	s.failures()
 	s.watches()
 	s.programProbes()
-	b := source.Builder{Words: policy.Words}
+	var b source.Builder
 	var all bytes.Buffer
 	for _, p := range s.parts {
 		all.WriteString(p.text)
