@@ -20,6 +20,7 @@ import (
 	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/probes/kernel"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // The tests in this file attach to the running kernel. They skip only on errors that
@@ -164,9 +165,7 @@ func reads(t testing.TB, n int) {
 }
 
 func liveEnv(t testing.TB) *probes.Env {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	return &probes.Env{Kernel: kernel.Live()}
 }
 

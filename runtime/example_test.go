@@ -17,6 +17,7 @@ import (
 	"github.com/gotrace/gotrace/runtime"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // results is a sink that collects the values of a script.
@@ -80,9 +81,7 @@ func Example() {
 // TestLibrary uses the package as another program would: values arrive with their
 // types, the context ends the session, and errors point into the script.
 func TestLibrary(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	script := fmt.Sprintf(`tracepoint:syscalls:sys_enter_getpgid /pid == %d && args.pid >= 1000000/ {

@@ -3,7 +3,6 @@ package runtime
 import (
 	"encoding/binary"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -24,6 +23,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // onCPU is the flag of BPF_PROG_TEST_RUN that runs a raw tracepoint program on a
@@ -79,9 +79,7 @@ func loadScript(t *testing.T, text string) *Instance {
 // setup.
 func loadScriptWith(t *testing.T, text string, req codegen.Request, opt Setup) *Instance {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	k := kernel.Live()
 	for _, f := range []probes.Feature{probes.FeatAtomicFetch, probes.FeatLoop} {
 		if !k.Has(f) {

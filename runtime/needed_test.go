@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gotrace/gotrace/runtime/symbols"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // TestFilesOfProgram compares the files found for a program with those that it has
@@ -22,17 +23,7 @@ func TestFilesOfProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(cat)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := testkit.Start(t, cmd)
 	defer cmd.Wait()
 	defer in.Close()
 	in.Write([]byte("x"))

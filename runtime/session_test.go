@@ -24,6 +24,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/store"
 	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // The tests assemble objects by hand, so that they test the session independently
@@ -44,9 +45,7 @@ type testObject struct {
 
 func newObject(t *testing.T, defs ...*builtins.Def) testObject {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	return testObject{&object.Object{
 		Settings: object.Settings{PrintMapsOnExit: true, PerfRBPages: 16, StrTruncTrailer: ".."},
 	}, builtins.NewRegistry(append(defs, exitDef, sayDef, sumDef)), t}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"testing"
 
@@ -13,14 +12,13 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/store"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // TestFreeStacks checks that stacks are kept if they are in use, were met lately,
 // or precede another stack, and that others are marked and freed.
 func TestFreeStacks(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	for _, c := range []struct {
 		name           string
 		met            map[uint32]uint64 // when, by number
@@ -83,9 +81,7 @@ func TestFreeStacks(t *testing.T) {
 }
 
 func TestHalfFull(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 8})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/source"
 	"github.com/gotrace/gotrace/runtime/output"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // If this variable is set, the test binary runs as the command, so that tests can
@@ -55,13 +56,6 @@ func gotrace(t *testing.T, args ...string) (stdout, stderr string, status int) {
 		t.Fatal(err)
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
 }
 
 func TestFlags(t *testing.T) {
@@ -153,7 +147,7 @@ func TestHelpAndVersion(t *testing.T) {
 
 // TestErrors checks that an invalid command line is reported and attaches nothing.
 func TestErrors(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	for _, c := range []struct {
 		args []string
 		want string
@@ -180,7 +174,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestExitStatus(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	out, _, status := gotrace(t, "-q", "-e", `begin { printf("x"); exit(3); } end { printf("e\n"); }`)
 	if status != 3 || out != "xe\n\n\n" {
 		t.Errorf("status %d, stdout %q", status, out)
@@ -195,7 +189,7 @@ func TestExitStatus(t *testing.T) {
 // if a second one arrives at the same time: timeout(1) and others signal the process
 // and then its group.
 func TestSignals(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	for sig, also := range map[os.Signal]os.Signal{syscall.SIGINT: syscall.SIGTERM, syscall.SIGTERM: syscall.SIGHUP, syscall.SIGHUP: syscall.SIGINT} {
 		if signal.Ignored(sig) { // as under nohup: child processes inherit it
 			t.Logf("%v is ignored here", sig)
@@ -228,7 +222,7 @@ func TestSignals(t *testing.T) {
 // TestKilled checks that the -c command ends with gotrace, even if gotrace is
 // killed.
 func TestKilled(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	cmd := command("-q", "-c", "sh -c 'echo started; exec sleep 1000'", "-e", `interval:s:1000 { }`)
 	out, _ := cmd.StdoutPipe()
 	if err := cmd.Start(); err != nil {
@@ -255,7 +249,7 @@ func TestKilled(t *testing.T) {
 }
 
 func TestScriptFile(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
 	exe, _ := os.Executable()
 	if err := os.Symlink(exe, filepath.Join(dir, "gotrace")); err != nil {
@@ -275,7 +269,7 @@ func TestScriptFile(t *testing.T) {
 }
 
 func TestOutputFile(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	file := filepath.Join(t.TempDir(), "out.json")
 	out, _, status := gotrace(t, "-f", "json", "-o", file, "-e", `begin { printf("x"); @ = 5; }`)
 	data, err := os.ReadFile(file)
@@ -314,7 +308,7 @@ func TestFormat(t *testing.T) {
 
 // TestOutputLost checks that a failed write ends the session and is reported.
 func TestOutputLost(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	for _, prog := range []string{`interval:ms:1 { printf("x\n"); }`, `begin { @ = 1; }`} {
 		out, errs, status := gotrace(t, "-q", "-o", "/dev/full", "-e", prog)
 		if status != 1 || out != "" || errs != "ERROR: cannot write the output: no space left on device\n" {
@@ -324,7 +318,7 @@ func TestOutputLost(t *testing.T) {
 }
 
 func TestInclude(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	header := filepath.Join(t.TempDir(), "x.h")
 	if err := os.WriteFile(header, []byte("#define ANSWER 42\nstruct odd { char c; int i; };\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -341,7 +335,7 @@ func TestInclude(t *testing.T) {
 // TestTestMode checks that only tests run between the begin and end probes, and
 // that no maps are printed.
 func TestTestMode(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	const script = `begin { @n = 1; printf("begin\n"); } end { printf("end\n"); } interval:us:100 { printf("tick\n"); }
 		test:good { if (@n == 1) { printf("set up\n"); return 0; } return 1; } test:bad { return 1; } bench:b { @n++; }`
 	out, errs, status := gotrace(t, "--test", "-f", "json", "-e", script)
@@ -365,7 +359,7 @@ $`)
 // TestVerifierLog checks that the verifier's log is printed even if the verifier
 // accepts the program.
 func TestVerifierLog(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	out, errs, status := gotrace(t, "-q", "-d", "verifier", "--dry-run", "-e", `begin { @ = 1; }`)
 	if status != 0 || strings.TrimSpace(out) != "" || !strings.HasPrefix(errs, "== verifier: begin_1 ==\n") || !strings.Contains(errs, "\n0: ") || !strings.Contains(errs, "\nprocessed ") {
 		t.Errorf("status %d, %q %q", status, out, errs)
@@ -375,7 +369,7 @@ func TestVerifierLog(t *testing.T) {
 // TestBTFFile checks that the kernel's types are read from the file that
 // BPFTRACE_BTF names.
 func TestBTFFile(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	junk := filepath.Join(t.TempDir(), "junk")
 	os.WriteFile(junk, []byte("no BTF"), 0o644)
 	for file, want := range map[string]string{"/no/such/file": "No such file", junk: "raw format", "/sys/kernel/btf/vmlinux": ""} {
@@ -399,7 +393,7 @@ func TestCompilerBench(t *testing.T) {
 
 // TestEmitELF checks that other tools can read the object file.
 func TestEmitELF(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	file := filepath.Join(t.TempDir(), "x.o")
 	_, errs, status := gotrace(t, "--emit-elf", file, "-e", `tracepoint:syscalls:sys_enter_read { @[comm] = count(); } end { printf("%d\n", pid); }`)
 	if status != 0 {
@@ -420,7 +414,7 @@ func TestEmitELF(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	out, _, status := gotrace(t, "-l", "tracepoint:syscalls:sys_enter_read")
 	if status != 0 || out != "tracepoint:syscalls:sys_enter_read\n" {
 		t.Errorf("status %d, %q", status, out)
@@ -457,7 +451,7 @@ func TestList(t *testing.T) {
 }
 
 func TestInfo(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	out, _, status := gotrace(t, "--info")
 	for _, want := range []string{"System\n", "Kernel helpers\n", "Kernel features\n", "Probe types\n", "  btf: "} {
 		if status != 0 || !strings.Contains(out, want) {
@@ -469,7 +463,7 @@ func TestInfo(t *testing.T) {
 // TestManyErrors checks that only the first of thousands of errors are shown, with
 // their total number.
 func TestManyErrors(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	_, errs, status := gotrace(t, "-e", "begin { "+strings.Repeat("nosuch(); ", 1000)+"}")
 	if n := strings.Count(errs, "Unknown function: 'nosuch'"); status != 1 || n != maxDiags || !strings.Contains(errs, "ERROR: There are 900 more errors") {
 		t.Errorf("status %d, %d errors\n%.300s", status, n, errs[max(0, len(errs)-300):])

@@ -11,12 +11,13 @@ import (
 	"testing"
 
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // buildTool builds a tool and returns its path.
 func buildTool(t *testing.T, args ...string) string {
 	t.Helper()
-	needRoot(t)
+	testkit.NeedRoot(t)
 	path := filepath.Join(t.TempDir(), "tool")
 	if out, errs, status := gotrace(t, append([]string{"build", "-o", path}, args...)...); status != 0 || out != "" {
 		t.Fatalf("build: status %d, %q %q", status, out, errs)
@@ -210,7 +211,7 @@ func TestToolHelp(t *testing.T) {
 }
 
 func TestBuildErrors(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
 	for _, c := range []struct {
 		args []string

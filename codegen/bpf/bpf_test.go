@@ -15,31 +15,27 @@ import (
 // TestGolden compiles the IR of each testdata file. It optimizes the IR first if its
 // header requires that.
 func TestGolden(t *testing.T) {
-	for _, file := range cases.Glob(t, "testdata/*.txtar", "optimise") {
-		for _, c := range file.Cases {
-			t.Run(c.Name, func(t *testing.T) {
-				m, err := irtest.Parse(c.Input(t, "ir"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := ir.Verify(m); err != nil {
-					t.Fatal(err)
-				}
-				if c.Header("optimise") == "yes" {
-					opt.Run(m)
-				}
-				before := m.String()
-				out, err := Emit(m, Target{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if m.String() != before {
-					t.Error("Emit changed its input")
-				}
-				c.Check(t, cases.Section{Name: "asm", Text: disassemble(out)})
-			})
+	cases.Each(t, "testdata/*.txtar", []string{"optimise"}, func(t *testing.T, c *cases.Case) {
+		m, err := irtest.Parse(c.Input(t, "ir"))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		if err := ir.Verify(m); err != nil {
+			t.Fatal(err)
+		}
+		if c.Header("optimise") == "yes" {
+			opt.Run(m)
+		}
+		before := m.String()
+		out, err := Emit(m, Target{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.String() != before {
+			t.Error("Emit changed its input")
+		}
+		c.Check(t, cases.Section{Name: "asm", Text: disassemble(out)})
+	})
 }
 
 func BenchmarkEmit(b *testing.B) {

@@ -18,29 +18,25 @@ import (
 
 // TestGolden runs the passes that the header of each testdata file lists on its IR.
 func TestGolden(t *testing.T) {
-	for _, file := range cases.Glob(t, "testdata/*.txtar", "passes") {
-		for _, c := range file.Cases {
-			t.Run(c.Name, func(t *testing.T) {
-				m, err := irtest.Parse(c.Input(t, "ir"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := ir.Verify(m); err != nil {
-					t.Fatal(err)
-				}
-				before := m.String()
-				runPasses(t, m, c.Header("passes"))
-				if err := ir.Verify(m); err != nil {
-					t.Error(err)
-				}
-				text := m.String()
-				if text == before {
-					text = "unchanged\n"
-				}
-				c.Check(t, cases.Section{Name: "opt", Text: text})
-			})
+	cases.Each(t, "testdata/*.txtar", []string{"passes"}, func(t *testing.T, c *cases.Case) {
+		m, err := irtest.Parse(c.Input(t, "ir"))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		if err := ir.Verify(m); err != nil {
+			t.Fatal(err)
+		}
+		before := m.String()
+		runPasses(t, m, c.Header("passes"))
+		if err := ir.Verify(m); err != nil {
+			t.Error(err)
+		}
+		text := m.String()
+		if text == before {
+			text = "unchanged\n"
+		}
+		c.Check(t, cases.Section{Name: "opt", Text: text})
+	})
 }
 
 // TestEveryPass checks that TestGolden has, for each pass of the pipeline alone, a

@@ -14,11 +14,7 @@ func FuzzCheck(f *testing.F) {
 	for _, text := range corpus.Sources() {
 		f.Add(text)
 	}
-	for _, file := range cases.Glob(f, "testdata/*.txtar") {
-		for _, c := range file.Cases {
-			f.Add(c.Input(f, "source.bt"))
-		}
-	}
+	cases.Seed(f, "testdata/*.txtar", "source.bt")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "#") || len(text) > 4096 {
 			return // another test reads the headers of this machine

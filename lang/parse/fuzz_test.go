@@ -93,11 +93,7 @@ func FuzzParse(f *testing.F) {
 	for _, text := range corpus.Sources() {
 		f.Add(text)
 	}
-	for _, file := range cases.Glob(f, "testdata/*.txtar") {
-		for _, c := range file.Cases {
-			f.Add(c.Input(f, "source.bt"))
-		}
-	}
+	cases.Seed(f, "testdata/*.txtar", "source.bt")
 	for _, c := range syntaxErrors {
 		f.Add(c.src)
 	}

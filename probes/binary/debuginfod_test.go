@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // TestDebuginfod looks up names in a stripped program with a debug file from a server.
@@ -25,15 +27,15 @@ func TestDebuginfod(t *testing.T) {
 	}
 	dir := t.TempDir()
 	exe, debug := filepath.Join(dir, "p"), filepath.Join(dir, "elsewhere")
-	tool(t, dir, "gcc", "-g", "-O1", "-Wl,--build-id", "-o", exe, src)
+	testkit.Run(t, dir, "gcc", "-g", "-O1", "-Wl,--build-id", "-o", exe, src)
 	whole, err := Open(exe)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pc, id := callOf(t, whole, "work", "leaf"), whole.BuildID()
 	whole.Close()
-	tool(t, dir, "objcopy", "--only-keep-debug", exe, debug)
-	tool(t, dir, "objcopy", "--strip-all", exe)
+	testkit.Run(t, dir, "objcopy", "--only-keep-debug", exe, debug)
+	testkit.Run(t, dir, "objcopy", "--strip-all", exe)
 
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // TestEntries compares all entries and the statements of programs with those that package
@@ -24,7 +26,7 @@ func TestEntries(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tool(t, dir, append([]string{"g++", "-O2", "-o", "p", src}, flags...)...)
+			testkit.Run(t, dir, append([]string{"g++", "-O2", "-o", "p", src}, flags...)...)
 			x, err := Open(filepath.Join(dir, "p"))
 			if err != nil {
 				t.Fatal(err)

@@ -8,21 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// tool runs a program that builds a fixture. It skips the test if the program is not
-// installed.
-func tool(t testing.TB, dir string, args ...string) {
-	t.Helper()
-	if _, err := exec.LookPath(args[0]); err != nil {
-		t.Skipf("needs %s", args[0])
-	}
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-}
+	"github.com/gotrace/gotrace/tests/testkit"
+)
 
 // callOf returns the address of the call of one function in another.
 func callOf(t *testing.T, x *File, from, to string) uint64 {
@@ -82,7 +70,7 @@ const (
 func inShell(lines ...string) step {
 	return func(t *testing.T, dir string) Where {
 		for _, l := range lines {
-			tool(t, dir, "sh", "-c", "set -e; "+l)
+			testkit.Run(t, dir, "sh", "-c", "set -e; "+l)
 		}
 		return Where{}
 	}
@@ -180,8 +168,8 @@ func TestDebugFiles(t *testing.T) {
 			dir := t.TempDir()
 			exe := filepath.Join(dir, "p")
 			args := append([]string{"gcc", "-O1", "-c", "-o", "p.o", src}, compileFlags(c.flags)...)
-			tool(t, dir, args...)
-			tool(t, dir, append([]string{"gcc", "-Wl,--build-id", "-o", exe, "p.o"}, strings.Fields(c.flags)...)...)
+			testkit.Run(t, dir, args...)
+			testkit.Run(t, dir, append([]string{"gcc", "-Wl,--build-id", "-o", exe, "p.o"}, strings.Fields(c.flags)...)...)
 			whole, err := Open(exe)
 			if err != nil {
 				t.Fatal(err)
@@ -263,7 +251,7 @@ func TestLambda(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	tool(t, dir, "g++", "-g", "-O1", "-o", "p", src)
+	testkit.Run(t, dir, "g++", "-g", "-O1", "-o", "p", src)
 	x, err := Open(filepath.Join(dir, "p"))
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gotrace/gotrace/runtime/unwind/cfi"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // goFixtures lists ways to build a Go program.
@@ -43,7 +44,7 @@ func buildGo(t testing.TB, flags string) string {
 		t.Setenv("GOTOOLCHAIN", release)
 		t.Setenv("GOENV", "off")
 	}
-	tool(t, dir, append(args, "main.go")...)
+	testkit.Run(t, dir, append(args, "main.go")...)
 	return exe
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gotrace/gotrace/lang/types"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // form is a way of storing the types of a program: in the unit that uses them or in
@@ -46,17 +47,17 @@ func (f *form) build(t testing.TB, dir, compiler string, sources ...string) {
 			t.Fatal(err)
 		}
 		object := fmt.Sprintf("p%d.o", i)
-		tool(t, dir, append([]string{compiler, "-g", "-O1", "-c", "-o", object, path}, strings.Fields(f.flags)...)...)
+		testkit.Run(t, dir, append([]string{compiler, "-g", "-O1", "-c", "-o", object, path}, strings.Fields(f.flags)...)...)
 		link = append(link, object)
 	}
-	tool(t, dir, link...)
+	testkit.Run(t, dir, link...)
 	switch f.pack {
 	case "":
 	case "pack":
 		pack(t, dir)
 	default:
-		tool(t, dir, f.pack, "-e", "p", "-o", "p.dwp")
-		tool(t, dir, "sh", "-c", "rm *.dwo")
+		testkit.Run(t, dir, f.pack, "-e", "p", "-o", "p.dwp")
+		testkit.Run(t, dir, "sh", "-c", "rm *.dwo")
 	}
 }
 
@@ -175,7 +176,7 @@ func TestRustSplit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tool(t, dir, "rustc", "-g", "-O", "-C", "split-debuginfo="+kind, "-o", "p", src)
+			testkit.Run(t, dir, "rustc", "-g", "-O", "-C", "split-debuginfo="+kind, "-o", "p", src)
 			x, g := openInfo(t, dir)
 			defer x.Close()
 			pc := callOf(t, x, "work", "leaf")

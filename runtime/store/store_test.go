@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/native"
 	"github.com/gotrace/gotrace/runtime/object"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 var here = Target{CPUs: ebpf.MustPossibleCPU(), AtomicFetch: true, LookupPerCPU: true, LongKeys: true}
@@ -175,9 +175,7 @@ const (
 // the kernel.
 func load(t *testing.T, specs []*Spec) []*loaded {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	l, err := Plan(here, specs)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // boxed prints the addresses of a function, of one of libc and of one that it
@@ -35,9 +37,7 @@ int main(void) {
 // TestContainer names addresses of a process that has its own root directory, libc and
 // process IDs. Its debug file is found in its root.
 func TestContainer(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	loader, err := filepath.Glob("/lib/ld-musl-*.so.1")
 	if err != nil || len(loader) != 1 {
 		t.Skip("needs musl")
@@ -64,17 +64,7 @@ func TestContainer(t *testing.T) {
 	cmd := exec.Command("/app/only-here")
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Skip(err)
-	}
+	in, out := testkit.Start(t, cmd)
 	defer func() {
 		in.Close()
 		cmd.Wait()

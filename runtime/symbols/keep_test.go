@@ -6,10 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 const ending = `
@@ -26,25 +27,12 @@ int main(void) {
 // TestEndedContainer names an address of a process that has ended, with the mount
 // namespace and the only copy of its program.
 func TestEndedContainer(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
-	run := func(args ...string) {
-		t.Helper()
-		if _, err := exec.LookPath(args[0]); err != nil {
-			t.Skipf("needs %s", args[0])
-		}
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
 	if err := os.WriteFile(filepath.Join(dir, "p.c"), []byte(ending), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run("gcc", "-O1", "-static", "-o", "p", "p.c")
+	testkit.Run(t, dir, "gcc", "-O1", "-static", "-o", "p", "p.c")
 	inside := filepath.Join(dir, "inside")
 	if err := os.Mkdir(inside, 0o755); err != nil {
 		t.Fatal(err)
@@ -66,21 +54,11 @@ func TestEndedContainer(t *testing.T) {
 			cmd := exec.Command("sh", "-ec", c.script)
 			cmd.Dir = dir
 			if c.before != "" {
-				run("sh", "-ec", c.before)
+				testkit.Run(t, dir, "sh", "-ec", c.before)
 			} else {
 				cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // its mounts are private
 			}
-			in, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Skip(err)
-			}
+			in, out := testkit.Start(t, cmd)
 			var plain uint64
 			if _, err := fmt.Fscanf(bufio.NewReader(out), "0x%x\n", &plain); err != nil {
 				in.Close()
@@ -108,7 +86,7 @@ func TestEndedContainer(t *testing.T) {
 				end()
 			}
 			if c.after != "" {
-				run("sh", "-ec", c.after)
+				testkit.Run(t, dir, "sh", "-ec", c.after)
 			}
 			for _, u := range []*User{logged, listed} {
 				defer u.Close()

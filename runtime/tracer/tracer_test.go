@@ -17,6 +17,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 	"github.com/gotrace/gotrace/runtime/tracer"
 	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // This program runs a script until it ends, and reads one of its maps.
@@ -101,9 +102,7 @@ func ExampleSession_Snapshot() {
 // TestExamples runs the examples and compares their output. They have no output comments,
 // because an example without the privileges to trace would fail.
 func TestExamples(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	for _, c := range []struct {
 		name, want string
 		run        func()
@@ -139,9 +138,7 @@ func stdout(t *testing.T, run func()) string {
 
 func compile(t *testing.T, script string, opt tracer.Options) *tracer.Script {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	s, err := tracer.Compile(script, opt)
 	if err != nil {
 		t.Fatal(err)

@@ -86,6 +86,25 @@ func Glob(t testing.TB, pattern string, keys ...string) []*File {
 	return files
 }
 
+// Each runs test for each case of the files that match pattern. The cases may have headers
+// with the given keys and no others.
+func Each(t *testing.T, pattern string, keys []string, test func(*testing.T, *Case)) {
+	for _, f := range Glob(t, pattern, keys...) {
+		for _, c := range f.Cases {
+			t.Run(c.Name, func(t *testing.T) { test(t, c) })
+		}
+	}
+}
+
+// Seed gives a section of each case of the files that match pattern to a fuzz target.
+func Seed(f *testing.F, pattern, section string, keys ...string) {
+	for _, file := range Glob(f, pattern, keys...) {
+		for _, c := range file.Cases {
+			f.Add(c.Input(f, section))
+		}
+	}
+}
+
 // Read reads a file. Its cases may have headers with the given keys and no
 // others.
 func Read(t testing.TB, path string, keys ...string) *File {

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"github.com/gotrace/gotrace/tests/cases"
-	"github.com/gotrace/gotrace/tests/schema"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +18,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gotrace/gotrace/tests/cases"
+	"github.com/gotrace/gotrace/tests/schema"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 var (
@@ -317,12 +319,7 @@ func native(t *testing.T) {
 // another kernel runs it. A native kernel runs all rows.
 func elsewhere(i int) bool { return *part >= 0 && i%4 != *part }
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-}
+var needRoot = testkit.NeedRoot
 
 // syncBuffer is a buffer that can be read while it is written.
 type syncBuffer struct {

@@ -160,30 +160,7 @@ func TestUnwindLanguages(t *testing.T) {
 				if (%[3]s == %[4]d && len(ustack) > 2) { @whole = 1; @rounds++; if (@rounds > 4) { exit(); } }
 			}`, bin, c.mark, c.number, last)
 			r := trace(t, "-c", bin, "-e", script)
-			found := make([]bool, len(c.want))
-			for _, entry := range strings.Split(r.stdout, "@[")[1:] {
-				key, _, _ := strings.Cut(entry, "]:")
-				number, frames, _ := strings.Cut(key, ",")
-				var n int
-				fmt.Sscan(number, &n)
-				at := 0
-				frames = strings.ReplaceAll(frames, ", ", ",")
-				want := strings.Fields(c.want[n])
-				for _, line := range strings.Split(frames, "\n") {
-					if at < len(want) && strings.Contains(line, want[at]) {
-						at++
-					}
-				}
-				if at < len(want) || strings.Contains(frames, "[incomplete") {
-					t.Errorf("case %d lacks %q:%s", n, want[min(at, len(want)-1)], frames)
-				}
-				found[n] = true
-			}
-			for n, ok := range found {
-				if !ok {
-					t.Errorf("case %d: no stack\n%s", n, r.stderr)
-				}
-			}
+			checkNumbered(t, r, c.want, strings.Contains)
 		})
 	}
 }
@@ -393,6 +370,37 @@ func TestUnwindForked(t *testing.T) {
 	}
 }
 
+// checkNumbered checks the stacks in the keys (number, stack) of a map. There must be one
+// for each number. Each must be whole, and have the functions of want[number] in this
+// order. is reports whether a line of a stack names a function.
+func checkNumbered(t *testing.T, r result, want []string, is func(line, name string) bool) {
+	t.Helper()
+	found := make([]bool, len(want))
+	for _, entry := range strings.Split(r.stdout, "@[")[1:] {
+		key, _, _ := strings.Cut(entry, "]:")
+		number, frames, _ := strings.Cut(key, ",")
+		var n int
+		fmt.Sscan(number, &n)
+		at := 0
+		frames = strings.ReplaceAll(frames, ", ", ",")
+		names := strings.Fields(want[n])
+		for _, line := range strings.Split(frames, "\n") {
+			if at < len(names) && is(line, names[at]) {
+				at++
+			}
+		}
+		if at < len(names) || strings.Contains(frames, "[incomplete") {
+			t.Errorf("case %d lacks %q:%s", n, names[min(at, len(names)-1)], frames)
+		}
+		found[n] = true
+	}
+	for n, ok := range found {
+		if !ok {
+			t.Errorf("case %d: no stack\n%s", n, r.stderr)
+		}
+	}
+}
+
 // TestUnwindMusl walks stacks through musl, which has neither unwind tables nor frame
 // pointers. All stacks must be whole, and must have these functions in this order.
 func TestUnwindMusl(t *testing.T) {
@@ -404,27 +412,8 @@ func TestUnwindMusl(t *testing.T) {
 		if (arg0 == 0 && len(ustack) > 4) { @sorts = 1; }
 		if (arg0 == 4 && len(ustack) > 4 && @sorts) { @whole = 1; @rounds++; if (@rounds > 9) { exit(); } }
 	}`, bin))
-	found := make([]bool, len(cases))
-	for _, entry := range strings.Split(r.stdout, "@[")[1:] {
-		key, _, _ := strings.Cut(entry, "]:")
-		number, frames, _ := strings.Cut(key, ",")
-		var n int
-		fmt.Sscan(number, &n)
-		want := strings.Fields(cases[n])
-		at := 0
-		for _, line := range strings.Fields(frames) {
-			if fun, _, _ := strings.Cut(line, "+"); at < len(want) && fun == want[at] {
-				at++
-			}
-		}
-		if at < len(want) || strings.Contains(frames, "[incomplete") {
-			t.Errorf("case %d lacks %q:%s", n, want[min(at, len(want)-1)], frames)
-		}
-		found[n] = true
-	}
-	for n, ok := range found {
-		if !ok {
-			t.Errorf("case %d: no stack\n%s", n, r.stderr)
-		}
-	}
+	checkNumbered(t, r, cases, func(line, want string) bool {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), "+")
+		return name == want
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/gotrace/gotrace/builtins"
@@ -64,38 +63,26 @@ func testMachine() *Machine {
 // TestGolden translates the policies of testdata. The case's header unsafe lets them drop
 // packets.
 func TestGolden(t *testing.T) {
-	for _, f := range cases.Glob(t, "testdata/*.txtar", "unsafe", "skip") {
-		for _, c := range f.Cases {
-			t.Run(c.Name, func(t *testing.T) {
-				var diags source.Diags
-				docs := documents(c.Input(t, "policy.yaml"), &diags)
-				script := ""
-				if !diags.HasErrors() {
-					terms := &policy.Terms{Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
-					p := Read(docs, terms, &diags)
-					list := Resolve(p, testMachine(), &diags)
-					if !diags.HasErrors() && len(list) > 0 {
-						script = formatted(t, Translate(list, terms.Unsafe, &diags).File)
-					}
-				}
-				var b strings.Builder
-				for _, d := range diags.All() {
-					b.WriteString(d.Render())
-				}
-				c.Check(t, cases.Section{Name: "script", Text: script}, cases.Section{Name: "diagnostics", Text: b.String()})
-			})
+	cases.Each(t, "testdata/*.txtar", []string{"unsafe", "skip"}, func(t *testing.T, c *cases.Case) {
+		var diags source.Diags
+		docs := documents(c.Input(t, "policy.yaml"), &diags)
+		script := ""
+		if !diags.HasErrors() {
+			terms := &policy.Terms{Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
+			p := Read(docs, terms, &diags)
+			list := Resolve(p, testMachine(), &diags)
+			if !diags.HasErrors() && len(list) > 0 {
+				script = formatted(t, Translate(list, terms.Unsafe, &diags).File)
+			}
 		}
-	}
+		c.Check(t, cases.Section{Name: "script", Text: script}, cases.Section{Name: "diagnostics", Text: source.DiagError(diags.All()).Error()})
+	})
 }
 
 // FuzzTranslate translates any text. It must neither panic nor hang, and what it accepts
 // must be a script.
 func FuzzTranslate(f *testing.F) {
-	for _, file := range cases.Glob(f, "testdata/*.txtar", "unsafe", "skip") {
-		for _, c := range file.Cases {
-			f.Add(c.Input(f, "policy.yaml"))
-		}
-	}
+	cases.Seed(f, "testdata/*.txtar", "policy.yaml", "unsafe", "skip")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, unsafe := range []bool{false, true} {
 			var diags source.Diags

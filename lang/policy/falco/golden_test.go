@@ -41,24 +41,17 @@ func documents(text string, diags *source.Diags) (docs []policy.Document) {
 // the rest of its condition for each, and the filters of the programs.
 func TestGolden(t *testing.T) {
 	k := frozen(t, "6.12")
-	for _, f := range cases.Glob(t, "testdata/*.txtar") {
-		for _, c := range f.Cases {
-			t.Run(c.Name, func(t *testing.T) {
-				var diags source.Diags
-				var b, rules strings.Builder
-				docs := documents(c.Input(t, "rules.yaml"), &diags)
-				if !diags.HasErrors() {
-					if p := Translate(docs, EveryRule(), &policy.Terms{Kernel: k}, &diags); p != nil {
-						describeProgram(&rules, p)
-					}
-				}
-				for _, d := range diags.All() {
-					b.WriteString(d.Render())
-				}
-				c.Check(t, cases.Section{Name: "rules", Text: rules.String()}, cases.Section{Name: "diagnostics", Text: b.String()})
-			})
+	cases.Each(t, "testdata/*.txtar", nil, func(t *testing.T, c *cases.Case) {
+		var diags source.Diags
+		var rules strings.Builder
+		docs := documents(c.Input(t, "rules.yaml"), &diags)
+		if !diags.HasErrors() {
+			if p := Translate(docs, EveryRule(), &policy.Terms{Kernel: k}, &diags); p != nil {
+				describeProgram(&rules, p)
+			}
 		}
-	}
+		c.Check(t, cases.Section{Name: "rules", Text: rules.String()}, cases.Section{Name: "diagnostics", Text: source.DiagError(diags.All()).Error()})
+	})
 }
 
 func describeProgram(b *strings.Builder, p *Program) {

@@ -1,7 +1,6 @@
 package tetragon
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/gotrace/gotrace/lang/policy"
@@ -33,36 +32,24 @@ func documents(text string, diags *source.Diags) (docs []policy.Document) {
 func TestGolden(t *testing.T) {
 	k := frozen(t)
 	t.Setenv("NETWORK", "10.1.0.0/16")
-	for _, f := range cases.Glob(t, "testdata/*.txtar", "unsafe", "skip") {
-		for _, c := range f.Cases {
-			t.Run(c.Name, func(t *testing.T) {
-				var diags source.Diags
-				docs := documents(c.Input(t, "policy.yaml"), &diags)
-				script := ""
-				if !diags.HasErrors() {
-					m := &Machine{Namespaces: InitialNamespaces(), Failable: map[string]bool{}}
-					terms := &policy.Terms{Kernel: k, Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
-					if tr := Translate(docs, m, terms, &diags); tr != nil {
-						script = tr.Script.Text[tr.preamble:]
-					}
-				}
-				var b strings.Builder
-				for _, d := range diags.All() {
-					b.WriteString(d.Render())
-				}
-				c.Check(t, cases.Section{Name: "script", Text: script}, cases.Section{Name: "diagnostics", Text: b.String()})
-			})
+	cases.Each(t, "testdata/*.txtar", []string{"unsafe", "skip"}, func(t *testing.T, c *cases.Case) {
+		var diags source.Diags
+		docs := documents(c.Input(t, "policy.yaml"), &diags)
+		script := ""
+		if !diags.HasErrors() {
+			m := &Machine{Namespaces: InitialNamespaces(), Failable: map[string]bool{}}
+			terms := &policy.Terms{Kernel: k, Unsafe: c.Header("unsafe") != "", SkipUnsupported: c.Header("skip") != ""}
+			if tr := Translate(docs, m, terms, &diags); tr != nil {
+				script = tr.Script.Text[tr.preamble:]
+			}
 		}
-	}
+		c.Check(t, cases.Section{Name: "script", Text: script}, cases.Section{Name: "diagnostics", Text: source.DiagError(diags.All()).Error()})
+	})
 }
 
 // FuzzTranslate translates any text. It must neither panic nor hang.
 func FuzzTranslate(f *testing.F) {
-	for _, file := range cases.Glob(f, "testdata/*.txtar", "unsafe", "skip") {
-		for _, c := range file.Cases {
-			f.Add(c.Input(f, "policy.yaml"))
-		}
-	}
+	cases.Seed(f, "testdata/*.txtar", "policy.yaml", "unsafe", "skip")
 	k := frozen(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, unsafe := range []bool{false, true} {

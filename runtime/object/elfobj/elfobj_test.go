@@ -25,6 +25,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/object"
 	"github.com/gotrace/gotrace/runtime/object/elfobj"
 	"github.com/gotrace/gotrace/runtime/object/layout"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // script sends an event and counts for each call of getpgid(1000007). It uses
@@ -67,9 +68,7 @@ func write(t *testing.T, obj *object.Object) []byte {
 // file compiles a script and writes its object file.
 func file(t *testing.T, text string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	path := filepath.Join(t.TempDir(), "tool.o")
 	if err := os.WriteFile(path, write(t, compile(t, text)), 0o644); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gotrace/gotrace/runtime/hosts"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // serve starts a server that answers with the request's path and header Accept.
@@ -295,26 +296,15 @@ func TestCloseNew(t *testing.T) {
 	s := &Server{}
 	addr := serve(t, s)
 	c := dial(t, addr)
-	eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 1 })
+	testkit.Eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 1 })
 	closed := make(chan bool)
 	go func() { s.Close(time.Minute); close(closed) }()
-	eventually(t, s.closing)
+	testkit.Eventually(t, s.closing)
 	io.WriteString(c, "GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
 	if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "/last \n") {
 		t.Errorf("%q, %v", answer, err)
 	}
 	<-closed
-}
-
-func eventually(t *testing.T, ok func() bool) {
-	t.Helper()
-	for range 3000 {
-		if ok() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("it does not happen")
 }
 
 // TestLimit checks that Limit ends a request that waits for its answer.

@@ -23,6 +23,7 @@ import (
 	"github.com/gotrace/gotrace/runtime/output/metrics"
 	"github.com/gotrace/gotrace/runtime/output/protowire"
 	"github.com/gotrace/gotrace/runtime/value"
+	"github.com/gotrace/gotrace/tests/testkit"
 )
 
 // collector is a collector that decodes requests with OpenTelemetry's own package. Its
@@ -325,7 +326,7 @@ func TestFailures(t *testing.T) {
 			col := newCollector(t, c.answer)
 			e, w := start(t, col.URL)
 			e.NewSink("").Line("printf", "x")
-			eventually(t, func() bool { col.mu.Lock(); defer col.mu.Unlock(); return len(col.answers) == 0 })
+			testkit.Eventually(t, func() bool { col.mu.Lock(); defer col.mu.Unlock(); return len(col.answers) == 0 })
 			e.Close()
 			if got := w.String(); c.warn == "" && got != "" || !strings.Contains(got, c.warn) {
 				t.Errorf("warnings %q, want %q", got, c.warn)
@@ -334,24 +335,13 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, ok func() bool) {
-	t.Helper()
-	for range 3000 {
-		if ok() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("it does not happen")
-}
-
 // TestBack checks that events wait for a collector that cannot be reached, and that
 // metrics are sent when it is back.
 func TestBack(t *testing.T) {
 	c := newCollector(t, status(503), status(502))
 	e, w := start(t, c.URL)
 	e.NewSink("").Line("printf", "x")
-	eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.logs) == 1 && len(c.metrics) == 1 })
+	testkit.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.logs) == 1 && len(c.metrics) == 1 })
 	e.Close()
 	if got := w.String(); !strings.Contains(got, "503; trying again") || !strings.HasSuffix(got, "the collector is back; 0 events were lost meanwhile") {
 		t.Errorf("warnings %q", got)
@@ -387,7 +377,7 @@ func TestBusy(t *testing.T) {
 	e.add(&e.logs, []byte("x"))
 	e.add(&e.spans, []byte("x"))
 	mu.Unlock()
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return sent["/v1/logs"] > 1 && sent["/v1/traces"] > 1 && sent["/v1/metrics"] > 0
