@@ -45,6 +45,8 @@ func TestArguments(t *testing.T) {
 		{tetragon.ShowCapability, "capability", []value.Value{value.Int(21)}, `{"capability_arg":{"value":21,"name":"CAP_SYS_ADMIN"}}`, "CAP_SYS_ADMIN"},
 		{tetragon.ShowCaps, "cap_permitted", []value.Value{n(1 << 21)}, `{"cap_permitted_arg":"0000000000200000"}`, "2097152"},
 		{tetragon.ShowBPFCmd, "bpf_cmd", []value.Value{value.Int(5)}, `{"bpf_cmd_arg":"BPF_PROG_LOAD"}`, "BPF_PROG_LOAD"},
+		{tetragon.ShowBPFProg, "bpf_prog", []value.Value{n(1), n(2), str("p")}, `{"bpf_prog_arg":{"ProgType":"BPF_PROG_TYPE_SOCKET_FILTER","InsnCnt":2,"ProgName":"p"}}`, "BPF_PROG_TYPE_SOCKET_FILTER p"},
+		{tetragon.ShowModule, "load_info", []value.Value{str(""), n(0), n(0)}, `{"module_arg":{"name":"","signature_ok":false}}`, ""},
 		{tetragon.ShowBPFAttr, "bpf_attr", []value.Value{n(2), n(9), str("p")}, `{"bpf_attr_arg":{"ProgType":"BPF_PROG_TYPE_KPROBE","InsnCnt":9,"ProgName":"p"}}`, "BPF_PROG_TYPE_KPROBE p"},
 		{tetragon.ShowBPFMap, "bpf_map", []value.Value{n(1), n(4), n(8), n(16), str("m")}, `{"bpf_map_arg":{"MapType":"BPF_MAP_TYPE_HASH","KeySize":4,"ValueSize":8,"MaxEntries":16,"MapName":"m"}}`, "BPF_MAP_TYPE_HASH m"},
 		{tetragon.ShowPerfEvent, "perf_event", []value.Value{n(1), n(9), str(""), n(0)}, `{"perf_event_arg":{"Type":"PERF_TYPE_SOFTWARE","Config":"9","ProbeOffset":"0"}}`, "PERF_TYPE_SOFTWARE"},
