@@ -16,7 +16,7 @@ func gid() *Def {
 		Check: fixed(types.TUint32),
 		Emit: func(g Gen, _ *Call) *ir.Value {
 			b := g.B()
-			return b.Op(ir.OpShr, b.Call(ir.CurrentUidGid), b.Const(32))
+			return b.Op(ir.OpShr, b.Call(ir.CurrentUIDGID), b.Const(32))
 		},
 	}
 }

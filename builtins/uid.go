@@ -16,7 +16,7 @@ func uid() *Def {
 		Check: fixed(types.TUint32),
 		Emit: func(g Gen, _ *Call) *ir.Value {
 			b := g.B()
-			return b.Extend(b.Call(ir.CurrentUidGid), 4, false)
+			return b.Extend(b.Call(ir.CurrentUIDGID), 4, false)
 		},
 	}
 }

@@ -26,7 +26,7 @@ func username() *Def {
 		Check: fixed(t),
 		Emit: func(g Gen, _ *Call) *ir.Value {
 			b := g.B()
-			return b.Extend(b.Call(ir.CurrentUidGid), 4, false)
+			return b.Extend(b.Call(ir.CurrentUIDGID), 4, false)
 		},
 	}
 }

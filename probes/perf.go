@@ -157,18 +157,18 @@ func attachPerfCPUs(attr *unix.PerfEventAttr, prog *ebpf.Program) (io.Closer, er
 	return all, nil
 }
 
-// attachPerf opens an event and adds it to c. gone is the error if it is one of the errno
-// ignored. For another error, attachPerf closes all of c.
-func (c *closers) attachPerf(attr unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program, ignored unix.Errno) (gone, err error) {
+// attachPerf opens an event and adds it to cs. gone is the error if it is one of the errno
+// ignored. For another error, attachPerf closes all of cs.
+func (cs *closers) attachPerf(attr unix.PerfEventAttr, pid, cpu int, prog *ebpf.Program, ignored unix.Errno) (gone, err error) {
 	l, err := attachPerf(&attr, pid, cpu, prog)
 	switch {
 	case errors.Is(err, ignored):
 		return err, nil
 	case err != nil:
-		c.Close()
+		cs.Close()
 		return nil, err
 	}
-	*c = append(*c, l)
+	*cs = append(*cs, l)
 	return nil, nil
 }
 

@@ -231,7 +231,7 @@ func (s *Instance) reportSite(site object.Site, before, n uint64) {
 	case n > 1:
 		times = fmt.Sprintf(" (%d times so far)", n)
 	}
-	m.Text = msg + times
+	m.Text = site.Span.Words(msg) + times
 	if m.Reason != "" {
 		m.Reason += times
 	}

@@ -19,7 +19,7 @@ type parsed struct {
 }
 
 // line returns the number of the line that contains pos.
-func (f parsed) line(pos token.Pos) int { return f.fset.Position(pos).Line }
+func (p parsed) line(pos token.Pos) int { return p.fset.Position(pos).Line }
 
 // product returns all files of the product except its tests.
 func product(t *testing.T) []parsed {

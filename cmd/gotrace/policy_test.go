@@ -5,6 +5,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gotrace/gotrace/lang/policy"
+	"github.com/gotrace/gotrace/lang/policy/falco"
+	"github.com/gotrace/gotrace/lang/source"
+	"github.com/gotrace/gotrace/probes/kernel"
 )
 
 const (
@@ -50,5 +55,24 @@ func TestPolicyKinds(t *testing.T) {
 	}
 	if _, errs, status := gotrace(t, "policy", t.TempDir()); status != 1 || !strings.Contains(errs, "no file below it ends with .yaml, .yml, .json") {
 		t.Errorf("status %d, %s", status, errs)
+	}
+}
+
+// TestPolicyWords checks that hints about the scripts that policies become speak of
+// policies, for each system.
+func TestPolicyWords(t *testing.T) {
+	for i, text := range []string{aRule, aTracingPolicy, aNetworkPolicy} {
+		var diags source.Diags
+		docs := policy.Documents(source.NewFile("p.yaml", text), &diags)
+		s := policySystems[i]
+		tr := s.translate(docs, &policyOptions{only: true, falco: falco.EveryRule()}, &policy.Terms{Kernel: kernel.LiveBTF("")}, &diags)
+		if diags.HasErrors() || tr == nil {
+			t.Errorf("%s: %v", s.name, diags.All())
+			continue
+		}
+		d := source.Diag{Span: source.Span{File: tr.Script()}, Msg: "nothing there", Hint: "if this is expected, set the missing_probes config variable to warn"}
+		if got := d.Render(); !strings.Contains(got, "HINT: --skip-unsupported leaves this rule out") {
+			t.Errorf("%s: %s", s.name, got)
+		}
 	}
 }

@@ -32,7 +32,7 @@ var (
 	PrandomU32         = &Helper{7, "get_prandom_u32", 0, Int, Reads | Writes, "", noOut, false}
 	SmpProcessorID     = &Helper{8, "get_smp_processor_id", 0, Int, 0, "", anyOut, false}
 	CurrentPidTgid     = &Helper{14, "get_current_pid_tgid", 0, Int, 0, "", anyOut, false}
-	CurrentUidGid      = &Helper{15, "get_current_uid_gid", 0, Int, 0, "", anyOut, false}
+	CurrentUIDGID      = &Helper{15, "get_current_uid_gid", 0, Int, 0, "", anyOut, false}
 	CurrentComm        = &Helper{16, "get_current_comm", 2, Int, Reads | Writes, "", 0, true}
 	StackID            = &Helper{27, "get_stackid", 3, Int, Reads | Writes, "", noOut, false}
 	CurrentTask        = &Helper{35, "get_current_task", 0, Int, 0, "", anyOut, false}
@@ -111,7 +111,7 @@ func (h *Helper) WritesAny() bool { return h.Out == anyOut }
 func Helpers() []*Helper {
 	return []*Helper{
 		MapLookup, MapUpdate, MapDelete, KtimeGetNs, TracePrintk, PrandomU32, SmpProcessorID,
-		CurrentPidTgid, CurrentUidGid, CurrentComm, StackID, CurrentTask, CurrentUnderCgroup,
+		CurrentPidTgid, CurrentUIDGID, CurrentComm, StackID, CurrentTask, CurrentUnderCgroup,
 		NumaNodeID, SocketCookie, PerfProgRead, OverrideReturn, GetStack, CurrentCgroupID,
 		ProbeReadStr, ProbeRead, SendSignal, ReadUser, ReadKernel, ReadUserStr, ReadKernelStr,
 		SendSignalThread, Jiffies64, NsPidTgid, KtimeBootNs, RingOutput, RingReserve, RingSubmit,

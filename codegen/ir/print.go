@@ -193,32 +193,32 @@ func (f *Func) String() string {
 	return b.String()
 }
 
-func (blk *Block) String() string { return "b" + strconv.Itoa(blk.ID) }
+func (b *Block) String() string { return "b" + strconv.Itoa(b.ID) }
 
-func (blk *Block) write(b *bytes.Buffer) {
-	fmt.Fprintf(b, "b%d:", blk.ID)
-	if blk.Unlikely {
-		b.WriteString(" unlikely")
+func (b *Block) write(w *bytes.Buffer) {
+	fmt.Fprintf(w, "b%d:", b.ID)
+	if b.Unlikely {
+		w.WriteString(" unlikely")
 	}
-	if len(blk.Values) > 0 && blk.Values[0].Op == OpPhi {
-		b.WriteString(" preds")
-		for _, p := range blk.Preds {
-			fmt.Fprintf(b, " b%d", p.ID)
+	if len(b.Values) > 0 && b.Values[0].Op == OpPhi {
+		w.WriteString(" preds")
+		for _, p := range b.Preds {
+			fmt.Fprintf(w, " b%d", p.ID)
 		}
 	}
-	b.WriteByte('\n')
-	for _, v := range blk.Values {
-		b.WriteByte('\t')
-		v.write(b)
-		b.WriteByte('\n')
+	w.WriteByte('\n')
+	for _, v := range b.Values {
+		w.WriteByte('\t')
+		v.write(w)
+		w.WriteByte('\n')
 	}
-	switch blk.Term {
+	switch b.Term {
 	case TermJump:
-		fmt.Fprintf(b, "\tjump b%d\n", blk.Succs[0].ID)
+		fmt.Fprintf(w, "\tjump b%d\n", b.Succs[0].ID)
 	case TermBr:
-		fmt.Fprintf(b, "\tbr v%d b%d b%d\n", blk.Cond.ID, blk.Succs[0].ID, blk.Succs[1].ID)
+		fmt.Fprintf(w, "\tbr v%d b%d b%d\n", b.Cond.ID, b.Succs[0].ID, b.Succs[1].ID)
 	case TermRet:
-		fmt.Fprintf(b, "\tret v%d\n", blk.Cond.ID)
+		fmt.Fprintf(w, "\tret v%d\n", b.Cond.ID)
 	}
 }
 

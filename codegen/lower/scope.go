@@ -125,7 +125,7 @@ func (t *scoped) named(name string) *ir.Value {
 // uid returns the task's user ID in the initial user namespace.
 func (t *scoped) uid() *ir.Value {
 	if !t.walked {
-		return t.b.Extend(t.b.Call(ir.CurrentUidGid), 4, false)
+		return t.b.Extend(t.b.Call(ir.CurrentUIDGID), 4, false)
 	}
 	return t.readMember(t.readPointer(t.task, "struct task_struct", "cred"), "struct cred", "uid", 4)
 }

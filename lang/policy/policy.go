@@ -41,10 +41,35 @@ type Terms struct {
 	MayLockOut []string
 }
 
+const skipHint = "--skip-unsupported leaves this rule out"
+
+// messages are messages and hints about scripts by a word of them, and what to print instead
+// for policies.
+var messages = []struct{ word, text string }{
+	{"missing_probes", skipHint},
+	{"max_probes", "if the machine can handle more probes, set BPFTRACE_MAX_PROBES in the environment to a larger number"},
+	{"max_bpf_progs", "if the machine can handle more programs, set BPFTRACE_MAX_BPF_PROGS in the environment to a larger number"},
+	{"a smaller max_map_keys", "a smaller number in BPFTRACE_MAX_MAP_KEYS in the environment takes less memory"},
+	{"increasing max_map_keys", "A table of the policies is full. Set BPFTRACE_MAX_MAP_KEYS in the environment to a larger number"},
+	{"max_strlen in config", "values of policies have at most 4095 bytes"},
+	{"divide the block", "run some of the rules in another process"},
+}
+
+// Words returns what to print about policies instead of a message about the script that they
+// become. The messages that it does not know are the same for both.
+func Words(message string) string {
+	for _, m := range messages {
+		if strings.Contains(message, m.word) {
+			return m.text
+		}
+	}
+	return message
+}
+
 // Unsupported reports that a rule uses something that gotrace does not support. It is an
 // error, or a warning if such rules are skipped.
 func (t *Terms) Unsupported(diags *source.Diags, at source.Span, format string, args ...any) {
-	d := source.Diag{Span: at, Msg: fmt.Sprintf(format, args...), Hint: "--skip-unsupported leaves this rule out"}
+	d := source.Diag{Span: at, Msg: fmt.Sprintf(format, args...), Hint: skipHint}
 	if t.SkipUnsupported {
 		d.Severity, d.Hint = source.Warning, "this rule is left out"
 	}

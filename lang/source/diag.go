@@ -137,7 +137,7 @@ func (e DiagError) Error() string {
 // source line, a row of carets under the span, the same for the notes, and the hint. It
 // ends with a newline.
 func (d Diag) Render() string {
-	d.Span = d.Span.Origin()
+	d.Hint, d.Span = d.Span.Words(d.Hint), d.Span.Origin()
 	var b bytes.Buffer
 	if d.Span.IsValid() {
 		fmt.Fprintf(&b, "%s: ", d.Span)

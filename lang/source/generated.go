@@ -10,6 +10,10 @@ import (
 // policies. It records which part of the text comes from which place, so that
 // diagnostics about the script point at that place. The zero value is ready to use.
 type Builder struct {
+	// Words returns what to print instead of a message that names a setting of scripts, or
+	// another means that users of the other files do not have. It may be nil.
+	Words func(message string) string
+
 	text    bytes.Buffer
 	origins []origin
 }
@@ -48,7 +52,17 @@ func (b *Builder) Len() int { return b.text.Len() }
 //
 //go:noinline
 func (b *Builder) File(name string) *File {
-	return &File{Name: name, Text: b.text.String(), origins: b.origins}
+	return &File{Name: name, Text: b.text.String(), origins: b.origins, words: b.Words}
+}
+
+// Words returns message in the words of the file that the text of s comes from.
+//
+//go:noinline
+func (s Span) Words(message string) string {
+	if s.File == nil || s.File.words == nil {
+		return message
+	}
+	return s.File.words(message)
 }
 
 // Origin returns the place that the text of s comes from. If s is not in a generated

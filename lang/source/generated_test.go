@@ -27,7 +27,8 @@ func TestGenerated(t *testing.T) {
 			t.Errorf("%d to %d is %s, want %s", c.start, c.end, got, c.want)
 		}
 	}
-	if got, want := (Diag{Span: Span{f, 8, 11}, Msg: "wrong"}).Render(), "p.yaml:2:5-7: ERROR: wrong\nbb: 22\n    ~~\n"; got != want {
+	f.words = func(message string) string { return "not " + message }
+	if got, want := (Diag{Span: Span{f, 8, 11}, Msg: "wrong", Hint: "so"}).Render(), "p.yaml:2:5-7: ERROR: wrong\nbb: 22\n    ~~\nHINT: not so\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -19,6 +19,7 @@ type File struct {
 	lines []int // offset of the start of each line; computed on first use
 
 	origins []origin // where the parts of a generated text come from, by offset
+	words   func(string) string
 }
 
 // NewFile returns a file with the given name and text.

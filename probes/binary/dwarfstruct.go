@@ -167,18 +167,18 @@ type memberList struct {
 
 // contains reports whether objects of a type can be inside of a struct. In damaged debug
 // information, a struct may be inside of itself, directly or in others of the same size.
-func (r *dwarfType) contains(of *dwarfType) bool {
+func (t *dwarfType) contains(of *dwarfType) bool {
 	for n := 0; of.elem != nil && n < maxChain; n++ {
 		of = of.elem
 	}
 	if of.parts == nil {
 		return true
 	}
-	if of.parts.reading || of.t.Size > r.t.Size {
+	if of.parts.reading || of.t.Size > t.t.Size {
 		return false
 	}
-	if of.t.Size == r.t.Size {
-		of.parts.Get() // leaves out r, whose members are being read
+	if of.t.Size == t.t.Size {
+		of.parts.Get() // leaves out t, whose members are being read
 	}
 	return true
 }

@@ -42,8 +42,7 @@ func (c *Cursor) Byte() byte {
 	return b
 }
 
-// U8, U16, U24, U32 and U64 read a number with that many bits. Uint reads a number of n
-// bytes, at most 8.
+// U8 reads a number of 8 bits. U16, U24, U32 and U64 read one with that many bits.
 //
 //go:noinline
 func (c *Cursor) U8() uint64 { return uint64(c.Byte()) }
@@ -58,6 +57,7 @@ func (c *Cursor) U32() uint64 { return c.Uint(4) }
 //go:noinline
 func (c *Cursor) U64() uint64 { return c.Uint(8) }
 
+// Uint reads a number of n bytes, at most 8.
 func (c *Cursor) Uint(n uint64) (v uint64) {
 	b := c.Take(min(n, 8))
 	if c.Order == binary.ByteOrder(binary.BigEndian) {

@@ -135,7 +135,7 @@ func pad(b []byte, n int) []byte {
 
 func (v Int) String() string    { return Text(v, usualTrailer) }
 func (v Uint) String() string   { return Text(v, usualTrailer) }
-func (v Wide) String() string   { return Text(v, usualTrailer) }
+func (w Wide) String() string   { return Text(w, usualTrailer) }
 func (v Bool) String() string   { return Text(v, usualTrailer) }
 func (v Ptr) String() string    { return Text(v, usualTrailer) }
 func (v Str) String() string    { return Text(v, usualTrailer) }

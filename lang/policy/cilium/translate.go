@@ -77,7 +77,7 @@ const flowAge = "60s"
 // Translate returns the script for decisions. With unsafe, it drops denied packets.
 func Translate(list []*Decision, unsafe bool, diags *source.Diags) *Script {
 	s := &Script{Decisions: list, Unsafe: unsafe}
-	w := &writer{b: &source.Builder{}, diags: diags, unsafe: unsafe}
+	w := &writer{b: &source.Builder{Words: policy.Words}, diags: diags, unsafe: unsafe}
 	w.line("// Exchanges without connections, by endpoint, protocol, peer and ports: who began, and when")
 	w.line("// the last packet was.")
 	w.line("let @flow = lruhash(65536);")

@@ -181,7 +181,7 @@ func (e *Event) fdExpr() string {
 
 // script writes the script that reports the events.
 func (p *Program) writeScript() *source.File {
-	var b source.Builder
+	b := source.Builder{Words: policy.Words}
 	b.Printf("config = { max_strlen = %d; perf_rb_pages = %d; missing_probes = \"ignore\" }\n", procs.MaxStrlen, ringPages)
 	procs.Write(&b, procs.Details{Env: p.Env, File: p.File})
 	b.Write(macros)

@@ -47,7 +47,7 @@ func (s *script) file() *source.File {
 	s.failures()
 	s.watches()
 	s.programProbes()
-	var b source.Builder
+	b := source.Builder{Words: policy.Words}
 	var all bytes.Buffer
 	for _, p := range s.parts {
 		all.WriteString(p.text)

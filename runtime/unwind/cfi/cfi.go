@@ -91,8 +91,8 @@ type Rows struct {
 }
 
 // clone returns a copy.
-func (r *Rows) clone() Rows {
-	return Rows{slices.Clone(r.Rules), slices.Clone(r.List), maps.Clone(r.index)}
+func (t *Rows) clone() Rows {
+	return Rows{slices.Clone(t.Rules), slices.Clone(t.List), maps.Clone(t.index)}
 }
 
 // maxRules is the maximum number of distinct rules of a table. The largest programs
