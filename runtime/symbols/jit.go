@@ -131,12 +131,17 @@ func (j *jitted) update(proc string, p *process, im *image) bool {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
 	changed := false
 	j.dumps = slices.Clone(j.dumps) // past keeps the old ones
-	for _, name := range []string{perfMap(dir+"/root/tmp", innerPID(dir, p.pid)), perfMap("/tmp", strconv.Itoa(p.pid))} {
+	names := []string{p.tmp, "/tmp/perf-" + strconv.Itoa(p.pid) + ".map"}
+	if p.tmp == "" {
+		names[0] = dir + "/root/tmp/perf-" + innerPID(dir, p.pid) + ".map"
+	}
+	for _, name := range names {
 		if j.whole {
 			break
 		}
-		if f := openList(name, dir); f != nil {
-			changed = j.readMap(f)
+		if data, ok := j.perfMap.more(name, dir); ok {
+			changed = len(data) > 0
+			j.perfMap.funcs = appendPerfMap(j.perfMap.funcs, data)
 			break
 		}
 	}
@@ -156,8 +161,8 @@ func (j *jitted) update(proc string, p *process, im *image) bool {
 		}
 		f := &j.dumps[n]
 		for _, name := range []string{dir + "/root" + path, path} {
-			if list := openList(name, dir); list != nil {
-				if data := f.more(list, false); len(data) > 0 {
+			if data, ok := f.more(name, dir); ok {
+				if len(data) > 0 {
 					changed = true
 					f.funcs, f.rest = f.dump.read(f.funcs, data)
 				}
@@ -168,79 +173,44 @@ func (j *jitted) update(proc string, p *process, im *image) bool {
 	return changed
 }
 
-// readMap reads what was added to the perf map, and closes it. It reports whether there was
-// anything new.
-//
-//go:noinline
-func (j *jitted) readMap(f *os.File) bool {
-	data := j.perfMap.more(f, true)
-	j.perfMap.funcs = appendPerfMap(j.perfMap.funcs, data)
-	return len(data) > 0
-}
-
 // holdPerfMap opens the directory of the process's perf map, in the process's namespaces. When
 // the process has ended, they may be gone. The file may not be there yet.
 func (u *User) holdPerfMap(p *process) {
-	now := monotonic()
-	if p.tmp != nil || u.held >= maxHeld || now-p.asked < uint64(stale) {
+	if p.asked || u.held >= maxHeld {
 		return
 	}
-	p.asked = now
+	p.asked = true
 	dir := filepath.Join(u.opt.ProcRoot, strconv.Itoa(p.pid))
-	if tmp := dir + "/root/tmp"; u.devices.Answer(dir, tmp) {
-		if fd, err := unix.Open(tmp, unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
-			p.tmp = os.NewFile(uintptr(fd), perfMap("/proc/self/fd/"+strconv.Itoa(fd), innerPID(dir, p.pid)))
-			u.held++
-		}
+	if fd, err := unix.Open(dir+"/root/tmp", unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
+		p.tmp = "/proc/self/fd/" + strconv.Itoa(fd) + "/perf-" + innerPID(dir, p.pid) + ".map"
+		p.fd = fd
+		u.held++
 	}
 }
 
-// endPerfMap reads the rest of the perf map of a process that has ended.
-//
-//go:noinline
-func (u *User) endPerfMap(p *process) {
-	if p.tmp == nil {
-		return
-	}
-	if f := openList(p.tmp.Name(), ""); f != nil {
-		p.jit.readMap(f)
-		p.jit.whole, p.jit.spans = true, nil
-	}
-	p.tmp.Close()
-	u.held--
-}
-
-//go:noinline
-func perfMap(dir, pid string) string { return dir + "/perf-" + pid + ".map" }
-
-// openList opens a file that lists functions of a process. It returns nil if the file is not a
-// regular one that belongs to the process's user or to root, since other users may write to
-// /tmp.
-func openList(name, procDir string) *os.File {
+// more returns the part of a file that was not read yet. If the file is text, the part
+// ends with a complete line. If the file has other contents now, more forgets its functions.
+// more reads only regular files that belong to the process's user or to root, since other
+// users may write to /tmp.
+func (g *jitFile) more(name, procDir string) ([]byte, bool) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil
+		return nil, false
 	}
-	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
-		owner, err := os.Stat(procDir)
-		if uid := st.Sys().(*syscall.Stat_t).Uid; err != nil || uid == 0 || uid == owner.Sys().(*syscall.Stat_t).Uid {
-			return f
-		}
-	}
-	f.Close()
-	return nil
-}
-
-// more returns the part of a file that was not read yet, and closes the file. If the file is
-// text, the part ends with a complete line. If the file has other contents now, more forgets
-// its functions.
-func (g *jitFile) more(f *os.File, text bool) []byte {
 	defer f.Close()
 	st, err := f.Stat()
-	if err != nil {
-		return nil
+	if err != nil || !st.Mode().IsRegular() {
+		return nil, false
 	}
-	sys := st.Sys().(*syscall.Stat_t)
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil, false
+	}
+	if owner, err := os.Stat(procDir); err == nil && sys.Uid != 0 {
+		if o, ok := owner.Sys().(*syscall.Stat_t); ok && o.Uid != sys.Uid {
+			return nil, false
+		}
+	}
 	if id := [2]uint64{sys.Dev, sys.Ino}; g.id != id {
 		*g = jitFile{path: g.path, grown: grown{id: id}}
 	}
@@ -249,7 +219,7 @@ func (g *jitFile) more(f *os.File, text bool) []byte {
 		data := make([]byte, max(0, min(st.Size(), maxJitFile)-from))
 		got, err := f.ReadAt(data, from)
 		if err != nil && err != io.EOF {
-			return nil
+			return nil, true
 		}
 		data = data[:got]
 		known := int(g.read - from)
@@ -258,17 +228,17 @@ func (g *jitFile) more(f *os.File, text bool) []byte {
 			continue
 		}
 		if got == known {
-			return nil
+			return nil, true
 		}
 		g.read, g.sum = from+int64(got), crc32.ChecksumIEEE(data[max(0, got-summed):])
 		data = append(g.rest, data[known:]...)
 		g.rest = nil
-		if text {
+		if strings.HasSuffix(name, ".map") {
 			end := bytes.LastIndexByte(data, '\n') + 1
 			g.rest = bytes.Clone(data[end:])
 			data = data[:end]
 		}
-		return data
+		return data, true
 	}
 }
 

@@ -46,7 +46,7 @@ const (
 // after the process has ended. For generated code, that is the directory of the perf map.
 func (u *User) keepFile(p *process, m *mapping) {
 	path := m.file.path
-	if path == "" || strings.HasPrefix(path, "[anon:") || strings.HasPrefix(path, "/memfd:") {
+	if path == "" || strings.Contains(path, ":") { // [anon:NAME], /memfd:NAME
 		u.holdPerfMap(p)
 	}
 	if m.named() && path != vdso && u.files[*m.file] == nil {

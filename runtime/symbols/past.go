@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // past holds the processes that have ended, in order of their end, up to a limit of
@@ -67,7 +69,12 @@ const (
 func (u *User) Ended(pid int) {
 	if p := u.procs[pid]; p != nil {
 		delete(u.procs, pid)
-		u.endPerfMap(p)
+		if p.tmp != "" { // read the rest of its perf map
+			p.jit.update(u.opt.ProcRoot, p, p.current())
+			p.jit.whole, p.jit.spans = true, nil
+			unix.Close(p.fd)
+			u.held--
+		}
 		u.past.add(p)
 	}
 }

@@ -22,8 +22,9 @@ type process struct {
 	start  string   // start time of the process, to detect a reused ID; "": not read yet
 	images []*image // oldest first, never empty
 	readAt uint64   // CLOCK_MONOTONIC in ns
-	tmp    *os.File // the directory of its perf map, opened under the name of the map; nil: not opened
-	asked  uint64   // when it was last asked for
+	tmp    string   // the path of its perf map through an open directory; "": not opened
+	fd     int      // of the directory
+	asked  bool     // the directory was to be opened
 
 	jit jitted
 }
@@ -55,6 +56,8 @@ type fileID struct{ dev, inode, path string }
 
 // same reports whether both are the same file. A process that has a root directory of its own
 // may have the file under another path.
+//
+//go:noinline
 func (id *fileID) same(o *fileID) bool {
 	return *id == *o || id.dev == o.dev && id.inode == o.inode && id.inode != "" && id.inode != "0"
 }

@@ -98,8 +98,8 @@ func (u *User) AwaitFiles(late <-chan time.Time) { u.keep.await(late) }
 // Close closes the files that are open for processes that have ended.
 func (u *User) Close() {
 	u.keep.close()
-	for _, p := range u.procs {
-		p.tmp.Close()
+	for pid := range u.procs {
+		u.Ended(pid)
 	}
 }
 
