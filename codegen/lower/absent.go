@@ -2,7 +2,6 @@ package lower
 
 import (
 	"github.com/gotrace/gotrace/codegen/ir"
-	"github.com/gotrace/gotrace/lang/ast"
 )
 
 // A member may be absent, for example in a header that a packet does not have. A
@@ -63,18 +62,6 @@ func (f *fn) whole(compare func() *ir.Value) *ir.Value {
 	zero := f.b.Const(0)
 	f.b.Join(join)
 	return f.b.Merge([]*ir.Value{x, zero})
-}
-
-// mayLack reports whether e reads a member that may be absent.
-func (f *fn) mayLack(e ast.Expr) bool {
-	found := false
-	ast.Inspect(e, func(n ast.Node) bool {
-		if x, ok := n.(*ast.Field); ok {
-			found = found || f.info.Fields[x].Has != 0
-		}
-		return !found
-	})
-	return found
 }
 
 // atStart returns the value that build emits, whose code runs once, when the function

@@ -69,7 +69,7 @@ func (u *shared) callsBack(s *ast.For) bool {
 	if !ok {
 		return true
 	}
-	from, to, ok := u.constRange(r)
+	from, to, ok := constRange(u.info, r)
 	if ok && to-from <= maxInlineTurns && max(to-from, 1)*u.inlineTurns(s) <= maxNestTurns {
 		return false
 	}
@@ -90,7 +90,7 @@ func (u *shared) inlineTurns(s *ast.For) int64 {
 		}
 		turns := u.inlineTurns(inner)
 		if !u.callsBack(inner) {
-			from, to, _ := u.constRange(inner.Iter.(*ast.Range))
+			from, to, _ := constRange(u.info, inner.Iter.(*ast.Range))
 			turns *= max(to-from, 1)
 		}
 		most = max(most, turns)
@@ -110,7 +110,7 @@ func (f *fn) forLoop(s *ast.For) {
 		return
 	}
 	if !f.callsBack(s) {
-		from, to, known := f.constRange(r)
+		from, to, known := constRange(f.info, r)
 		outer := max(f.turns, 1)
 		if !known || !f.k.Has(probes.FeatLoop) && (to-from > maxTurns || (to-from)*outer > maxTurns) {
 			what := "a loop whose number of iterations is not known at compile time"
@@ -200,7 +200,7 @@ func (f *fn) forPart(s *ast.For, st *plan.Map, p *store.Part, left int64) {
 	if st.Info.Value.Kind == types.Agg && vt.Type.Kind != types.Agg {
 		k := body.temp(p.Size())
 		body.b.Copy(k, 0, key, p.Size())
-		body.storeWord(body.readAgg(st, p.Wrap(body.b, k)), vt.Type, vd)
+		storeWord(body.b, body.readAgg(st, p.Wrap(body.b, k)), vt.Type, vd)
 	} else {
 		body.copyPlace(place{t: st.Info.Value, ptr: val}, vt.Type, vd)
 	}

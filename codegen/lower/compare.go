@@ -1,7 +1,6 @@
 package lower
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -108,32 +107,11 @@ func (f *fn) equalStrings(x, y ast.Expr, tx, ty *types.Type) *ir.Value {
 		}
 		switch {
 		case len(data) <= maxUnrolled:
-			return f.equalConst(p, 0, data)
+			return equalConst(f.b, p, 0, data)
 		}
 		return f.equalMemory(p, 0, f.Rodata(data), 0, len(data))
 	}
 	return f.equalText(p, 0, tx.Size, f.tmp(y), 0, ty.Size)
-}
-
-// equalConst compares memory with constant bytes.
-func (f *fn) equalConst(p *ir.Value, off int64, data []byte) *ir.Value {
-	var diff *ir.Value
-	chunks(len(data), func(at, n int) {
-		var word [8]byte
-		copy(word[:], data[at:at+n])
-		c := f.b.Const(int64(binary.LittleEndian.Uint64(word[:])))
-		diff = f.orDiff(diff, f.b.Load(p, off+int64(at), n, false), c)
-	})
-	return f.b.Op(ir.OpEq, diff, f.b.Const(0))
-}
-
-// orDiff adds to diff the bits in which a and b differ.
-func (f *fn) orDiff(diff, a, b *ir.Value) *ir.Value {
-	x := f.b.Op(ir.OpXor, a, b)
-	if diff == nil {
-		return x
-	}
-	return f.b.Op(ir.OpOr, diff, x)
 }
 
 // chunks divides n bytes into words of 8 bytes and, at the end, smaller ones.
@@ -156,7 +134,7 @@ func (f *fn) equalMemory(x *ir.Value, xo int64, y *ir.Value, yo int64, n int) *i
 	if n <= maxUnrolled {
 		var diff *ir.Value
 		chunks(n, func(at, size int) {
-			diff = f.orDiff(diff, f.b.Load(x, xo+int64(at), size, false), f.b.Load(y, yo+int64(at), size, false))
+			diff = orDiff(f.b, diff, f.b.Load(x, xo+int64(at), size, false), f.b.Load(y, yo+int64(at), size, false))
 		})
 		return f.b.Op(ir.OpEq, diff, f.b.Const(0))
 	}
@@ -179,7 +157,7 @@ func (f *fn) equalText(x *ir.Value, xo int64, xs int, y *ir.Value, yo int64, ys 
 	}
 	n := xs
 	differ := func(f *fn, a, b *ir.Value) (diff, end *ir.Value) {
-		nul := f.nulByte(a)
+		nul := nulByte(f.b, a)
 		upTo := f.b.Op(ir.OpXor, nul, f.b.Op(ir.OpSub, nul, f.b.Const(1)))
 		return f.b.Op(ir.OpAnd, f.b.Op(ir.OpXor, a, b), upTo), nul
 	}
@@ -189,7 +167,7 @@ func (f *fn) equalText(x *ir.Value, xo int64, xs int, y *ir.Value, yo int64, ys 
 			return f.b.Const(1)
 		}
 		// The end of the shorter one counts as a NUL.
-		diff, _ := differ(f, f.loadSized(x, xo+at, left), f.loadSized(y, yo+at, min(left+1, ys-int(at))))
+		diff, _ := differ(f, loadSized(f.b, x, xo+at, left), loadSized(f.b, y, yo+at, min(left+1, ys-int(at))))
 		return f.b.Op(ir.OpEq, diff, f.b.Const(0))
 	}
 	if n < 8 {
@@ -316,7 +294,7 @@ func (f *fn) wordCalls(x, y *ir.Value, turns int, d differ, rest func() *ir.Valu
 func (f *fn) equalObjects(x *ir.Value, xo int64, tx *types.Type, y *ir.Value, yo int64, ty *types.Type) *ir.Value {
 	switch {
 	case tx.IsScalar():
-		return f.b.Op(ir.OpEq, f.loadOwn(x, xo, tx), f.loadOwn(y, yo, ty))
+		return f.b.Op(ir.OpEq, loadOwn(f.b, x, xo, tx), loadOwn(f.b, y, yo, ty))
 	case tx.Kind == types.String:
 		return f.equalText(x, xo, tx.Size, y, yo, ty.Size)
 	case tx.Kind == types.Tuple || tx.Kind == types.Record:

@@ -57,7 +57,7 @@ func (f *fn) condition(e ast.Expr) *ir.Value {
 			return f.whole(func() *ir.Value { return f.compare(e) })
 		}
 	case *ast.Unary:
-		if e.Op == "!" && !f.mayLack(e.X) {
+		if e.Op == "!" && !mayLack(f.info, e.X) {
 			if b, ok := e.X.(*ast.Binary); !ok || b.Op != "&&" && b.Op != "||" {
 				return f.b.Op(ir.OpEq, f.truthExpr(e.X), f.b.Const(0))
 			}
@@ -87,13 +87,6 @@ func (f *fn) truth(x *ir.Value, t *types.Type) *ir.Value {
 		return f.b.Const(truthOf(false, "", x.Imm))
 	}
 	return f.b.Op(ir.OpNe, x, f.b.Const(0))
-}
-
-// known returns the outcome of a condition that is known at compile time. The branch
-// not taken has not been checked and has no meaning.
-func (f *fn) known(e ast.Expr) (outcome, ok bool) {
-	l := f.lit(e)
-	return l != nil && truthOf(l.IsStr, l.Str, l.Int) != 0, l != nil
 }
 
 // cond emits then, which runs if e is true, and els, which runs if not and may be nil.

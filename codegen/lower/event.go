@@ -139,56 +139,6 @@ func (f *fn) done(early []ast.Expr) {
 	}
 }
 
-// changes reports whether e has an effect, so that it must be evaluated even if its
-// value is not used.
-func (f *fn) changes(e ast.Expr) bool {
-	found := f.assigns(e)
-	ast.Inspect(e, func(n ast.Node) bool {
-		call, ok := n.(*ast.Call)
-		found = found || ok && len(call.Args) > 0
-		return !found
-	})
-	return found
-}
-
-// assigns reports whether e may assign to a variable or a map.
-func (f *fn) assigns(e ast.Expr) bool {
-	found := false
-	ast.Inspect(e, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.Block:
-			found = found || len(n.Stmts) > 0
-		case *ast.Unary:
-			found = found || n.Op == "++" || n.Op == "--"
-		case *ast.Call:
-			found = found || f.info.FnCalls[n] != nil
-		}
-		return !found
-	})
-	return found
-}
-
-// leaves reports whether the code of e can leave the function, or calls functions or
-// loops.
-func (f *fn) leaves(e ast.Expr) bool {
-	found := false
-	ast.Inspect(e, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.Block:
-			found = found || len(n.Stmts) > 0
-		case *ast.Call:
-			found = found || f.info.FnCalls[n] != nil
-		case *ast.Map:
-			m := f.info.Maps[n]
-			found = found || m != nil && m.Value != nil && m.Value.Kind == types.Agg
-		case *ast.Field:
-			found = found || f.info.Fields[n].Has != 0
-		}
-		return !found
-	})
-	return found
-}
-
 // sendArgs sends the values of all arguments.
 func (f *fn) sendArgs(call *builtins.Call, lits []any) {
 	var args []*builtins.Arg

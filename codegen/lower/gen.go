@@ -42,7 +42,7 @@ func (f *fn) Value(a *builtins.Arg) *ir.Value {
 func (f *fn) Store(a *builtins.Arg, t *types.Type, dst builtins.Dest) {
 	switch {
 	case a.Value != nil:
-		f.storeWord(a.Value, t, dst)
+		storeWord(f.b, a.Value, t, dst)
 		return
 	case a.Fill != nil:
 		a.Fill(f, dst)

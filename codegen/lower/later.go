@@ -118,7 +118,7 @@ func (f *fn) laterArgs() (args []*builtins.Arg, ts []*types.Type) {
 		args = append(args, &builtins.Arg{Fill: func(g builtins.Gen, dst builtins.Dest) {
 			f, t := g.(*fn), v.v.Type
 			if t.IsScalar() {
-				f.storeWord(f.readVar(v.v), t, dst)
+				storeWord(f.b, f.readVar(v.v), t, dst)
 			} else {
 				f.copyPlace(place{t: t, ptr: f.local(v.v, false).mem}, t, dst)
 			}

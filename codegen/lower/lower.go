@@ -13,8 +13,9 @@
 // The files are:
 //
 //	expressions   value.go, arith.go, compare.go and cond.go; absent members in absent.go
-//	memory        place.go, read.go and store.go; temporaries in temps.go; retry.go reads
-//	              at a return a string that was not in memory at the call
+//	syntax tree   tree.go
+//	memory        place.go, read.go, store.go and mem.go; temporaries in temps.go; retry.go
+//	              reads at a return a string that was not in memory at the call
 //	statements    stmt.go; loops that the kernel calls back in callback.go, loops over
 //	              pointers of the kernel in walk.go
 //	functions     call.go and function.go; parts.go divides a program in which the

@@ -125,7 +125,7 @@ func (f *fn) readMap(m *ast.Map, args []ast.Expr, at ast.Expr) *ir.Value {
 		return f.readAgg(st, key)
 	}
 	return f.ifFound(st, st.Store.Find(f, key), func(p *ir.Value) *ir.Value {
-		return f.loadOwn(p, 0, st.Info.Value)
+		return loadOwn(f.b, p, 0, st.Info.Value)
 	})
 }
 
@@ -215,7 +215,7 @@ func (f *fn) assignMap(a *ast.Assign) {
 		}
 		st.Store.Assign(f, key, func(p *ir.Value, size int) {
 			f.b.Copy(p, 0, tmp, t.Size)
-			f.clearTail(Dest{Ptr: p, Size: size, Padded: true}, t.Size)
+			clearTail(f.b, Dest{Ptr: p, Size: size, Padded: true}, t.Size)
 		})
 		return
 	}
@@ -262,16 +262,6 @@ func (f *fn) ifMade(p *ir.Value, use func(p *ir.Value)) {
 	f.b.IfNonNil(p, use)
 }
 
-// addAt adds n atomically to the integer or pointer of type t at p, so that no CPU's
-// addition is lost.
-func (f *fn) addAt(p *ir.Value, t *types.Type, n *ir.Value) {
-	if t.Size == 4 || t.Size == 8 {
-		f.b.AtomicAdd(p, 0, t.Size, n)
-	} else {
-		f.b.Store(p, 0, t.Size, f.b.Op(ir.OpAdd, f.loadOwn(p, 0, t), n))
-	}
-}
-
 // combineMap combines a map's integer with n by op, a bitwise operator. It does so
 // atomically if the kernel has instructions for that.
 func (f *fn) combineMap(target ast.Expr, op string, n *ir.Value) {
@@ -281,7 +271,7 @@ func (f *fn) combineMap(target ast.Expr, op string, n *ir.Value) {
 		if t.Size == 8 && f.k.Has(probes.FeatAtomicFetch) {
 			f.b.Atomic(atomicBits[op], p, 0, n)
 		} else {
-			f.b.Store(p, 0, t.Size, f.b.Op(bitwise[op], f.loadOwn(p, 0, t), n))
+			f.b.Store(p, 0, t.Size, f.b.Op(bitwise[op], loadOwn(f.b, p, 0, t), n))
 		}
 	})
 }
@@ -289,7 +279,7 @@ func (f *fn) combineMap(target ast.Expr, op string, n *ir.Value) {
 // bumpMap adds n to a map's integer. The result is not used.
 func (f *fn) bumpMap(target ast.Expr, n *ir.Value) {
 	st, args := f.indexed(target)
-	f.add(st, f.key(st, args), "+", []addend{{x: n}}, func(g *fn, p *ir.Value, from []*ir.Value) { g.addAt(p, st.Info.Value, from[0]) })
+	f.add(st, f.key(st, args), "+", []addend{{x: n}}, func(g *fn, p *ir.Value, from []*ir.Value) { addAt(g.b, p, st.Info.Value, from[0]) })
 }
 
 // addToMap adds n to a map's integer and returns the value before that if post is set,
@@ -304,8 +294,8 @@ func (f *fn) addToMap(target ast.Expr, n *ir.Value, post bool) *ir.Value {
 		if t.Size == 8 && f.k.Has(probes.FeatAtomicFetch) {
 			old = f.b.FetchAdd(p, 0, n)
 		} else {
-			old = f.loadOwn(p, 0, t)
-			f.addAt(p, t, n)
+			old = loadOwn(f.b, p, 0, t)
+			addAt(f.b, p, t, n)
 		}
 		if post {
 			return old
@@ -340,7 +330,7 @@ func (f *fn) updateMap(a *ast.Assign) {
 		return
 	}
 	f.ifMade(st.Store.Make(f, f.key(st, args)), func(p *ir.Value) {
-		x := operand{f.loadOwn(p, 0, t), t}
+		x := operand{loadOwn(f.b, p, 0, t), t}
 		f.b.Store(p, 0, t.Size, f.computed(f.arith(a.Op, x, y, f.info.Compound[a], a), a, t))
 	})
 }

@@ -47,19 +47,10 @@ func (f *fn) cutProgram(p *check.Prog) {
 	}
 	c.size = max(leastPart, total/maxParts)
 	f.others += total / c.size
-	f.countUses(c.uses, p.Body)
+	countUses(f.info, c.uses, p.Body)
 	if p.Pred != nil {
-		f.countUses(c.uses, p.Pred)
+		countUses(f.info, c.uses, p.Pred)
 	}
-}
-
-func (f *fn) countUses(uses map[*check.Var]int, n ast.Node) {
-	ast.Inspect(n, func(c ast.Node) bool {
-		if v, ok := c.(*ast.Var); ok {
-			uses[f.info.Vars[v]]++
-		}
-		return true
-	})
 }
 
 // blockWeight returns the sum of the weights of a block's statements and its value.
@@ -93,7 +84,7 @@ func (f *fn) nodeWeight(n ast.Node) (sum int) {
 		case *ast.For:
 			turns := int64(1)
 			if r, ok := c.Iter.(*ast.Range); ok {
-				if from, to, ok := f.constRange(r); ok && !f.callsBack(c) {
+				if from, to, ok := constRange(f.info, r); ok && !f.callsBack(c) {
 					turns = max(to-from, 1)
 				}
 			}
@@ -184,7 +175,7 @@ func (f *fn) bonds(b *ast.Block) (reach []int, fixed []bool) {
 	var order []*check.Var
 	for i, s := range b.Stmts {
 		reach[i] = i
-		if v := f.sets(s); v != nil && uses[v] != nil {
+		if v := sets(f.info, s); v != nil && uses[v] != nil {
 			uses[v].first = i
 		}
 		ast.Inspect(s, func(n ast.Node) bool {
@@ -218,29 +209,6 @@ func (f *fn) bonds(b *ast.Block) (reach []int, fixed []bool) {
 		})
 	}
 	return reach, fixed
-}
-
-// sets returns the variable that s sets regardless of its old value, or nil.
-func (f *fn) sets(s ast.Stmt) *check.Var {
-	a, ok := s.(*ast.Assign)
-	if !ok || a.Op != "" {
-		return nil
-	}
-	target, ok := a.Target.(*ast.Var)
-	if !ok {
-		return nil
-	}
-	v := f.info.Vars[target]
-	used := false
-	ast.Inspect(a.Value, func(n ast.Node) bool {
-		x, ok := n.(*ast.Var)
-		used = used || ok && f.info.Vars[x] == v
-		return true
-	})
-	if used {
-		return nil
-	}
-	return v
 }
 
 // part lowers statements as a separate function and calls it.

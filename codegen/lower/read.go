@@ -20,12 +20,12 @@ func (f *fn) load(p place) *ir.Value {
 	if !p.direct() {
 		tmp := f.temp(8)
 		f.Read(tmp, 0, t.Size, p.address(f), p.space, "")
-		return f.loadOwn(tmp, 0, t)
+		return loadOwn(f.b, tmp, 0, t)
 	}
 	if word := f.prog.Ctx.Ctx.Word; p.space == types.Ctx && t.Size < word {
 		return f.loadPart(p, word)
 	}
-	v := f.loadOwn(p.ptr, p.off, t)
+	v := loadOwn(f.b, p.ptr, p.off, t)
 	if t.Kind == types.Pointer && p.space == types.Ctx && f.prog.Ctx.Ctx.Word > 0 {
 		v.Type = ir.PtrBTF // the kernel replaces the loads through it too
 		return v
@@ -56,13 +56,6 @@ func pointsTo(ctx, t *types.Type) bool {
 		}
 		return m.Name == "" && pointsTo(m.Type, t)
 	})
-}
-
-// loadOwn reads a word by a plain load.
-//
-//go:noinline
-func (f *fn) loadOwn(p *ir.Value, off int64, t *types.Type) *ir.Value {
-	return f.b.Load(p, off, t.Size, t.Signed && t.Size < 8)
 }
 
 // loadPart reads a number from a context that the kernel reads only by words.

@@ -30,23 +30,13 @@ func (u *shared) startRecorder() {
 	if inv.Recorder == 0 {
 		return
 	}
-	r := object.NewRecorder(inv.Recorder, u.k.NumCPU(), inv.Until != "" || u.stops())
+	r := object.NewRecorder(inv.Recorder, u.k.NumCPU(), inv.Until != "" || stops(u.info))
 	if r == nil {
 		u.diags.Add(source.Diag{Msg: fmt.Sprintf("--recorder: %d bytes are too few: that is less than an event for each of %d CPUs", inv.Recorder, u.k.NumCPU()), Hint: "--recorder 64M is usual"})
 		return
 	}
 	r.Dated = inv.Dated || r.CPUs > maxCounting || !u.k.Has(probes.FeatAtomicFetch)
 	u.recorder = &recording{Recorder: r}
-}
-
-// stops reports whether the script itself stops the recording.
-func (u *shared) stops() bool {
-	for _, call := range u.info.Calls {
-		if call.Def.StopsRecording {
-			return true
-		}
-	}
-	return false
 }
 
 // finishRecorder completes the maps of the recorder, as the size of the largest record is

@@ -87,7 +87,7 @@ func (f *fn) completeEmpty(r *plan.Retry, src *ir.Value) {
 			st.Store.Assign(f, key, func(dst *ir.Value, size int) {
 				n := st.Info.Value.Size
 				f.b.Copy(dst, 0, p, n)
-				f.clearTail(Dest{Ptr: dst, Size: size, Padded: true}, n)
+				clearTail(f.b, Dest{Ptr: dst, Size: size, Padded: true}, n)
 				got := f.b.Call(ir.ReadUserStr, f.b.AddImm(dst, int64(r.Off)), f.b.Const(int64(r.Call.Type.Size)), src)
 				f.b.Unless(f.b.Op(ir.OpSLt, got, f.b.Const(0)), func() { f.countBy(-1, object.UnreadText, r.Call.Span, "") })
 			})

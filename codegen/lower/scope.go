@@ -114,12 +114,12 @@ func (t *scoped) followed() *ir.Value {
 func (t *scoped) named(name string) *ir.Value {
 	data := append([]byte(name), 0)
 	if t.task != nil {
-		return t.equalConst(t.task, int64(t.field("struct task_struct", "comm").Off), data)
+		return equalConst(t.b, t.task, int64(t.field("struct task_struct", "comm").Off), data)
 	}
 	const commLen = 16
 	buf := t.temp(commLen)
 	t.b.Call(ir.CurrentComm, buf, t.b.Const(commLen))
-	return t.equalConst(buf, 0, data)
+	return equalConst(t.b, buf, 0, data)
 }
 
 // uid returns the task's user ID in the initial user namespace.

@@ -191,17 +191,6 @@ func (f *fn) unroll(u *ast.Unroll) {
 	}
 }
 
-// constRange returns the bounds of a range if they are constant.
-//
-//go:noinline
-func (u *shared) constRange(r *ast.Range) (from, to int64, ok bool) {
-	a, b := u.info.LitOf(r.From), u.info.LitOf(r.To)
-	if a == nil || b == nil {
-		return 0, 0, false
-	}
-	return a.Int, b.Int, true
-}
-
 // forRange emits the body of s in this function, with its variable running from from to
 // to-1.
 func (f *fn) forRange(s *ast.For, from, to *ir.Value) {

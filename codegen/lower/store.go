@@ -1,8 +1,6 @@
 package lower
 
 import (
-	"encoding/binary"
-
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
@@ -43,7 +41,7 @@ func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
 		if a.Castable {
 			a = intType(a)
 		}
-		f.storeWord(f.convert(f.value(e), a, t), t, d)
+		storeWord(f.b, f.convert(f.value(e), a, t), t, d)
 		return
 	}
 	switch e := e.(type) {
@@ -65,7 +63,7 @@ func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
 			if e.Else != nil {
 				f.store(e.Else, t, d)
 			} else {
-				f.zeroDest(d)
+				zeroDest(f.b, d)
 			}
 		})
 		return
@@ -78,25 +76,7 @@ func (f *fn) store(e ast.Expr, t *types.Type, d Dest) {
 			return
 		}
 	}
-	f.guardDo(func() { f.copyPlace(f.place(e), t, d) }, func() { f.zeroDest(d) })
-}
-
-//go:noinline
-func (f *fn) zeroDest(d Dest) { f.b.Zero(d.Ptr, d.Off, d.Size) }
-
-// storeWord writes x as type t.
-func (f *fn) storeWord(x *ir.Value, t *types.Type, d Dest) {
-	f.b.Store(d.Ptr, d.Off, t.Size, x)
-	f.clearTail(d, t.Size)
-}
-
-// clearTail zeroes the bytes of d after the first used bytes, if they must be defined.
-//
-//go:noinline
-func (f *fn) clearTail(d Dest, used int) {
-	if d.Padded && used < d.Size {
-		f.b.Zero(d.Ptr, d.Off+int64(used), d.Size-used)
-	}
+	f.guardDo(func() { f.copyPlace(f.place(e), t, d) }, func() { zeroDest(f.b, d) })
 }
 
 // storeFields writes the elements of a tuple or record at their offsets.
@@ -110,7 +90,7 @@ func (f *fn) storeFields(elems []ast.Expr, t *types.Type, d Dest) {
 		end = m.Off + m.Type.Size
 		f.store(e, m.Type, Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size, Padded: d.Padded})
 	}
-	f.clearTail(d, end)
+	clearTail(f.b, d, end)
 }
 
 // storeRecord writes the fields of a record, in the order of the source.
@@ -122,7 +102,7 @@ func (f *fn) storeRecord(e *ast.Record, t *types.Type, d Dest) {
 		}
 		end = m.Off + m.Type.Size
 	}
-	f.clearTail(d, end)
+	clearTail(f.b, d, end)
 	for i, x := range e.Elems {
 		m := t.Fields[fieldIndex(t, e.Names[i].Text)]
 		f.store(x, m.Type, Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size, Padded: d.Padded})
@@ -132,12 +112,12 @@ func (f *fn) storeRecord(e *ast.Record, t *types.Type, d Dest) {
 // storeTypeinfo writes the record (btf_id, base_type, full_type) of a type.
 func (f *fn) storeTypeinfo(e *ast.Typeinfo, t *types.Type, d Dest) {
 	id, base, full := f.info.TypeInfo(e)
-	f.zeroDest(d)
+	zeroDest(f.b, d)
 	at := func(i int) Dest {
 		m := t.Fields[i]
 		return Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size}
 	}
-	f.storeWord(f.b.Const(int64(id)), t.Fields[0].Type, at(0))
+	storeWord(f.b, f.b.Const(int64(id)), t.Fields[0].Type, at(0))
 	f.storeLiteral(base, t.Fields[1].Type, at(1))
 	f.storeLiteral(full, t.Fields[2].Type, at(2))
 }
@@ -159,23 +139,9 @@ func (f *fn) storeLiteral(s string, t *types.Type, d Dest) {
 	if len(data) > maxInline {
 		f.b.Copy(d.Ptr, d.Off, f.Rodata(data), len(data))
 	} else {
-		f.storeConst(data, d)
+		storeConst(f.b, data, d)
 	}
-	f.clearTail(d, len(data))
-}
-
-// storeConst writes constant bytes by stores of the largest size that fits.
-func (f *fn) storeConst(data []byte, d Dest) {
-	for i := 0; i < len(data); {
-		n := 8
-		for n > len(data)-i {
-			n /= 2
-		}
-		var word [8]byte
-		copy(word[:], data[i:i+n])
-		f.b.Store(d.Ptr, d.Off+int64(i), n, f.b.Const(int64(binary.LittleEndian.Uint64(word[:]))))
-		i += n
-	}
+	clearTail(f.b, d, len(data))
 }
 
 // storeCall writes the result of a builtin or script function.
@@ -205,7 +171,7 @@ func (f *fn) storeCall(e ast.Expr, t *types.Type, d Dest) {
 		f.retry = nil
 	}
 	if fits {
-		f.clearTail(d, a.Size)
+		clearTail(f.b, d, a.Size)
 	} else {
 		f.copyPlace(place{t: a, ptr: into.Ptr}, t, d)
 	}
@@ -220,7 +186,7 @@ func (f *fn) storeCast(e *ast.Cast, t *types.Type, d Dest) {
 	case a.IsScalar():
 		n := min(a.Size, t.Size)
 		f.b.Store(d.Ptr, d.Off, n, f.value(e.X))
-		f.clearTail(d, n)
+		clearTail(f.b, d, n)
 		if !d.Padded && t.Size > n {
 			f.b.Zero(d.Ptr, d.Off+int64(n), t.Size-n)
 		}
@@ -229,8 +195,8 @@ func (f *fn) storeCast(e *ast.Cast, t *types.Type, d Dest) {
 			p := f.place(e.X)
 			n := min(a.Size, t.Size)
 			f.copyBytes(p, n, d)
-			f.clearTail(d, n)
-		}, func() { f.zeroDest(d) })
+			clearTail(f.b, d, n)
+		}, func() { zeroDest(f.b, d) })
 	default:
 		f.store(e.X, t, d)
 	}
@@ -240,7 +206,7 @@ func (f *fn) storeCast(e *ast.Cast, t *types.Type, d Dest) {
 func (f *fn) copyPlace(p place, t *types.Type, d Dest) {
 	switch {
 	case t.IsScalar():
-		f.storeWord(f.convert(f.loadSeen(p), p.t, t), t, d)
+		storeWord(f.b, f.convert(f.loadSeen(p), p.t, t), t, d)
 		return
 	case t.Kind == types.String:
 		f.copyString(p, t, d)
@@ -258,18 +224,18 @@ func (f *fn) copyPlace(p place, t *types.Type, d Dest) {
 			}
 			f.copyPlace(p.at(src.Off, src.Type), m.Type, Dest{Ptr: d.Ptr, Off: d.Off + int64(m.Off), Size: m.Type.Size, Padded: d.Padded})
 		}
-		f.clearTail(d, end)
+		clearTail(f.b, d, end)
 		return
 	case t.Kind == types.Array && p.t.Kind == types.Array && p.t.Elem.Size != t.Elem.Size:
 		for i := range min(t.Len, p.t.Len) {
 			f.copyPlace(p.at(i*p.t.Elem.Size, p.t.Elem), t.Elem, Dest{Ptr: d.Ptr, Off: d.Off + int64(i*t.Elem.Size), Size: t.Elem.Size})
 		}
-		f.clearTail(d, min(t.Len, p.t.Len)*t.Elem.Size)
+		clearTail(f.b, d, min(t.Len, p.t.Len)*t.Elem.Size)
 		return
 	}
 	n := min(p.t.Size, t.Size)
 	f.copyBytes(p, n, d)
-	f.clearTail(d, n)
+	clearTail(f.b, d, n)
 }
 
 // copyBytes copies n bytes from p to d unchanged.
@@ -299,7 +265,7 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 	switch {
 	case p.upToNUL:
 		if d.Padded {
-			f.zeroDest(d)
+			zeroDest(f.b, d)
 		}
 		builtins.SetStrLen(f, d, f.ReadStr(d.Ptr, d.Off, f.b.Const(int64(n)), n, p.address(f), p.space))
 	case p.space == types.NoSpace && d.Len != nil && n > maxInline:
@@ -312,13 +278,13 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 		case p.t.Full && t.Size > n && !d.Padded:
 			f.b.Store(d.Ptr, d.Off+int64(n), 1, f.b.Const(0))
 		}
-		f.clearTail(d, n)
+		clearTail(f.b, d, n)
 	case !d.Padded || n <= maxInline && n%8 == 0:
 		f.copyBytes(p, n, d)
 		if d.Padded {
-			f.clearAfterNUL(d, n)
+			clearAfterNUL(f.b, d, n)
 		}
-		f.clearTail(d, n)
+		clearTail(f.b, d, n)
 		switch { // in case there is no NUL
 		case t.Size > n:
 			f.b.Store(d.Ptr, d.Off+int64(n), 1, f.b.Const(0))
@@ -326,7 +292,7 @@ func (f *fn) copyString(p place, t *types.Type, d Dest) {
 			f.b.Store(d.Ptr, d.Off+int64(n-1), 1, f.b.Const(0))
 		}
 	default:
-		f.zeroDest(d)
+		zeroDest(f.b, d)
 		f.readText(p, n, t, d, p.space)
 	}
 }
@@ -348,27 +314,4 @@ func (f *fn) readText(p place, n int, t *types.Type, d Dest, space types.Space) 
 		}
 	})
 	return r
-}
-
-// clearAfterNUL zeroes the bytes after the first NUL in n bytes, eight at a time.
-func (f *fn) clearAfterNUL(d Dest, n int) {
-	keep := f.b.Const(-1) // all ones until the NUL
-	for i := 0; i < n; i += 8 {
-		off := d.Off + int64(i)
-		w := f.b.Op(ir.OpAnd, f.b.Load(d.Ptr, off, 8, false), keep)
-		nul := f.nulByte(w)
-		// Bits below the first NUL's top bit; all bits if there is none.
-		below := f.b.Op(ir.OpXor, nul, f.b.Op(ir.OpSub, nul, f.b.Const(1)))
-		f.b.Store(d.Ptr, off, 8, f.b.Op(ir.OpAnd, w, below))
-		if i+8 < n {
-			keep = f.b.Op(ir.OpNeg, f.b.Op(ir.OpEq, nul, f.b.Const(0)))
-		}
-	}
-}
-
-// nulByte returns 0x80 in the first (lowest) zero byte of w and any value in the bytes
-// above it, or 0 if no byte is zero.
-func (f *fn) nulByte(w *ir.Value) *ir.Value {
-	const ones, tops = 0x0101010101010101, -0x7f7f7f7f7f7f7f80
-	return f.b.Op(ir.OpAnd, f.b.Op(ir.OpAnd, f.b.Op(ir.OpSub, w, f.b.Const(ones)), f.b.Op(ir.OpXor, w, f.b.Const(-1))), f.b.Const(tops))
 }

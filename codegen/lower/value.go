@@ -3,26 +3,12 @@ package lower
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/types"
 )
-
-func (f *fn) typeOf(e ast.Expr) *types.Type {
-	t := f.info.Types[e]
-	if t == nil {
-		panic(fmt.Sprintf("lower: %T at %s has no type", e, e.Span()))
-	}
-	return t
-}
-
-// lit returns the value of e if it is known at compile time, or nil.
-//
-//go:noinline
-func (f *fn) lit(e ast.Expr) *builtins.Lit { return f.info.Lits[e] }
 
 // value returns an expression of one word in the canonical form of its type. An
 // aggregation is read as an integer.
@@ -178,7 +164,7 @@ func (f *fn) callValue(e ast.Expr) *ir.Value {
 		t := c.Type
 		p := f.temp(max(t.Size, 8))
 		c.Def.Store(f, c, Dest{Ptr: p, Size: t.Size, Padded: true})
-		return f.loadOwn(p, 0, t)
+		return loadOwn(f.b, p, 0, t)
 	default:
 		panic("lower: builtin " + c.Def.Name + " has no function that emits its code")
 	}
@@ -288,7 +274,7 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 	case !a.IsScalar(): // the bytes of an array as an integer
 		d := f.tmp(e.X)
 		size := min(a.Size, t.Size)
-		return f.convert(f.loadSized(d, 0, size), types.NewInt(max(size, 1), false), t)
+		return f.convert(loadSized(f.b, d, 0, size), types.NewInt(max(size, 1), false), t)
 	}
 	x := f.value(e.X)
 	if t.Kind == types.Pointer {
@@ -308,40 +294,3 @@ func (f *fn) cast(e *ast.Cast) *ir.Value {
 
 // intType returns the integer type of an aggregation in expressions.
 func intType(agg *types.Type) *types.Type { return types.NewInt(8, agg.Signed) }
-
-// loadSized loads 1 to 8 bytes of the program's own memory, zero-extended.
-func (f *fn) loadSized(p *ir.Value, off int64, size int) *ir.Value {
-	if size == 1 || size == 2 || size == 4 || size == 8 {
-		return f.b.Load(p, off, size, false)
-	}
-	var x *ir.Value
-	for done := 0; done < size; {
-		n := 4
-		for n > size-done {
-			n /= 2
-		}
-		part := f.b.Load(p, off+int64(done), n, false)
-		if x == nil {
-			x = part
-		} else {
-			x = f.b.Op(ir.OpOr, x, f.b.Op(ir.OpShl, part, f.b.Const(int64(8*done))))
-		}
-		done += n
-	}
-	if x == nil {
-		return f.b.Const(0)
-	}
-	return x
-}
-
-// tupleIndex returns the index of the element that x[i] denotes if x is a tuple.
-func (f *fn) tupleIndex(e ast.Expr) int {
-	if l := f.lit(e); l != nil {
-		return int(l.Int)
-	}
-	n, err := strconv.Atoi(e.Span().Text())
-	if err != nil {
-		panic("lower: tuple index at " + e.Span().String() + " is not constant")
-	}
-	return n
-}

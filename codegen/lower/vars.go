@@ -200,7 +200,7 @@ func (f *fn) readVar(v *check.Var) *ir.Value {
 	if l.v != nil {
 		return f.b.Read(l.v)
 	}
-	return f.loadOwn(l.mem, 0, v.Type)
+	return loadOwn(f.b, l.mem, 0, v.Type)
 }
 
 // writeVar assigns a variable of one word.
