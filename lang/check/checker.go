@@ -42,8 +42,7 @@ func (c *checker) context() *probes.Context {
 }
 
 func (c *checker) Points() []*probes.Point {
-	if c.context() == nil {
-		c.asked = true
+	if c.Context() == nil {
 		return nil
 	}
 	return c.variant.prog.Points
@@ -64,8 +63,7 @@ func (c *checker) NeedsPoint() *probes.Point {
 	if c.variant != nil {
 		c.variant.named = true
 	}
-	if c.context() == nil {
-		c.asked = true
+	if c.Context() == nil {
 		return nil
 	}
 	return c.variant.prog.Point

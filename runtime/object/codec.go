@@ -309,6 +309,9 @@ func Decode(data []byte) (*Object, error) {
 	return o, nil
 }
 
+// fail records the first error and ends the data.
+//
+//go:noinline
 func (d *decoder) fail(what string) {
 	if d.err == nil {
 		d.err = outline.Errorf("%w: %s", ErrFormat, what)

@@ -106,6 +106,9 @@ func celExpression(text string, arg func(name string) (celValue, error)) (string
 	return v.expr, r.err
 }
 
+// fail records the first error and ends the text.
+//
+//go:noinline
 func (r *celReader) fail(format string, args ...any) {
 	if r.err == nil {
 		r.err = outline.Errorf(format, args...)
