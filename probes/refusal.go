@@ -145,33 +145,32 @@ func onlyUntraceable(e *Env, p *Point) string {
 	if err != nil {
 		return ""
 	}
-	matched, byReason := 0, map[string]int{}
+	byReason := map[string]int{}
 	for _, f := range all {
 		mod, fn, _ := strings.Cut(f, ":")
 		if !wildcard.Match(p.Func, fn) || p.Target != "" && !wildcard.Match(p.Target, mod) {
 			continue
 		}
-		matched++
 		proto, err := e.Kernel.FuncProto(mod, fn)
 		switch {
 		case slices.Contains(neverTraced, fn):
-			byReason["are called by such programs, so the kernel attaches none to them"]++
+			byReason["called by such programs, so the kernel attaches none to them"]++
 		case unmatched(fn, p.Kind.OnReturn):
 			byReason["never return"]++
 		case reentered(e, fn):
-			byReason["are called by such programs, and Linux before 5.12 does not prevent that they call themselves"]++
+			byReason["called by such programs, and Linux before 5.12 does not prevent that they call themselves"]++
 		case err != nil:
-			byReason["have no BTF, which kprobe does not need"]++
+			byReason["no BTF, which kprobe does not need"]++
 		case proto.Variadic:
-			byReason["take a variable number of arguments"]++
+			byReason["a variable number of arguments"]++
 		}
 	}
 	var list []string
 	for _, why := range slices.Sorted(maps.Keys(byReason)) {
-		list = append(list, fmt.Sprintf("%d %s", byReason[why], why))
+		list = append(list, fmt.Sprintf("%s (%d)", why, byReason[why]))
 	}
 	if len(list) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d functions match, of which %s", matched, strings.Join(list, "; "))
+	return fmt.Sprintf("no program can be attached to functions that match: %s", strings.Join(list, "; "))
 }

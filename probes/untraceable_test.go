@@ -108,11 +108,11 @@ func TestOnlyUntraceable(t *testing.T) {
 		ret           bool
 		pattern, want string
 	}{
-		{true, "do_*exit", "2 functions match, of which 2 never return"},
+		{true, "do_*exit", "no program can be attached to functions that match: never return (2)"},
 		{false, "do_*exit", ""},
-		{false, "migrate_*", "1 functions match, of which 1 are called by such programs"},
-		{false, "asm_*", "2 functions match, of which 2 have no BTF"},
-		{true, "*f*", "2 functions match, of which 1 have no BTF, which kprobe does not need; 1 take a variable number"},
+		{false, "migrate_*", "no program can be attached to functions that match: called by such programs, so the kernel attaches none to them (1)"},
+		{false, "asm_*", "no program can be attached to functions that match: no BTF, which kprobe does not need (2)"},
+		{true, "*f*", "no program can be attached to functions that match: a variable number of arguments (1); no BTF, which kprobe does not need (1)"},
 		{false, "nothing*", ""},
 	} {
 		kind := fentryKind(c.ret)
