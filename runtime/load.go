@@ -188,7 +188,7 @@ func (s *Instance) loadMaps() error {
 			if err != nil {
 				return outline.Errorf("cannot map the memory of %s: %w", name, err)
 			}
-			s.sites = newSiteTable(s.obj.Sites, mem)
+			s.sites = newSiteTable(s.obj, s.byName, mem)
 		}
 	}
 	return s.openRecorder()

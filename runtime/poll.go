@@ -83,6 +83,9 @@ func waitExit(pid int, stop <-chan struct{}) bool {
 	}
 }
 
+// run runs the begin probes, attaches all others, handles records until the session ends,
+// detaches, and runs the end probes. In the modes Test and Bench it runs only the probes of
+// that mode.
 func (s *Instance) run() error {
 	switch s.opt.Mode {
 	case Test:
@@ -191,8 +194,8 @@ func (s *Instance) endOfRun() (err error) {
 	if s.opt.KeepMaps {
 		s.final, err = s.snapshot(0)
 	}
-	s.reportErrors(true) // before the maps, because they concern their values
-	s.reportLost()
+	s.sites.reportErrors(s.opt.Sink, true) // before the maps, because they concern their values
+	s.sites.reportLost(s.opt.Sink)
 	s.opt.Sink.End()
 	if s.obj.Settings.PrintMapsOnExit {
 		if failed := s.printAll(); err == nil {
@@ -201,7 +204,7 @@ func (s *Instance) endOfRun() (err error) {
 	}
 	s.opt.Sink.Flush()
 	s.reportMissed()
-	s.reportAudit()
+	s.sites.reportAudit(s.opt.Sink)
 	s.reportStats()
 	s.reportDropped(s.opt.Sink, s.opt.Stderr)
 	s.reportLeftOut(s.opt.Stderr)
@@ -280,7 +283,7 @@ func (s *Instance) poll() {
 		switch {
 		case err == nil:
 			if waited {
-				s.reportErrors(false)
+				s.sites.reportErrors(s.opt.Sink, false)
 				waited = false
 			}
 			s.handle(rec.RawSample)
@@ -379,7 +382,8 @@ func (s *Instance) upkeep(now time.Time) {
 	s.surveyOwners(now)
 	s.surveyCommands()
 	s.unlock()
-	s.reportSites()
+	s.sites.reportErrors(s.opt.Sink, false)
+	s.sites.reportLost(s.opt.Sink)
 	s.reportOverhead()
 	if s.recorder.stopped() { // its event may have been lost
 		s.end()
@@ -413,7 +417,7 @@ func (s *Instance) drain(handle bool) {
 	}
 	var rec ringbuf.Record
 	s.ring.SetDeadline(time.Unix(1, 0)) // return at once if the ring is empty
-	s.reportErrors(false)
+	s.sites.reportErrors(s.opt.Sink, false)
 	for {
 		err := s.ring.ReadInto(&rec)
 		switch {

@@ -33,8 +33,8 @@ func (s *Instance) aside(run func() error) error {
 	s.status = status
 	s.opt.Sink.End()
 	s.opt.Sink.Flush()
-	s.reportErrors(true)
-	s.reportLost()
+	s.sites.reportErrors(s.opt.Sink, true)
+	s.sites.reportLost(s.opt.Sink)
 	return nil
 }
 

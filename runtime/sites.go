@@ -16,18 +16,21 @@ import (
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
-// siteTable holds the places in the script where errors can occur, and reads their
-// counters from the kernel.
+// siteTable holds the places in the script where errors can occur, reads their counters
+// from the kernel and reports them. A nil table has no sites.
 type siteTable struct {
 	sites []object.Site
+	maps  map[string]*object.Map // by the names in the script
+	warn  bool                   // also report errors that need not be faults of the script
 	mem   *ebpf.Memory
 	buf   []byte
 	now   []uint64 // counts as last read
 	seen  []uint64 // counts that have been reported
 }
 
-func newSiteTable(sites []object.Site, mem *ebpf.Memory) *siteTable {
-	return &siteTable{sites: sites, mem: mem, buf: make([]byte, 8*len(sites)), now: make([]uint64, len(sites)), seen: make([]uint64, len(sites))}
+func newSiteTable(obj *object.Object, maps map[string]*object.Map, mem *ebpf.Memory) *siteTable {
+	sites := obj.Sites
+	return &siteTable{sites: sites, maps: maps, warn: obj.Settings.Warnings, mem: mem, buf: make([]byte, 8*len(sites)), now: make([]uint64, len(sites)), seen: make([]uint64, len(sites))}
 }
 
 // counts returns the counter of each site, or nil if there are no sites.
@@ -44,32 +47,24 @@ func (t *siteTable) counts() []uint64 {
 	return t.now
 }
 
-// reportSites reports lost events and errors that have occurred since the last call.
-func (s *Instance) reportSites() {
-	s.reportErrors(false)
-	s.reportLost()
-}
-
 // reportErrors reports each error when it first occurs. If last is set, it reports the
 // errors again with their totals. If it is called before a record is handled, it
 // reports the errors that the program met before it sent the record.
-func (s *Instance) reportErrors(last bool) {
-	t := s.sites
+func (t *siteTable) reportErrors(to output.Sink, last bool) {
 	for i, n := range t.counts() {
 		before := t.seen[i]
 		if k := t.sites[i].Kind; k == object.LostEvent || k == object.Audit || n == before || before > 0 && !last || k == object.UnreadText && !last {
 			continue
 		}
 		t.seen[i] = n
-		s.reportSite(t.sites[i], before, n)
+		t.report(to, t.sites[i], before, n)
 	}
 }
 
 // reportLost reports how many events were lost since the last call: for each place in the
 // script if the sink implements output.LostSink, otherwise their sum.
-func (s *Instance) reportLost() {
-	t := s.sites
-	sink, places := s.opt.Sink.(output.LostSink)
+func (t *siteTable) reportLost(to output.Sink) {
+	sink, places := to.(output.LostSink)
 	var lost uint64
 	for i, n := range t.counts() {
 		if t.sites[i].Kind != object.LostEvent || n == t.seen[i] {
@@ -82,15 +77,15 @@ func (s *Instance) reportLost() {
 		}
 	}
 	if lost > 0 {
-		s.opt.Sink.Lost(lost)
+		to.Lost(lost)
 	}
 }
 
 // reportAudit reports how often each place in the script would have dropped or denied
 // something with --unsafe.
-func (s *Instance) reportAudit() {
-	for i, n := range s.sites.counts() {
-		site := s.sites.sites[i]
+func (t *siteTable) reportAudit(to output.Sink) {
+	for i, n := range t.counts() {
+		site := t.sites[i]
 		if site.Kind != object.Audit {
 			continue
 		}
@@ -98,9 +93,83 @@ func (s *Instance) reportAudit() {
 		if n == 1 {
 			times = "once"
 		}
-		s.opt.Sink.Message(output.Message{Kind: "audit", Level: output.Audit, At: site.Span,
+		to.Message(output.Message{Kind: "audit", Level: output.Audit, At: site.Span,
 			Text: fmt.Sprintf("%s would have decided %s: it does with --unsafe", site.What, times)})
 	}
+}
+
+// report reports the error at a site. It has occurred n times, before of which have been
+// reported.
+func (t *siteTable) report(to output.Sink, site object.Site, before, n uint64) {
+	m := output.Message{Kind: "runtime_error", At: site.Span}
+	told := t.warn
+	helper := func(name string, errno unix.Errno) { m.Kind, m.Helper, m.Code = "helper_error", name, -int(errno) }
+	var msg string
+	switch site.Kind {
+	case object.MapFull:
+		told = true
+		if t.maps[site.What].Max == 0 {
+			helper("sk_storage_get", unix.ENOMEM)
+			msg = fmt.Sprintf("A value of %s was not kept: its socket is being closed, or has no room left (net.core.optmem_max)", site.What)
+			break
+		}
+		helper("map_update_elem", unix.E2BIG)
+		m.Reason = "Argument list too long"
+		msg = fmt.Sprintf("Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. `let %s = hash(%d)`", site.What, 2*t.maps[site.What].Max)
+	case object.NoEntry:
+		helper("map_lookup_elem", 0) // it returns a null pointer
+		msg = fmt.Sprintf("Can't lookup map element because it does not exist. %s has no such key: the value is 0.", site.What)
+	case object.ReadFault:
+		name := "probe_read" // or a plain load
+		if strings.HasPrefix(site.What, name) {
+			name = site.What
+		}
+		helper(name, unix.EFAULT)
+		m.Reason = "Bad address"
+		msg = m.Reason + ": memory could not be read; the value is 0"
+		if site.What != "" {
+			msg += " (" + site.What + ")"
+		}
+	case object.UnreadText:
+		told = true
+		times := fmt.Sprintf("%d strings were", n)
+		if n == 1 {
+			times = "A string was"
+		}
+		m.Text = times + " not in memory, at the call or at its return: empty"
+		to.Message(m)
+		return
+	case object.DivZero:
+		told = true
+		msg = "Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result."
+	case object.OutOfBounds:
+		told = true
+		msg = "Array access out of bounds. This can lead to unexpected results."
+	case object.StackFault:
+		told = true
+		msg = "A stack could not be taken or stored"
+		if site.What != "" {
+			msg += " (" + site.What + ")"
+		}
+	default:
+		helper(site.What, 0)
+		msg = fmt.Sprintf("%s failed", site.What)
+	}
+	if !told {
+		return
+	}
+	times := ""
+	switch {
+	case before > 0:
+		times = fmt.Sprintf(" (%d times in all)", n)
+	case n > 1:
+		times = fmt.Sprintf(" (%d times so far)", n)
+	}
+	m.Text = site.Span.Words(msg) + times
+	if m.Reason != "" {
+		m.Reason += times
+	}
+	to.Message(m)
 }
 
 // reportMissed reports the number of events for which the kernel did not run each
@@ -162,78 +231,4 @@ func (s *Instance) childOnly() *object.Point {
 		}
 	}
 	return nil
-}
-
-func (s *Instance) reportSite(site object.Site, before, n uint64) {
-	m := output.Message{Kind: "runtime_error", At: site.Span}
-	// Some errors need not be faults of the script. They are reported only if
-	// warnings are enabled.
-	told := s.obj.Settings.Warnings
-	helper := func(name string, errno unix.Errno) { m.Kind, m.Helper, m.Code = "helper_error", name, -int(errno) }
-	var msg string
-	switch site.Kind {
-	case object.MapFull:
-		told = true
-		if s.byName[site.What].Max == 0 {
-			helper("sk_storage_get", unix.ENOMEM)
-			msg = fmt.Sprintf("A value of %s was not kept: its socket is being closed, or has no room left (net.core.optmem_max)", site.What)
-			break
-		}
-		helper("map_update_elem", unix.E2BIG)
-		m.Reason = "Argument list too long"
-		msg = fmt.Sprintf("Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. `let %s = hash(%d)`", site.What, 2*s.byName[site.What].Max)
-	case object.NoEntry:
-		helper("map_lookup_elem", 0) // it returns a null pointer
-		msg = fmt.Sprintf("Can't lookup map element because it does not exist. %s has no such key: the value is 0.", site.What)
-	case object.ReadFault:
-		name := "probe_read" // or a plain load
-		if strings.HasPrefix(site.What, name) {
-			name = site.What
-		}
-		helper(name, unix.EFAULT)
-		m.Reason = "Bad address"
-		msg = m.Reason + ": memory could not be read; the value is 0"
-		if site.What != "" {
-			msg += " (" + site.What + ")"
-		}
-	case object.UnreadText:
-		told = true
-		times := fmt.Sprintf("%d strings were", n)
-		if n == 1 {
-			times = "A string was"
-		}
-		m.Text = times + " not in memory, at the call or at its return: empty"
-		s.opt.Sink.Message(m)
-		return
-	case object.DivZero:
-		told = true
-		msg = "Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result."
-	case object.OutOfBounds:
-		told = true
-		msg = "Array access out of bounds. This can lead to unexpected results."
-	case object.StackFault:
-		told = true
-		msg = "A stack could not be taken or stored"
-		if site.What != "" {
-			msg += " (" + site.What + ")"
-		}
-	default:
-		helper(site.What, 0)
-		msg = fmt.Sprintf("%s failed", site.What)
-	}
-	if !told {
-		return
-	}
-	times := ""
-	switch {
-	case before > 0:
-		times = fmt.Sprintf(" (%d times in all)", n)
-	case n > 1:
-		times = fmt.Sprintf(" (%d times so far)", n)
-	}
-	m.Text = site.Span.Words(msg) + times
-	if m.Reason != "" {
-		m.Reason += times
-	}
-	s.opt.Sink.Message(m)
 }

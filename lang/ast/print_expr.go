@@ -130,6 +130,7 @@ func (p *printer) exprs(list []Expr) {
 	}
 }
 
+// expr writes an expression in the form in which a script can contain it.
 func (p *printer) expr(x Expr) {
 	switch x := x.(type) {
 	case *Ident:
