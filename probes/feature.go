@@ -66,6 +66,12 @@ const (
 	FeatTaskFromVPID    Feature = "bpf_task_from_vpid"
 )
 
+// Switchable lists the features whose use can be disabled by Env.NoFeature.
+var Switchable = []string{
+	string(FeatFetch), string(FeatKprobeMulti), string(FeatKprobeSession), string(FeatRawSyscalls),
+	string(FeatTracingMulti), string(FeatUprobeMulti),
+}
+
 // Version is a kernel release.
 type Version struct{ Major, Minor, Patch int }
 

@@ -3,6 +3,8 @@ package tests
 import (
 	"go/ast"
 	"go/token"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -76,4 +78,36 @@ func aboutRelease(f parsed, n ast.Node) string {
 		}
 	}
 	return ""
+}
+
+// TestSwitchable checks that --no-feature has the features that code tests with
+// Env.NoFeature, and no others.
+func TestSwitchable(t *testing.T) {
+	tested, listed := map[string]bool{}, map[string]bool{}
+	features := func(n ast.Node, found map[string]bool) {
+		ast.Inspect(n, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok && strings.HasPrefix(id.Name, "Feat") {
+				found[id.Name] = true
+			}
+			return true
+		})
+	}
+	for _, f := range product(t) {
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.IndexExpr:
+				if sel, ok := n.X.(*ast.SelectorExpr); ok && sel.Sel.Name == "NoFeature" {
+					features(n.Index, tested)
+				}
+			case *ast.ValueSpec:
+				if n.Names[0].Name == "Switchable" {
+					features(n, listed)
+				}
+			}
+			return true
+		})
+	}
+	if len(tested) == 0 || !maps.Equal(tested, listed) {
+		t.Errorf("code tests %q, Switchable lists %q", slices.Sorted(maps.Keys(tested)), slices.Sorted(maps.Keys(listed)))
+	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/codegen"
+	"github.com/gotrace/gotrace/probes"
 	"github.com/gotrace/gotrace/runtime/output"
 )
 
@@ -102,8 +103,6 @@ func dumpStage(name string) (string, error) {
 	}
 	return name, nil
 }
-
-var features = []string{"fetch", "kprobe_multi", "kprobe_session", "raw_syscalls", "tracing_multi", "uprobe_multi"}
 
 // refused lists bpftrace's flags that have no meaning in gotrace.
 var refused = []struct{ flag, why string }{
@@ -214,7 +213,7 @@ func newFlags(o *options) *flagSet {
 		fs.BoolVar(&o.unsafe, "unsafe", false, "allow actions that change the system")
 		fs.StringVar(&o.probeFilter, "probe-filter", "", "`REGEX`attach only probes whose names match")
 		fs.StringVar(&o.functions, "traceable-functions", "", "`FILE`read the traceable kernel functions from FILE instead of tracefs's available_filter_functions")
-		fs.StringArrayVar(&fs.noFeature, "no-feature", nil, "`LIST`do not use: "+strings.Join(features, ", "))
+		fs.StringArrayVar(&fs.noFeature, "no-feature", nil, "`LIST`do not use: "+strings.Join(probes.Switchable, ", "))
 	})
 	group("compiler", func() {
 		fs.BoolVar(&o.dryRun, "dry-run", false, "attach all probes, then end")
@@ -356,19 +355,19 @@ func (o *options) resolve(fs *flagSet) error {
 		if o.maxOverhead, err = parsePercent(fs.overhead); err != nil {
 			return err
 		}
-		o.noFeature["kprobe_session"] = true // each program is measured and sampled alone
+		o.noFeature[string(probes.FeatKprobeSession)] = true // each program is measured and sampled alone
 	}
 	if err := o.checkRecorder(fs); err != nil {
 		return err
 	}
 	if o.stats || o.maxOverhead > 0 {
 		// The kernel does not measure programs that another one jumps to.
-		o.noFeature["raw_syscalls"] = true
+		o.noFeature[string(probes.FeatRawSyscalls)] = true
 	}
 	for _, list := range fs.noFeature {
 		for name := range strings.SplitSeq(list, ",") {
-			if !slices.Contains(features, name) {
-				return usagef("USAGE: --no-feature can only have values '%s'.", strings.Join(features, ","))
+			if !slices.Contains(probes.Switchable, name) {
+				return usagef("USAGE: --no-feature can only have values '%s'.", strings.Join(probes.Switchable, ","))
 			}
 			o.noFeature[name] = true
 		}
