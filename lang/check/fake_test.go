@@ -185,7 +185,7 @@ func fakeDefs() *builtins.Registry {
 }
 
 // session is the command line of every test.
-var session = &builtins.Invocation{Params: []string{"7", "io:read", "1k"}}
+var session = &builtins.Invocation{Params: []string{"7", "io:read", "1k", ""}}
 
 // checkText parses and checks a script.
 func checkText(name, text string) (*Program, *source.Diags) {

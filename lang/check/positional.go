@@ -10,16 +10,16 @@ import (
 )
 
 // positional returns the value of $N: a number if the text is one, otherwise a string.
-// If the parameter was not given, it is 0, and positional reports a warning.
+// If the parameter was not given or is empty, it is 0, and positional reports a warning.
 func (c *checker) positional(e *ast.Positional) *builtins.Lit {
 	if e.N == 0 {
 		return &builtins.Lit{Int: int64(len(c.sess.Params))}
 	}
-	if e.N > len(c.sess.Params) {
+	text := c.paramText(e).Str
+	if text == "" {
 		c.warnf(e.Span(), "Positional parameter $%d is empty or not provided.", e.N)
 		return &builtins.Lit{}
 	}
-	text := c.sess.Params[e.N-1]
 	if n, ok := parseParam(text); ok {
 		return n
 	}
