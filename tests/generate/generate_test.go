@@ -99,9 +99,9 @@ func (s stock) draw(n, kernels int) []program {
 	case *spread:
 		every = kernels
 	case testing.Short(): // in emulation
-		every = every * 25 / *more
+		every = every * 60 / *more
 	default:
-		every = 2 * every / *more
+		every = 3 * every / *more
 	}
 	n, every = partOf(n, max(1, every))
 	pattern := regexp.MustCompile(*only)

@@ -95,7 +95,7 @@ func TestFaults(t *testing.T) {
 			if r.status != 0 || withoutBlank(r.stdout) != s.want {
 				t.Fatalf("without a fault: status %d, stdout %q, stderr %q", r.status, r.stdout, r.stderr)
 			}
-			step := 2 // neighbouring calls fail in other scripts
+			step := 4 // neighbouring calls fail in other scripts
 			switch {
 			case testing.Short(): // an emulated kernel takes seconds for each run
 				step = 41
