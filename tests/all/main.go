@@ -177,7 +177,7 @@ func (r *run) binarySize() (string, error) {
 // goroutines or are used by several at a time. The detector also covers the packages that
 // they use. For other tests it would only cost time: a decoder of damaged objects, for
 // example, takes a minute more.
-var raced = regexp.MustCompile(`^` + module + `/(cmd/gotrace|probes|probes/binary|probes/kernel|runtime|runtime/tracer|runtime/unwind|tests/all|tests/golden|tests/soak)$`)
+var raced = regexp.MustCompile(`^` + module + `/(cmd/gotrace|probes|probes/binary|probes/kernel|runtime|runtime/tracer|runtime/unwind|tests/all|tests/soak)$`)
 
 // unit runs the tests of all packages except the live tests.
 func (r *run) unit(race bool) {

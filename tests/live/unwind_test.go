@@ -302,7 +302,7 @@ func TestShortProcesses(t *testing.T) {
 	}
 	n := 1000
 	if testing.Short() {
-		n = 200
+		n = 60
 	}
 	s := start(t, "-c", sleep+" 1000", "-e", `config = { user_stack = dwarf }
 		tracepoint:syscalls:sys_enter_exit_group /comm == "sleep" && ppid == $1/ { @n = count(); @depth[len(ustack)] = count(); }`, fmt.Sprint(os.Getpid()))
