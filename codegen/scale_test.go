@@ -51,7 +51,7 @@ func TestLinear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const few, many = 120, 600
+	const few, many = 200, 1000
 	for _, s := range shapes.All {
 		t.Run(s.Name, func(t *testing.T) {
 			measure := func(n int) (insns, bytes float64) {
