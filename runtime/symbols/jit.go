@@ -64,6 +64,9 @@ func (j *jitted) lists() [][]jitFunc {
 
 // size returns the approximate number of bytes that the functions take.
 func (j *jitted) size() (n int) {
+	if j.whole {
+		n = 256
+	}
 	for _, list := range j.lists() {
 		n += 128 * len(list)
 	}
@@ -129,17 +132,24 @@ func (p *process) jitFrame(proc string, im *image, f Frame) Frame {
 // anything new.
 func (j *jitted) update(proc string, p *process, im *image) bool {
 	dir := filepath.Join(proc, strconv.Itoa(p.pid))
+	user := userOf(dir)
+	if p.ended {
+		user = p.user
+	}
 	changed := false
 	j.dumps = slices.Clone(j.dumps) // past keeps the old ones
 	names := []string{p.tmp, "/tmp/perf-" + strconv.Itoa(p.pid) + ".map"}
-	if p.tmp == "" {
+	switch {
+	case p.ended: // another process may have the ID, or have written the other file
+		names = names[:1]
+	case p.tmp == "":
 		names[0] = dir + "/root/tmp/perf-" + innerPID(dir, p.pid) + ".map"
 	}
 	for _, name := range names {
 		if j.whole {
 			break
 		}
-		if data, ok := j.perfMap.more(name, dir); ok {
+		if data, ok := j.perfMap.more(name, user); ok {
 			changed = len(data) > 0
 			j.perfMap.funcs = appendPerfMap(j.perfMap.funcs, data)
 			break
@@ -161,7 +171,7 @@ func (j *jitted) update(proc string, p *process, im *image) bool {
 		}
 		f := &j.dumps[n]
 		for _, name := range []string{dir + "/root" + path, path} {
-			if data, ok := f.more(name, dir); ok {
+			if data, ok := f.more(name, user); ok {
 				if len(data) > 0 {
 					changed = true
 					f.funcs, f.rest = f.dump.read(f.funcs, data)
@@ -183,16 +193,29 @@ func (u *User) holdPerfMap(p *process) {
 	dir := filepath.Join(u.opt.ProcRoot, strconv.Itoa(p.pid))
 	if fd, err := unix.Open(dir+"/root/tmp", unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
 		p.tmp = "/proc/self/fd/" + strconv.Itoa(fd) + "/perf-" + innerPID(dir, p.pid) + ".map"
-		p.fd = fd
+		p.fd, p.user = fd, userOf(dir)
 		u.held++
 	}
+}
+
+// userID is the user of a process, if it is known.
+type userID struct {
+	uid   uint32
+	known bool
+}
+
+// userOf returns the user of the process with the given directory below /proc.
+func userOf(dir string) userID {
+	var st unix.Stat_t
+	err := unix.Stat(dir, &st)
+	return userID{st.Uid, err == nil}
 }
 
 // more returns the part of a file that was not read yet. If the file is text, the part
 // ends with a complete line. If the file has other contents now, more forgets its functions.
 // more reads only regular files that belong to the process's user or to root, since other
 // users may write to /tmp.
-func (g *jitFile) more(name, procDir string) ([]byte, bool) {
+func (g *jitFile) more(name string, user userID) ([]byte, bool) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, false
@@ -206,10 +229,8 @@ func (g *jitFile) more(name, procDir string) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	if owner, err := os.Stat(procDir); err == nil && sys.Uid != 0 {
-		if o, ok := owner.Sys().(*syscall.Stat_t); ok && o.Uid != sys.Uid {
-			return nil, false
-		}
+	if user.known && sys.Uid != 0 && sys.Uid != user.uid {
+		return nil, false
 	}
 	if id := [2]uint64{sys.Dev, sys.Ino}; g.id != id {
 		*g = jitFile{path: g.path, grown: grown{id: id}}

@@ -3,6 +3,7 @@ package symbols
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -102,7 +103,7 @@ func TestHostilePerfMap(t *testing.T) {
 	}
 	for _, name := range names {
 		var g jitFile
-		if data, ok := g.more(name, "/proc/self"); ok {
+		if data, ok := g.more(name, userOf("/proc/self")); ok {
 			t.Errorf("%s: %q", name, data)
 		}
 	}
@@ -253,6 +254,43 @@ func TestEndedPerfMap(t *testing.T) {
 		}
 		if u.held != 0 {
 			t.Errorf("%q: the directory is still open", path)
+		}
+	}
+}
+
+// TestEndedWithoutPerfMap looks up code of processes that have ended and had no perf map, or one
+// that belongs to another user. The file of this machine with the process's ID is not theirs.
+func TestEndedWithoutPerfMap(t *testing.T) {
+	const pid = 4194302
+	if os.Geteuid() != 0 {
+		t.Skip("files of other users need root")
+	}
+	left := fmt.Sprintf("/tmp/perf-%d.map", pid)
+	if err := os.WriteFile(left, []byte("1000 2000 wrong\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(left)
+	for _, foreign := range []bool{false, true} {
+		proc := t.TempDir()
+		dir := filepath.Join(proc, fmt.Sprint(pid))
+		if err := os.MkdirAll(filepath.Join(dir, "root/tmp"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		u := NewUser(View{ProcRoot: proc})
+		defer u.Close()
+		u.Mapped(pid, Mapping{Start: 0x1000, End: 0x3000, Dev: "00:00", Inode: "0"})
+		if foreign {
+			name := filepath.Join(dir, "root/tmp", filepath.Base(left))
+			if err := errors.Join(os.WriteFile(name, []byte("1000 2000 wrong\n"), 0o644), os.Chown(name, 12345, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Rename(dir, filepath.Join(proc, "gone")); err != nil {
+			t.Fatal(err)
+		}
+		u.Ended(pid)
+		if f := u.Lookup(pid, 0x2010); len(f) != 1 || f[0].Name != "" {
+			t.Errorf("foreign map %v: %+v", foreign, f)
 		}
 	}
 }

@@ -70,6 +70,7 @@ func (u *User) Ended(pid int) {
 	if p := u.procs[pid]; p != nil {
 		delete(u.procs, pid)
 		if p.tmp != "" { // read the rest of its perf map
+			p.ended = true
 			p.jit.update(u.opt.ProcRoot, p, p.current())
 			p.jit.whole, p.jit.spans = true, nil
 			unix.Close(p.fd)

@@ -24,7 +24,9 @@ type process struct {
 	readAt uint64   // CLOCK_MONOTONIC in ns
 	tmp    string   // the path of its perf map through an open directory; "": not opened
 	fd     int      // of the directory
+	user   userID   // who may have written the map
 	asked  bool     // the directory was to be opened
+	ended  bool     // the process has ended
 
 	jit jitted
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ianlancetaylor/demangle"
+	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -95,11 +96,14 @@ func (u *User) Unanswered() int { return u.devices.Failed() }
 // processes have ended, or late. It may be called from any goroutine.
 func (u *User) AwaitFiles(late <-chan time.Time) { u.keep.await(late) }
 
-// Close closes the files that are open for processes that have ended.
+// Close closes the files that are open for processes that have ended or will end.
 func (u *User) Close() {
 	u.keep.close()
-	for pid := range u.procs {
-		u.Ended(pid)
+	for _, p := range u.procs {
+		if p.tmp != "" {
+			p.tmp = ""
+			unix.Close(p.fd)
+		}
 	}
 }
 
