@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"os"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/probes"
@@ -59,7 +61,7 @@ var featureTable = []featureRow{
 	{name: probes.FeatTCX, since: v(6, 6), needs: "tcx_link", backport: "tcx_link"},
 	{name: probes.FeatSocketStorage, since: v(5, 11), probe: iteratesStorage},
 	{name: probes.FeatNoReentry, since: v(5, 12), backport: "recursion_misses"},
-	{name: probes.FeatStructArgs, since: v(6, 1), backport: "arg_flags"},
+	{name: probes.FeatStructArgs, since: v(6, 1), arm64: v(6, 5)},
 	{name: probes.FeatPrivateStack, since: v(6, 13), backport: "priv_stack_ptr"},
 	{name: probes.FeatPreemptSyscall, since: v(7, 0)},
 	{name: probes.FeatSyscallStack, since: v(6, 12)},
@@ -67,7 +69,7 @@ var featureTable = []featureRow{
 	{name: probes.FeatUprobeFuncIP, since: v(6, 6), backport: "is_uprobe"},
 	{name: probes.FeatSockAddrErrno, since: v(6, 1), backport: "cgroup_common_func_proto"},
 	{name: probes.FeatSessionOverlap, since: v(6, 14)},
-	{name: probes.FeatIntPointers, since: v(5, 13)},
+	{name: probes.FeatIntPointers, since: v(5, 17)},
 	{name: probes.FeatIterTask, since: v(6, 1), backport: "BPF_TASK_ITER_TGID"},
 	{name: probes.FeatMemcg, since: v(5, 11)},
 	{name: probes.FeatExactMisses, since: v(5, 14)},
@@ -142,7 +144,7 @@ func (k *Kernel) has(f probes.Feature) bool {
 		return facts.arch == "amd64" && uprobeCall() == unix.EPROTO
 	}
 	r := featureOf(f)
-	if r == nil {
+	if r == nil || f == probes.FeatRdonlyCast && !compiles() {
 		return false
 	}
 	old := facts.release.Less(r.sinceOn(facts.arch))
@@ -164,4 +166,10 @@ func (k *Kernel) has(f probes.Feature) bool {
 		return !old
 	}
 	return set.vmlinux.mentions(name)
+}
+
+// compiles reports whether the kernel compiles programs. Others cannot call its functions.
+func compiles() bool {
+	text, err := os.ReadFile("/proc/sys/net/core/bpf_jit_enable")
+	return err != nil || len(text) == 0 || text[0] != '0'
 }
