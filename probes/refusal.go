@@ -172,5 +172,5 @@ func onlyUntraceable(e *Env, p *Point) string {
 	if len(list) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("no program can be attached to functions that match: %s", strings.Join(list, "; "))
+	return fmt.Sprintf("no program can be attached to the functions that match; reasons: %s", strings.Join(list, "; "))
 }

@@ -108,11 +108,11 @@ func TestOnlyUntraceable(t *testing.T) {
 		ret           bool
 		pattern, want string
 	}{
-		{true, "do_*exit", "no program can be attached to functions that match: never return (2)"},
+		{true, "do_*exit", "no program can be attached to the functions that match; reasons: never return (2)"},
 		{false, "do_*exit", ""},
-		{false, "migrate_*", "no program can be attached to functions that match: called by such programs, so the kernel attaches none to them (1)"},
-		{false, "asm_*", "no program can be attached to functions that match: no BTF, which kprobe does not need (2)"},
-		{true, "*f*", "no program can be attached to functions that match: a variable number of arguments (1); no BTF, which kprobe does not need (1)"},
+		{false, "migrate_*", "no program can be attached to the functions that match; reasons: called by such programs, so the kernel attaches none to them (1)"},
+		{false, "asm_*", "no program can be attached to the functions that match; reasons: no BTF, which kprobe does not need (2)"},
+		{true, "*f*", "no program can be attached to the functions that match; reasons: a variable number of arguments (1); no BTF, which kprobe does not need (1)"},
 		{false, "nothing*", ""},
 	} {
 		kind := fentryKind(c.ret)

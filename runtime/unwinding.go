@@ -224,7 +224,7 @@ func (u *unwinding) running() (map[int]bool, error) {
 	return pids, err
 }
 
-// leftOut reports whether no program takes the stacks of a process: -p names another one.
+// leftOut reports whether a process has no tables, because -p names another one.
 func (u *unwinding) leftOut(pid int) bool { return u.only != 0 && pid != u.only }
 
 func (u *unwinding) stopping() bool {
