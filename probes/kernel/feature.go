@@ -20,7 +20,7 @@ type featureRow struct {
 	needs string
 	// backport is a name in BTF that shows that an older kernel has the feature too.
 	backport string
-	// probe asks the running kernel. It is called if the release is recent enough.
+	// probe asks the running kernel. It is called if the other columns find the feature.
 	probe func() bool
 }
 
@@ -45,7 +45,7 @@ var featureTable = []featureRow{
 	{name: probes.FeatCookie, since: v(5, 15), backport: "BPF_FUNC_get_attach_cookie"},
 	{name: probes.FeatLookupPerCPU, since: v(5, 19), backport: "BPF_FUNC_map_lookup_percpu_elem"},
 	{name: probes.FeatKtimeTai, since: v(6, 1), backport: "BPF_FUNC_ktime_get_tai_ns"},
-	{name: probes.FeatRdonlyCast, since: v(6, 2), backport: "bpf_rdonly_cast"},
+	{name: probes.FeatRdonlyCast, since: v(6, 2), backport: "bpf_rdonly_cast", probe: compiles},
 	{name: probes.FeatKprobeMulti, since: v(5, 18), arm64: v(6, 0), needs: "bpf_kprobe_multi_link", backport: "bpf_kprobe_multi_link"},
 	{name: probes.FeatKprobeSession, since: v(6, 10), needs: "bpf_kprobe_multi_link"},
 	{name: probes.FeatUprobeMulti, since: v(6, 6), needs: "bpf_uprobe_multi_link", backport: "bpf_uprobe_multi_link"},
@@ -144,28 +144,23 @@ func (k *Kernel) has(f probes.Feature) bool {
 		return facts.arch == "amd64" && uprobeCall() == unix.EPROTO
 	}
 	r := featureOf(f)
-	if r == nil || f == probes.FeatRdonlyCast && !compiles() {
+	if r == nil {
 		return false
 	}
 	old := facts.release.Less(r.sinceOn(facts.arch))
 	if r.until != (release{}) && !facts.release.Less(r.until.version()) {
 		return false
 	}
-	if r.probe != nil {
-		return !old && r.probe()
-	}
-	name := r.needs
+	name, got := r.needs, !old
 	if old {
 		name = r.backport
 	}
-	if name == "" {
-		return !old
+	if name != "" {
+		if set, err := k.btf.Get(); err == nil { // without BTF, only the release is known
+			got = set.vmlinux.mentions(name)
+		}
 	}
-	set, err := k.btf.Get()
-	if err != nil { // without BTF, only the release is known
-		return !old
-	}
-	return set.vmlinux.mentions(name)
+	return got && (r.probe == nil || r.probe())
 }
 
 // compiles reports whether the kernel compiles programs. Others cannot call its functions.
