@@ -60,16 +60,11 @@ func storeWord(b *ir.Builder, x *ir.Value, t *types.Type, d Dest) {
 
 // storeConst writes constant bytes by stores of the largest size that fits.
 func storeConst(b *ir.Builder, data []byte, d Dest) {
-	for i := 0; i < len(data); {
-		n := 8
-		for n > len(data)-i {
-			n /= 2
-		}
+	chunks(len(data), func(at, n int) {
 		var word [8]byte
-		copy(word[:], data[i:i+n])
-		b.Store(d.Ptr, d.Off+int64(i), n, b.Const(int64(binary.LittleEndian.Uint64(word[:]))))
-		i += n
-	}
+		copy(word[:], data[at:at+n])
+		b.Store(d.Ptr, d.Off+int64(at), n, b.Const(int64(binary.LittleEndian.Uint64(word[:]))))
+	})
 }
 
 // zeroDest zeroes d.
