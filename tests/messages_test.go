@@ -69,13 +69,7 @@ func (p parsed) messages(reporters []string) map[string]token.Pos {
 		if !ok {
 			return true
 		}
-		name := ""
-		switch f := call.Fun.(type) {
-		case *ast.Ident:
-			name = f.Name
-		case *ast.SelectorExpr:
-			name = f.Sel.Name
-		}
+		name := calledName(call)
 		if !slices.Contains(reporters, name) {
 			return true
 		}
@@ -147,4 +141,15 @@ func TestMessagesHaveTests(t *testing.T) {
 			t.Errorf("there is no message %q: remove it from the list", text)
 		}
 	}
+}
+
+// calledName returns the name of the function or method that a call names, or "".
+func calledName(call *ast.CallExpr) string {
+	switch f := call.Fun.(type) {
+	case *ast.Ident:
+		return f.Name
+	case *ast.SelectorExpr:
+		return f.Sel.Name
+	}
+	return ""
 }

@@ -75,13 +75,7 @@ func hintTexts(n ast.Node) []ast.Expr {
 			return []ast.Expr{n.Value}
 		}
 	case *ast.CallExpr:
-		name := ""
-		switch f := n.Fun.(type) {
-		case *ast.Ident:
-			name = f.Name
-		case *ast.SelectorExpr:
-			name = f.Sel.Name
-		}
+		name := calledName(n)
 		if strings.EqualFold(name, "ErrorHint") {
 			return n.Args
 		}
