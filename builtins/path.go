@@ -46,7 +46,7 @@ func path() *Def {
 
 // pathObjects are the structs that path() accepts. Each function calls whole with the
 // address of the struct path in the object at p, or bare with that of its struct dentry.
-var pathObjects = lazy.Value[map[string]func(g Gen, lay *paths.Layout, p *ir.Value, whole, bare func(p *ir.Value))]{New: func() map[string]func(g Gen, lay *paths.Layout, p *ir.Value, whole, bare func(p *ir.Value)) {
+var pathObjects = lazy.Table[map[string]func(g Gen, lay *paths.Layout, p *ir.Value, whole, bare func(p *ir.Value))]{New: func() map[string]func(g Gen, lay *paths.Layout, p *ir.Value, whole, bare func(p *ir.Value)) {
 	return map[string]func(g Gen, lay *paths.Layout, p *ir.Value, whole, bare func(p *ir.Value)){
 		"struct path": func(_ Gen, _ *paths.Layout, p *ir.Value, whole, _ func(p *ir.Value)) { whole(p) },
 		"struct file": func(g Gen, lay *paths.Layout, p *ir.Value, whole, _ func(p *ir.Value)) {

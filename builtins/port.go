@@ -6,7 +6,7 @@ import (
 )
 
 // ports are the usual names of ports, from the registry of the IANA.
-var ports = lazy.Value[map[string]int64]{New: func() map[string]int64 {
+var ports = lazy.Table[map[string]int64]{New: func() map[string]int64 {
 	return map[string]int64{
 		"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "dns": 53, "bootps": 67, "bootpc": 68, "tftp": 69,
 		"http": 80, "kerberos": 88, "pop3": 110, "sunrpc": 111, "ntp": 123, "netbios-ns": 137, "netbios-dgm": 138, "netbios-ssn": 139,

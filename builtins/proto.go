@@ -9,7 +9,7 @@ import (
 )
 
 // protocols are the names of protocols above IP, from the registry of the IANA.
-var protocols = lazy.Value[map[string]int64]{New: func() map[string]int64 {
+var protocols = lazy.Table[map[string]int64]{New: func() map[string]int64 {
 	return map[string]int64{
 		"hopopt": 0, "icmp": 1, "igmp": 2, "ipv4": 4, "ipip": 4, "tcp": 6, "egp": 8, "udp": 17, "dccp": 33, "ipv6": 41, "ipv6-route": 43, "ipv6-frag": 44,
 		"rsvp": 46, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "ospf": 89, "pim": 103, "vrrp": 112, "l2tp": 115,

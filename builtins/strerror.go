@@ -11,7 +11,7 @@ import (
 
 // errorTexts holds the texts of bpftrace that differ from those of Go. Most are the
 // descriptions in the kernel's headers, where Go has the C library's texts.
-var errorTexts = lazy.Value[map[syscall.Errno]string]{New: func() map[syscall.Errno]string {
+var errorTexts = lazy.Table[map[syscall.Errno]string]{New: func() map[syscall.Errno]string {
 	return map[syscall.Errno]string{
 		syscall.EIO:        "I/O error",
 		syscall.EBADF:      "Bad file number",

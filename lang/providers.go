@@ -30,7 +30,7 @@ var (
 func Providers() []string { return providerNames }
 
 // providerTexts has the texts of the files by name.
-var providerTexts = lazy.Value[map[string]string]{New: func() map[string]string {
+var providerTexts = lazy.Table[map[string]string]{New: func() map[string]string {
 	all, err := io.ReadAll(flate.NewReader(strings.NewReader(providers)))
 	if err != nil {
 		panic("lang: the providers: " + err.Error()) // they are part of the program

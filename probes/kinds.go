@@ -12,7 +12,7 @@ import (
 // Kinds lists all kinds of probes, in the order in which help shows them.
 func Kinds() []*Kind { return allKinds.Get() }
 
-var allKinds = lazy.Value[[]*Kind]{New: func() []*Kind {
+var allKinds = lazy.Table[[]*Kind]{New: func() []*Kind {
 	list := []*Kind{
 		beginKind(), endKind(), selfKind(), testKind(), benchKind(),
 		kprobeKind(false), kprobeKind(true),

@@ -10,7 +10,7 @@ import (
 // tPlainChar is plain char. An array of it is a string.
 var tPlainChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
 
-var qualifiers = lazy.Value[map[string]bool]{New: func() map[string]bool {
+var qualifiers = lazy.Table[map[string]bool]{New: func() map[string]bool {
 	return map[string]bool{
 		"const": true, "volatile": true, "static": true, "inline": true, "extern": true, "register": true,
 		"__inline": true, "__inline__": true, "__const": true, "__volatile__": true, "__extension__": true,
@@ -144,7 +144,7 @@ func (u *Decls) taggedType() (*types.Type, bool) {
 	return types.TInt64, true
 }
 
-var stdInts = lazy.Value[map[string]*types.Type]{New: func() map[string]*types.Type {
+var stdInts = lazy.Table[map[string]*types.Type]{New: func() map[string]*types.Type {
 	return map[string]*types.Type{
 		"int8_t": types.TInt8, "int16_t": types.TInt16, "int32_t": types.TInt32, "int64_t": types.TInt64,
 		"uint8_t": types.TUint8, "uint16_t": types.TUint16, "uint32_t": types.TUint32, "uint64_t": types.TUint64,

@@ -287,7 +287,7 @@ const corrected = " CLOCKS_PER_SEC=f4240 ADJ_OFFSET_SINGLESHOT=8001 FAN_EVENT_ME
 
 // libcHeaders lists the headers of libc that the table and BTF can replace. They
 // contain only constants of the kernel, functions, and types that are in BTF.
-var libcHeaders = lazy.Value[[]string]{New: func() []string {
+var libcHeaders = lazy.Table[[]string]{New: func() []string {
 	return strings.Fields(`arpa/inet.h assert.h ctype.h dirent.h elf.h endian.h err.h errno.h fcntl.h
 	float.h inttypes.h limits.h linux/limits.h math.h mqueue.h net/ethernet.h net/if.h net/if_arp.h net/route.h netdb.h
 	netinet/icmp6.h netinet/if_ether.h netinet/in.h netinet/ip.h netinet/ip6.h netinet/ip_icmp.h netinet/tcp.h
@@ -331,4 +331,4 @@ func decodeConst(text string) Const {
 	return Const{Int: int64(v), Unsigned: true}
 }
 
-var table = lazy.Value[*tableReader]{New: func() *tableReader { return newTableReader(inflate(constants)) }}
+var table = lazy.Table[*tableReader]{New: func() *tableReader { return newTableReader(inflate(constants)) }}

@@ -149,7 +149,7 @@ func (p *parser) term() (string, error) {
 }
 
 // protocols are the conditions for the protocols by their names.
-var protocols = lazy.Value[map[string]string]{New: func() map[string]string {
+var protocols = lazy.Table[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"ip": "(pkt.ip.version == 4)", "ip6": "(pkt.ip6.version == 6)", "arp": "(pkt.eth.h_proto == 0x806)",
 		"tcp": "(pkt.proto == 6)", "udp": "(pkt.proto == 17)", "sctp": "(pkt.proto == 132)",
@@ -158,7 +158,7 @@ var protocols = lazy.Value[map[string]string]{New: func() map[string]string {
 }}
 
 // numbers are the numbers of Internet protocols by their names.
-var numbers = lazy.Value[map[string]int64]{New: func() map[string]int64 {
+var numbers = lazy.Table[map[string]int64]{New: func() map[string]int64 {
 	return map[string]int64{"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmp6": 58, "sctp": 132}
 }}
 

@@ -157,7 +157,7 @@ func splitDecl(decl string) (typ, name string, dims []int) {
 var cChar = &types.Type{Kind: types.Int, Name: "char", Size: 1, Signed: true}
 
 // cInts holds the C integer types that formats use, so that they need no BTF.
-var cInts = lazy.Value[map[string]*types.Type]{New: func() map[string]*types.Type {
+var cInts = lazy.Table[map[string]*types.Type]{New: func() map[string]*types.Type {
 	m := map[string]*types.Type{}
 	for t, names := range map[*types.Type]string{
 		cChar:         "char",

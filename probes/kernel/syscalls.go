@@ -87,7 +87,7 @@ setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr file
 rseq_slice_yield
 `
 
-var syscallNames = map[string]*lazy.Value[map[int]string]{
+var syscallNames = map[string]*lazy.Table[map[int]string]{
 	"amd64": {New: func() map[int]string { return syscallTable(syscallsAMD64) }},
 	"arm64": {New: func() map[int]string { return syscallTable(syscallsARM64) }},
 }

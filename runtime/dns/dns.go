@@ -33,7 +33,7 @@ const (
 )
 
 // types are the names of the types of records.
-var types = lazy.Value[map[uint16]string]{New: func() map[uint16]string {
+var types = lazy.Table[map[uint16]string]{New: func() map[uint16]string {
 	return map[uint16]string{
 		A: "A", 2: "NS", CNAME: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", AAAA: "AAAA", 33: "SRV", 35: "NAPTR", 43: "DS",
 		46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 255: "ANY", 257: "CAA",

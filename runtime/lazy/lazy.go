@@ -6,6 +6,7 @@ package lazy
 import (
 	"regexp"
 	"sync"
+	"sync/atomic"
 )
 
 // Value is a value that New computes when it is first used, or the zero value if New is nil.
@@ -25,6 +26,53 @@ func (v *Value[T]) Get() T {
 		}
 	})
 	return v.value
+}
+
+// Table is a Value whose New is a literal, or otherwise cannot panic: a later Get would
+// wait for ever. Its code is a third of that of a Value, and the program has many.
+type Table[T any] struct {
+	New   func() T
+	state state
+	value T
+}
+
+// Get returns the table.
+//
+//go:noinline
+func (t *Table[T]) Get() T {
+	if t.state.begin() {
+		t.value = t.New()
+		t.state.end()
+	}
+	return t.value
+}
+
+// state tells whether a table is made.
+type state struct {
+	mu   sync.Mutex
+	made atomic.Bool
+}
+
+// begin reports whether the caller has to make the table and to call end. Other callers
+// wait until then.
+//
+//go:noinline
+func (s *state) begin() bool {
+	if s.made.Load() {
+		return false
+	}
+	s.mu.Lock()
+	if s.made.Load() {
+		s.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+//go:noinline
+func (s *state) end() {
+	s.made.Store(true)
+	s.mu.Unlock()
 }
 
 // Result is a value that New computes when it is first used, or the error of New.

@@ -53,7 +53,7 @@ const (
 	SockAddr
 )
 
-var kinds = lazy.Value[map[string]Kind]{New: func() map[string]Kind {
+var kinds = lazy.Table[map[string]Kind]{New: func() map[string]Kind {
 	return map[string]Kind{
 		"dec": Dec, "uint": Uint, "hex": Hex, "oct": Oct, "fd": FD, "errno": Errno, "pid": Process, "uid": UID, "gid": GID,
 		"sig": Signal, "flags": Flags, "enum": Enum, "mode": Mode, "path": Path, "str": String, "data": Data, "tuple": Tuple, "addr": SockAddr,
@@ -277,7 +277,7 @@ procexit process [p] status=errno:status ret=errno:exitcode sig=sig:exitsig core
 
 // Events returns all types of events, in the order of the table. The result must not be
 // changed.
-var Events = lazy.Value[[]*Event]{New: func() []*Event {
+var Events = lazy.Table[[]*Event]{New: func() []*Event {
 	var events []*Event
 	for _, line := range strings.Split(strings.TrimSpace(eventTable), "\n") {
 		words := strings.Fields(line)
@@ -323,7 +323,7 @@ func param(text string) (p Param) {
 }
 
 // EventByName returns the types of events by their names. The result must not be changed.
-var EventByName = lazy.Value[map[string]*Event]{New: func() map[string]*Event {
+var EventByName = lazy.Table[map[string]*Event]{New: func() map[string]*Event {
 	all := map[string]*Event{}
 	for _, e := range Events.Get() {
 		all[e.Name] = e
@@ -332,7 +332,7 @@ var EventByName = lazy.Value[map[string]*Event]{New: func() map[string]*Event {
 }}
 
 // aliases maps other names of types of events to the names in the table.
-var aliases = lazy.Value[map[string]string]{New: func() map[string]string {
+var aliases = lazy.Table[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"pread64": "pread", "pwrite64": "pwrite", "sendfile64": "sendfile", "prlimit64": "prlimit", "umount1": "umount",
 		"fstat64": "fstat", "stat64": "stat", "lstat64": "lstat", "_newselect": "select", "newselect": "select", "fcntl64": "fcntl",

@@ -55,7 +55,7 @@ const (
 )
 
 // Fields returns all fields by their names. The result must not be changed.
-var Fields = lazy.Value[map[string]*Field]{New: func() map[string]*Field {
+var Fields = lazy.Table[map[string]*Field]{New: func() map[string]*Field {
 	fields := map[string]*Field{}
 	types := map[string]Type{"text": Text, "number": Number, "decimal": Decimal, "bool": Bool, "address": Address, "network": Network, "port": Port}
 	for _, line := range strings.Split(strings.TrimSpace(fieldTable), "\n") {

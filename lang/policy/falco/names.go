@@ -108,7 +108,7 @@ whence: 0 SEEK_SET SEEK_CUR SEEK_END
 
 // Names has the names of the bits of parameters that are flags, and of the numbers of
 // enumerations, by their tables. The result must not be changed.
-var Names = lazy.Value[map[string][]Name]{New: func() map[string][]Name {
+var Names = lazy.Table[map[string][]Name]{New: func() map[string][]Name {
 	tables := map[string][]Name{}
 	table, value := "", int64(0)
 	for word := range strings.FieldsSeq(names) {

@@ -54,7 +54,7 @@ const dataSize = 256
 
 // values are the expressions of values by their names, except a0 to a5 and s0 to s5. Those
 // of files and sockets read $f, the file of the descriptor $fd.
-var values = lazy.Value[map[string]string]{New: func() map[string]string {
+var values = lazy.Table[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"cwd":      fmt.Sprintf("path(curtask.fs.pwd, %d)", pathSize),
 		"how0":     "*(uint64*)syscall_arg(2)",

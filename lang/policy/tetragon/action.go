@@ -28,7 +28,7 @@ type action struct {
 }
 
 // actionNames are the actions by their names in policies, with their names in JSON.
-var actionNames = lazy.Value[map[string]string]{New: func() map[string]string {
+var actionNames = lazy.Table[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"Post": "POST", "Sigkill": "SIGKILL", "Override": "OVERRIDE", "GetUrl": "GETURL", "DnsLookup": "DNSLOOKUP", "NoPost": "NOPOST",
 		"Signal": "SIGNAL", "TrackSock": "TRACKSOCK", "UntrackSock": "UNTRACKSOCK", "NotifyEnforcer": "NOTIFYENFORCER",

@@ -38,7 +38,7 @@ func (s *script) failures() {
 
 // securityHooks are the kernel's security hooks that system calls run. If programs cannot
 // make a system call fail, they can make its security hook fail.
-var securityHooks = lazy.Value[map[string]string]{New: func() map[string]string {
+var securityHooks = lazy.Table[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"link": "inode_link", "linkat": "inode_link", "symlink": "inode_symlink", "symlinkat": "inode_symlink",
 		"mkdir": "inode_mkdir", "mkdirat": "inode_mkdir", "rmdir": "inode_rmdir", "unlink": "inode_unlink", "unlinkat": "inode_unlink inode_rmdir",

@@ -120,7 +120,7 @@ user_namespace; struct user_namespace*; -; UserNS; ; $.level|$.owner.val|$.group
 const shows = "Nothing Int Uint Long Size String Bytes Vec Path File Sock Skb Sockaddr SockaddrUn Cred UserNS Capability Caps BPFAttr BPFMap BPFProg BPFCmd PerfEvent Module Binprm NetDev Syscall"
 
 // argTypes are the types by their names in policies.
-var argTypes = lazy.Value[map[string]*argType]{New: func() map[string]*argType {
+var argTypes = lazy.Table[map[string]*argType]{New: func() map[string]*argType {
 	m := map[string]*argType{}
 	forms := strings.Fields(shows)
 	for _, line := range strings.Split(strings.TrimSpace(typeTable), "\n") {
@@ -407,7 +407,7 @@ macro tg_exe(t) { let $mm = t.mm; $mm != 0 ? path($mm.exe_file) : "" }
 `
 
 // prelude returns the names and the texts of the macros.
-var prelude = lazy.Value[[][2]string]{New: func() (list [][2]string) {
+var prelude = lazy.Table[[][2]string]{New: func() (list [][2]string) {
 	for _, text := range strings.Split(preludeText, "\n\n") {
 		_, rest, _ := strings.Cut("\n"+text, "\nmacro ")
 		name, _, _ := strings.Cut(rest, "(")

@@ -37,7 +37,7 @@ func flag(b *bool) datum {
 }
 
 // containerFields are the fields of the container and the pod.
-var containerFields = lazy.Value[map[string]field]{New: func() map[string]field {
+var containerFields = lazy.Table[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"container.id": func(e *Event, _ *falco.Term) datum { return text(e.containerID()) },
 		"container.full_id": func(e *Event, _ *falco.Term) datum {

@@ -234,7 +234,7 @@ func each(f func(string) string) func([]datum) datum {
 }
 
 // functions are the functions of terms.
-var functions = lazy.Value[map[string]func([]datum) datum]{New: func() map[string]func([]datum) datum {
+var functions = lazy.Table[map[string]func([]datum) datum]{New: func() map[string]func([]datum) datum {
 	return map[string]func([]datum) datum{
 		"val":     func(args []datum) datum { return args[0] },
 		"tolower": each(strings.ToLower),

@@ -17,7 +17,7 @@ func ofEvent(get func(e *Event) datum) field {
 }
 
 // eventFields are the fields of events.
-var eventFields = lazy.Value[map[string]field]{New: func() map[string]field {
+var eventFields = lazy.Table[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"evt.num":             ofEvent(func(e *Event) datum { return number(int64(e.number)) }),
 		"evt.time":            ofEvent(func(e *Event) datum { return text(e.time().Format("15:04:05.000000000")) }),

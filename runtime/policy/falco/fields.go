@@ -15,7 +15,7 @@ import (
 type field func(e *Event, t *falco.Term) datum
 
 // fields are all fields that may have a value, by their names.
-var fields = lazy.Value[map[string]field]{New: func() map[string]field {
+var fields = lazy.Table[map[string]field]{New: func() map[string]field {
 	all := map[string]field{}
 	for _, group := range []map[string]field{eventFields.Get(), processFields.Get(), descentFields.Get(), threadFields.Get(), fdFields.Get(), pathFields.Get(), userFields.Get(), containerFields.Get()} {
 		maps.Copy(all, group)
@@ -24,7 +24,7 @@ var fields = lazy.Value[map[string]field]{New: func() map[string]field {
 }}
 
 // userFields are the fields of the user and the group.
-var userFields = lazy.Value[map[string]field]{New: func() map[string]field {
+var userFields = lazy.Table[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"user.uid":      func(e *Event, _ *falco.Term) datum { return number(int64(uint32(e.int(falco.EUID)))) },
 		"user.loginuid": func(e *Event, _ *falco.Term) datum { return number(int64(int32(e.int(falco.LoginUID)))) },
@@ -128,7 +128,7 @@ func oneEnd(get func(d *descriptor, end string) datum, end string) field {
 }
 
 // fdFields are the fields of the event's descriptor.
-var fdFields = lazy.Value[map[string]field]{New: func() map[string]field {
+var fdFields = lazy.Table[map[string]field]{New: func() map[string]field {
 	all := map[string]field{
 		"fd.num": ofFD(func(_ *Event, d *descriptor) datum { return number(d.num) }),
 		"fd.type": ofFD(func(_ *Event, d *descriptor) datum {
@@ -244,7 +244,7 @@ func userDevice(dev uint64) uint64 {
 }
 
 // pathFields are the fields of the paths that a call is given.
-var pathFields = lazy.Value[map[string]field]{New: func() map[string]field {
+var pathFields = lazy.Table[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"evt.abspath":       func(e *Event, t *falco.Term) datum { return e.abspath(t) },
 		"fs.path.name":      func(e *Event, _ *falco.Term) datum { return e.fsPath("name", false) },
@@ -258,7 +258,7 @@ var pathFields = lazy.Value[map[string]field]{New: func() map[string]field {
 
 // fsParams are the parameters for the fields fs.path.* of each event: the name, or the
 // source and the target.
-var fsParams = lazy.Value[map[string][3]string]{New: func() map[string][3]string {
+var fsParams = lazy.Table[map[string][3]string]{New: func() map[string][3]string {
 	return map[string][3]string{
 		"mkdir": {"path"}, "mkdirat": {"path"}, "rmdir": {"path"}, "unlink": {"path"}, "unlinkat": {"name"},
 		"open": {"name"}, "openat": {"name"}, "openat2": {"name"}, "creat": {"name"}, "open_by_handle_at": {"path"},

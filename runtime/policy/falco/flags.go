@@ -93,7 +93,7 @@ func capabilities(set uint64) string {
 }
 
 // services are the names of ports that Falco shows.
-var services = lazy.Value[map[string]string]{New: func() map[string]string {
+var services = lazy.Table[map[string]string]{New: func() map[string]string {
 	return map[string]string{
 		"20/tcp": "ftp-data", "21/tcp": "ftp", "22/tcp": "ssh", "23/tcp": "telnet", "25/tcp": "smtp", "53/tcp": "domain", "53/udp": "domain", "67/udp": "bootps",
 		"68/udp": "bootpc", "69/udp": "tftp", "80/tcp": "http", "88/tcp": "kerberos", "110/tcp": "pop3", "111/tcp": "sunrpc", "123/udp": "ntp", "143/tcp": "imap2",

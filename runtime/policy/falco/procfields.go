@@ -134,7 +134,7 @@ func (e *Event) wall(ns uint64) datum { return number(e.table.Time(ns).UnixNano(
 
 // processFields are the fields of the programs and command lines of the process and its
 // ancestors.
-var processFields = lazy.Value[map[string]field]{New: func() map[string]field {
+var processFields = lazy.Table[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"proc.exe":      self(func(_ *Event, p *procs.Process) datum { return exeOf(p) }),
 		"proc.pexe":     parent(exeOf),
@@ -180,7 +180,7 @@ var processFields = lazy.Value[map[string]field]{New: func() map[string]field {
 
 // descentFields are the fields about the process's parents, groups and sessions, its
 // times and its file.
-var descentFields = lazy.Value[map[string]field]{New: func() map[string]field {
+var descentFields = lazy.Table[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"proc.tty":             ofEvent(func(e *Event) datum { return number(int64(userDevice(uint64(e.int(falco.TTY))))) }),
 		"proc.pid":             ofEvent(func(e *Event) datum { return number(e.int(falco.PID)) }),
@@ -252,7 +252,7 @@ var descentFields = lazy.Value[map[string]field]{New: func() map[string]field {
 
 // threadFields are the fields of the thread, and of the state of the process at the time
 // of the event.
-var threadFields = lazy.Value[map[string]field]{New: func() map[string]field {
+var threadFields = lazy.Table[map[string]field]{New: func() map[string]field {
 	return map[string]field{
 		"thread.cap_permitted":              ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapPermitted)))) }),
 		"thread.cap_inheritable":            ofEvent(func(e *Event) datum { return text(capabilities(uint64(e.int(falco.CapInheritable)))) }),

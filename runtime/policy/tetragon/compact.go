@@ -49,7 +49,7 @@ func join(parts ...string) string {
 }
 
 // signs are the signs and words for functions that have special ones.
-var signs = lazy.Value[map[string]struct{ sign, what string }]{New: func() map[string]struct{ sign, what string } {
+var signs = lazy.Table[map[string]struct{ sign, what string }]{New: func() map[string]struct{ sign, what string } {
 	return map[string]struct{ sign, what string }{
 		"__x64_sys_open": {"📬", "open"}, "__x64_sys_openat": {"📬", "open"}, "fd_install": {"📬", "open"}, "security_file_open": {"📬", "open"},
 		"__x64_sys_close": {"📪", "close"}, "__x64_sys_write": {"📝", "write"}, "__x64_sys_read": {"📚", "read"},

@@ -189,7 +189,7 @@ func (f *Flow) Summary() string {
 }
 
 // icmpNames are the names of the usual types of messages.
-var icmpNames = lazy.Value[map[Proto]map[uint8]string]{New: func() map[Proto]map[uint8]string {
+var icmpNames = lazy.Table[map[Proto]map[uint8]string]{New: func() map[Proto]map[uint8]string {
 	return map[Proto]map[uint8]string{
 		protoICMP: {0: "EchoReply", 3: "DestinationUnreachable", 5: "Redirect", 8: "EchoRequest", 11: "TimeExceeded", 12: "ParameterProblem"},
 		protoICMPv6: {1: "DestinationUnreachable", 2: "PacketTooBig", 3: "TimeExceeded", 4: "ParameterProblem", 128: "EchoRequest", 129: "EchoReply",
