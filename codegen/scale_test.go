@@ -333,3 +333,45 @@ func TestPointerAssignments(t *testing.T) {
 		t.Errorf("the pointers that were stored are not right")
 	}
 }
+
+// TestCrowded compiles scripts with few and with many attach points, all in one function. Many
+// use links, since the kernel detaches perf events from uprobes one after another.
+func TestCrowded(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		release string
+		kind    string
+		points  int
+		multi   bool
+	}{
+		{"6.12", "uprobe", 15, false},
+		{"6.12", "uprobe", 16, true},
+		{"6.12", "uprobe", 300, true},
+		{"6.12", "uretprobe", 16, true},
+		{"6.1", "uprobe", 300, false},
+	} {
+		k, err := kernel.Frozen("../tests/kernels/" + c.release + ".zip")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for i := range c.points {
+			fmt.Fprintf(&b, "%s:%s:\"runtime.main\" { @a%d = count(); }\n", c.kind, self, i)
+		}
+		found := 0
+		for _, p := range compileFor(t, k, b.String(), nil).Programs {
+			for _, pt := range p.Points {
+				found++
+				if pt.Multi != c.multi {
+					t.Errorf("Linux %s, %d attach points of %s: one has multi = %t", c.release, c.points, c.kind, pt.Multi)
+				}
+			}
+		}
+		if found < c.points {
+			t.Errorf("Linux %s, %d attach points of %s: %d points", c.release, c.points, c.kind, found)
+		}
+	}
+}

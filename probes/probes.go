@@ -178,6 +178,11 @@ type Env struct {
 	// nil.
 	Needs *object.Needs
 
+	// Crowded is set if the script has many attach points. The kernel detaches perf events
+	// from functions of programs one at a time, in up to 100 ms each, so uprobes and USDT
+	// probes use links then.
+	Crowded bool
+
 	// FuncNames has the names that results show for functions which share their name with
 	// others, by address (uint64, string). Attaching fills it. It may be nil.
 	FuncNames *sync.Map

@@ -224,7 +224,7 @@ func expandUprobe(e *Env, p *Point, ret bool) ([]*Point, error) {
 		}
 		u := &uprobeFile{e: e, p: p, ret: ret, canMulti: multi, path: path, x: x}
 		u.find()
-		u.multi = multi && u.pattern
+		u.multi = multi && (u.pattern || e.Crowded)
 		patterns = patterns || u.pattern
 		if err := u.expand(); err != nil {
 			return nil, err

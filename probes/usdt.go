@@ -155,7 +155,7 @@ func expandUSDT(e *Env, p *Point) ([]*Point, error) {
 		return nil, err
 	}
 	var out []*Point
-	multi := (isWild(p.Target) || isWild(p.NS) || isWild(p.Func)) && uprobeMulti(e) && !strings.Contains(p.Target, binary.ArchiveMark)
+	multi := (e.Crowded || isWild(p.Target) || isWild(p.NS) || isWild(p.Func)) && uprobeMulti(e) && !strings.Contains(p.Target, binary.ArchiveMark)
 	for _, path := range paths {
 		x, err := openTraced(e, p.Kind.Name, path)
 		if err != nil {

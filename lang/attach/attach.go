@@ -39,6 +39,10 @@ type resolver struct {
 	lacks  string                 // why the patterns of the current block match nothing, or ""
 }
 
+// A script is crowded if a probe's attach points, and the declarations, are more than
+// manyPoints.
+const manyPoints = 16
+
 // Resolve resolves the attach points of all probes of p, in order. params are the
 // positional parameters, which attach points may contain. If apart is set, each point gets
 // its own hook, because package runtime does not attach the programs, or because they
@@ -55,6 +59,7 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		if !ok {
 			continue
 		}
+		env.Crowded = len(p.Decls)+len(d.Points) > manyPoints
 		points := r.probe(d)
 		total += len(points)
 		links += countLinks(points)
