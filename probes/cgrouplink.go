@@ -26,15 +26,27 @@ func cgroupHook(k *Kind, parts []string) (*Point, error) {
 	return p, nil
 }
 
-// expandCgroup is the Expand function of kinds whose Target is a cgroup's directory.
-func expandCgroup(_ *Env, p *Point) ([]*Point, error) {
-	if p.Target == "" {
-		return []*Point{p}, nil
+// expandCgroup is the Expand function of kinds whose Target is a cgroup's directory. A
+// point at a cgroup that contains the selected one is attached to that.
+func expandCgroup(e *Env, p *Point) ([]*Point, error) {
+	if p.Target != "" {
+		if st, err := os.Stat(p.Target); err != nil || !st.IsDir() {
+			return nil, usage("cgroup %s does not exist", p.Target)
+		}
 	}
-	if st, err := os.Stat(p.Target); err != nil || !st.IsDir() {
-		return nil, usage("cgroup %s does not exist", p.Target)
+	q := *p
+	for _, c := range e.Scope.Cgroups {
+		if q.Target == "" || below(c.Dir, q.Target) {
+			q.Target = c.Dir
+		}
 	}
-	return []*Point{p}, nil
+	return []*Point{&q}, nil
+}
+
+// below reports whether a directory is another one or below it.
+func below(dir, other string) bool {
+	rest, found := strings.CutPrefix(dir, strings.TrimRight(other, "/"))
+	return found && (rest == "" || rest[0] == '/')
 }
 
 // attachCgroup attaches a program to the cgroup of a point.

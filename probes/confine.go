@@ -59,6 +59,17 @@ func (e *Env) flags() (list []string) {
 	return list
 }
 
+// within reports whether a point is attached to a cgroup that is in each of list or
+// below it.
+func (p *Point) within(list []Cgroup) bool {
+	for _, c := range list {
+		if !below(p.Target, c.Dir) {
+			return false
+		}
+	}
+	return true
+}
+
 // Only describes how a program is confined to the tasks that the flags select.
 type Only struct {
 	// PID is the process to which the program must confine itself; 0: none. The program
@@ -91,11 +102,18 @@ func NewContext(e *Env, p *Point) (*Context, error) {
 		if e.PID != 0 && !e.Scope.Follow {
 			c.Only.PID = e.PID
 		}
-		if !e.Scope.Empty() {
-			c.Only.Scope = &e.Scope
+		scope := e.Scope
+		if p.within(scope.Cgroups) {
+			scope.Cgroups = nil // only their tasks cause the event
+		}
+		if !scope.Empty() {
+			c.Only.Scope = &scope
 		}
 	case NoTask:
 		for _, flag := range e.flags() {
+			if flag == "--cgroup" && p.within(e.Scope.Cgroups) {
+				continue
+			}
 			c.Only.Unconfined = append(c.Only.Unconfined, flag+" has no effect on "+p.Kind.Name+" probes: their events belong to no process")
 		}
 	}

@@ -12,13 +12,14 @@ import (
 	"github.com/gotrace/gotrace/runtime/outline"
 )
 
-// fillCgroups puts the chosen cgroups into the map that programs test.
+// fillCgroups puts the chosen cgroups into the map that programs test; nil: no program
+// does, because those that are attached to the cgroup itself need not.
 func (s *Instance) fillCgroups(m *ebpf.Map) error {
 	for i, dir := range s.obj.Invocation.Cgroups {
 		f, err := os.Open(dir)
 		if err == nil {
 			var id uint64
-			if id, err = cgroups.ID(dir); err == nil {
+			if id, err = cgroups.ID(dir); err == nil && m != nil {
 				err = m.Put(uint32(i), uint32(f.Fd()))
 			}
 			f.Close()
@@ -42,6 +43,9 @@ type chosenCgroup struct {
 func (s *Instance) watchCgroups() {
 	t := time.NewTicker(tick)
 	defer t.Stop()
+	if len(s.cgroups) == 0 {
+		s.fillCgroups(nil) // without the map, a cgroup that does not exist is not attached to
+	}
 	for {
 		for _, c := range s.cgroups[:min(len(s.cgroups), max(s.obj.Invocation.Chosen, 0))] {
 			if id, err := cgroups.ID(c.dir); err != nil && !os.IsNotExist(err) || id == c.id {

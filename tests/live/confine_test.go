@@ -75,6 +75,8 @@ type confinement struct {
 	also   string // error with which a kernel may refuse it if hardware or set-up is missing
 	says   string // message on stderr if -p cannot apply
 	alone  bool   // a warning tells that the child's events are missing
+
+	inCgroup bool // flags that select a cgroup apply even if says is set
 }
 
 // confinements returns an entry for every kind of probe. Kinds that do not depend on a
@@ -101,13 +103,13 @@ func confinements(t *testing.T) map[string]confinement {
 		"iter":          {probe: "iter:task", object: "ctx.task.tgid", runs: crowdThreads + 1},
 		"xdp":           {probe: "xdp:lo", says: "-p has no effect on xdp probes"},
 		"tc":            {probe: "tc:lo:ingress", says: "-p has no effect on tc probes"},
-		"cgroup_skb":    {probe: "cgroup_skb:/sys/fs/cgroup:ingress", says: "-p has no effect on cgroup_skb probes"},
+		"cgroup_skb":    {probe: "cgroup_skb:" + cgroupMount() + ":ingress", inCgroup: true, says: "-p has no effect on cgroup_skb probes"},
 		"netfilter":     {probe: "netfilter:ip:input", says: "-p has no effect on netfilter probes"},
-		"sock_ops":      {probe: "sock_ops:/sys/fs/cgroup", says: "-p has no effect on sock_ops probes"},
+		"sock_ops":      {probe: "sock_ops:" + cgroupMount(), inCgroup: true, says: "-p has no effect on sock_ops probes"},
 		"sk_lookup":     {probe: "sk_lookup", says: "-p has no effect on sk_lookup probes"},
 		"fmod_ret":      {probe: "fmod_ret:security_task_getpgid", needs: "fentry", runs: all},
 
-		"cgroup_sock_addr": {}, // a crowd connects to nothing
+		"cgroup_sock_addr": {probe: "cgroup_sock_addr:connect4", runs: all},
 	}
 }
 

@@ -241,8 +241,9 @@ func (c confinement) runChosen(t *testing.T, by choice) {
 	flags := by.flag(t, ours)
 	if c.says != "" {
 		r := trace(t, append(flags, "--dry-run", "-e", c.probe+" { @ = count(); }")...)
-		if !strings.Contains(r.stderr, "has no effect on "+strings.SplitN(c.probe, ":", 2)[0]+" probes") {
-			t.Errorf("stderr does not say that %v has no effect:\n%s", flags, r.stderr)
+		applies := c.inCgroup && strings.Contains("--cgroup --container --unit", flags[0])
+		if strings.Contains(r.stderr, "has no effect on "+strings.SplitN(c.probe, ":", 2)[0]+" probes") == applies {
+			t.Errorf("with %v, stderr is:\n%s", flags, r.stderr)
 		}
 		ours.end()
 		return
@@ -376,13 +377,54 @@ func TestCgroupRemoved(t *testing.T) {
 	if *peer {
 		t.Skip("it has no --cgroup")
 	}
-	dir := makeCgroup(t, "gotrace-test")
-	s := start(t, "--cgroup", dir, "-e", "tracepoint:syscalls:sys_enter_getpgid { @ = count(); }")
+	for _, probe := range []string{"tracepoint:syscalls:sys_enter_getpgid", "cgroup_skb:egress"} {
+		dir := makeCgroup(t, "gotrace-test")
+		s := start(t, "--cgroup", dir, "-e", probe+" { @ = count(); }")
+		s.attached()
+		removeCgroup(t, dir)
+		makeCgroup(t, "gotrace-test")
+		if r := s.wait(); r.status != 0 || !strings.Contains(r.stderr, dir+" was removed") {
+			t.Errorf("%s: status %d, stderr %s", probe, r.status, r.stderr)
+		}
+	}
+}
+
+// TestEventsOfCgroup checks that --cgroup attaches probes at a cgroup to the one that it
+// selects, if that is below the probe's: they see its events and those of the cgroups below
+// it. A probe at another cgroup sees all events of that.
+func TestEventsOfCgroup(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it has no such flag")
+	}
+	if why := missing("sh"); why != "" {
+		t.Skip(why)
+	}
+	dir, within, other := makeCgroup(t, "gotrace-events"), makeCgroup(t, "gotrace-events/below"), makeCgroup(t, "gotrace-others")
+	script := `cgroup_skb:egress /pkt.udp.dport == 4747/ { @none = count(); }
+		cgroup_skb:ROOT:egress /pkt.udp.dport == 4747/ { @root = count(); }
+		cgroup_skb:ROOT/gotrace-events/below:egress /pkt.udp.dport == 4747/ { @within = count(); }
+		cgroup_skb:ROOT/gotrace-others:egress /pkt.udp.dport == 4747/ { @other = count(); }
+		sock_ops:ROOT /ctx.op == 3 && ctx.family == 2/ { @ops = count(); }
+		cgroup_sock_addr:connect4 { @addr[comm] = count(); }`
+	s := start(t, "--cgroup", dir, "-e", strings.ReplaceAll(script, "ROOT", cgroupRoot(t)))
 	s.attached()
-	removeCgroup(t, dir)
-	makeCgroup(t, "gotrace-test")
-	if r := s.wait(); r.status != 0 || !strings.Contains(r.stderr, dir+" was removed") {
-		t.Errorf("status %d, stderr %s", r.status, r.stderr)
+	for i, at := range []string{cgroupRoot(t), dir, within, other} {
+		const run = `echo $$ >"$1/cgroup.procs"; exec "$2" refused 4747 "$3" 10`
+		if out, err := exec.Command("sh", "-c", run, "sh", at, *work, fmt.Sprint(1<<i)).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	s.signal(syscall.SIGINT)
+	r := s.wait()
+	// Datagrams: 2 of the cgroup, 4 of that below it, 8 of the other one.
+	const want = "@addr[gtwork]: 2 @none: 6 @ops: 2 @other: 8 @root: 6 @within: 4"
+	if got := strings.Join(strings.Fields(r.stdout), " "); got != want {
+		t.Errorf("printed %s, want %s", got, want)
+	}
+	const warning = "--cgroup has no effect on cgroup_skb probes"
+	if strings.Count(r.stderr, "WARNING") != 1 || !strings.Contains(r.stderr, warning) {
+		t.Errorf("stderr has not one warning, %q:\n%s", warning, r.stderr)
 	}
 }
 
