@@ -49,40 +49,55 @@ func Passes(m *ir.Module) []Pass {
 }
 
 // Run optimises all programs of m in place.
-func Run(m *ir.Module) { run(m, nil) }
-
-// run calls after, if given, after every pass.
-func run(m *ir.Module, after func(p *ir.Prog, pass string)) {
-	var rounds, last []Pass
-	for _, p := range Passes(m) {
-		if p.Last {
-			last = append(last, p)
-		} else {
-			rounds = append(rounds, p)
+func Run(m *ir.Module) {
+	var funcs []*ir.Func
+	size := 0
+	for _, p := range m.Progs {
+		for _, f := range p.Funcs() {
+			funcs = append(funcs, f)
+			size += f.NumValues()
 		}
 	}
+	pipeline := pipelineOf(m)
+	parallel(len(funcs), size, func(i int) { pipeline.run(funcs[i], nil) })
 	for _, p := range m.Progs {
-		do := func(f *ir.Func, pass Pass) (changed bool) {
-			changed = pass.Run(f)
-			if after != nil {
-				after(p, pass.Name)
-			}
-			return changed
-		}
-		for _, f := range p.Funcs() {
-			// Once each pass has found nothing to change since the last change, all of
-			// them would find nothing.
-			for n, idle := 0, 0; n < maxRounds*len(rounds) && idle < len(rounds); n++ {
-				idle++
-				if do(f, rounds[n%len(rounds)]) {
-					idle = 0
-				}
-			}
-			for _, pass := range last {
-				do(f, pass)
-			}
-		}
 		dropFuncs(p)
+	}
+}
+
+// pipeline is the passes that run in rounds and those that run after them.
+type pipeline struct{ rounds, last []Pass }
+
+func pipelineOf(m *ir.Module) (l pipeline) {
+	for _, p := range Passes(m) {
+		if p.Last {
+			l.last = append(l.last, p)
+		} else {
+			l.rounds = append(l.rounds, p)
+		}
+	}
+	return l
+}
+
+// run optimises f. It calls after, if given, after every pass.
+func (l *pipeline) run(f *ir.Func, after func(pass string)) {
+	do := func(pass Pass) (changed bool) {
+		changed = pass.Run(f)
+		if after != nil {
+			after(pass.Name)
+		}
+		return changed
+	}
+	// Once each pass has found nothing to change since the last change, all of them would
+	// find nothing.
+	for n, idle := 0, 0; n < maxRounds*len(l.rounds) && idle < len(l.rounds); n++ {
+		idle++
+		if do(l.rounds[n%len(l.rounds)]) {
+			idle = 0
+		}
+	}
+	for _, pass := range l.last {
+		do(pass)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -150,7 +151,7 @@ func TestDifferential(t *testing.T) {
 			t.Fatalf("seed %d: %v\n%s", seed, err, m)
 		}
 		before := m.String()
-		run(m, func(p *ir.Prog, pass string) {
+		check := func(pass string) {
 			if t.Failed() {
 				return
 			}
@@ -162,8 +163,59 @@ func TestDifferential(t *testing.T) {
 				t.Fatalf("seed %d: after %s: %v\n%s\nwant\n%s\nbefore:\n%s\nafter:\n%s", seed, pass, err, got, want, before, m)
 			}
 			before = m.String()
-		})
+		}
+		pipeline := pipelineOf(m)
+		for _, p := range m.Progs {
+			for _, f := range p.Funcs() {
+				pipeline.run(f, check)
+			}
+			dropFuncs(p)
+		}
 	}
+}
+
+// large returns a module that is optimised on all CPUs.
+func large() *ir.Module {
+	m := &ir.Module{}
+	for seed, size := int64(0), 0; size <= fewValues; seed++ {
+		more := irgen.Program(seed, irgen.Config{Size: 80, Calls: true, Loops: true, Fetch: true})
+		m.Maps = append(m.Maps, more.Maps...)
+		for _, p := range more.Progs {
+			m.Progs = append(m.Progs, p)
+			for _, f := range p.Funcs() {
+				size += f.NumValues()
+			}
+		}
+	}
+	return m
+}
+
+// TestParallel checks that the result is the same on one CPU and on several.
+func TestParallel(t *testing.T) {
+	one, several := large(), large()
+	pipeline := pipelineOf(one)
+	for _, p := range one.Progs {
+		for _, f := range p.Funcs() {
+			pipeline.run(f, nil)
+		}
+		dropFuncs(p)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	Run(several)
+	if one.String() != several.String() {
+		t.Error("the results differ")
+	}
+	var seen [100]bool
+	parallel(len(seen), fewValues, func(i int) { seen[i] = true })
+	if slices.Contains(seen[:], false) {
+		t.Error("not all are done")
+	}
+	defer func() {
+		if r := recover(); r != "a failure" {
+			t.Errorf("the panic is %v", r)
+		}
+	}()
+	parallel(2, fewValues, func(i int) { panic("a failure") })
 }
 
 // TestDeterminism checks that two runs of the pipeline over the same input have the

@@ -12,7 +12,8 @@ import (
 // Limits for the construction, which ensure that it ends in a fraction of a second.
 const (
 	maxInsts  = 20000
-	maxStates = 1 << 13
+	maxStates = 1 << 13 // most of them after incomplete characters
+	maxWhole  = 800     // states after complete ones
 	maxWork   = 1 << 24 // instructions followed
 )
 
@@ -43,6 +44,7 @@ type builder struct {
 
 	states  []state
 	stateID map[state]int32
+	whole   int // states without an incomplete character
 	next    [][256]int32
 	result  []uint64
 
@@ -56,7 +58,9 @@ type position struct {
 	insts   []uint64
 	before  rune // representative of the characters before that assertions do not distinguish; -1: none
 	matched uint64
-	steps   map[int]int32 // by interval
+	steps   []int32 // by interval: 1 more than the position after it, or 0 if that is not known
+	whole   int32   // 1 more than the state without an incomplete character, or 0
+	others  int32   // 2 more than what others returns, or 0 if that is not known
 }
 
 // state is a position and the bytes of an incomplete character.
@@ -188,7 +192,7 @@ func (b *builder) interval(r rune) int {
 func (b *builder) build() bool {
 	b.state(b.position(&position{before: -1}), pending{})
 	for s := 0; s < len(b.states); s++ {
-		if len(b.states) > maxStates || b.work > maxWork {
+		if len(b.states) > maxStates || b.whole > maxWhole || b.work > maxWork {
 			return false
 		}
 		b.next = append(b.next, [256]int32{})
@@ -264,11 +268,32 @@ func (b *builder) read(s state, c byte) int32 {
 			s.pos = b.step(s.pos, b.bad)
 		}
 	}
-	if g := &b.begins[c]; g.pending.left > 0 {
-		return b.state(s.pos, g.pending)
-	} else {
+	g := &b.begins[c]
+	if g.pending.left == 0 {
 		return b.state(b.step(s.pos, g.interval), pending{})
 	}
+	if to := b.others(s.pos); to >= 0 {
+		return b.state(to, pending{})
+	}
+	return b.state(s.pos, g.pending)
+}
+
+// others returns the position after any number of characters that are not ASCII, if it is
+// the same for all of them, or -1. No byte of such a character has to be remembered then,
+// which leaves few states of the usual patterns.
+func (b *builder) others(pos int32) int32 {
+	p := b.positions[pos]
+	if p.others == 0 {
+		to := b.step(pos, b.bad)
+		for i := b.interval(utf8.RuneSelf); i < len(b.bounds); i++ {
+			if b.step(pos, i) != to || b.step(to, i) != to {
+				to = -1
+				break
+			}
+		}
+		p.others = to + 2
+	}
+	return p.others - 2
 }
 
 // begin returns the effect of byte c between two characters.
@@ -334,12 +359,20 @@ func (b *builder) narrow(p pending) pending {
 //
 //go:noinline
 func (b *builder) state(pos int32, p pending) int32 {
+	whole := &b.positions[pos].whole
+	if p.n == 0 && *whole > 0 {
+		return *whole - 1
+	}
 	s := state{pos, p}
 	id, ok := b.stateID[s]
 	if !ok {
 		id = int32(len(b.states))
 		b.stateID[s] = id
 		b.states = append(b.states, s)
+	}
+	if p.n == 0 {
+		b.whole++
+		*whole = id + 1
 	}
 	return id
 }
@@ -357,7 +390,7 @@ func (b *builder) position(p *position) int32 {
 	if !ok {
 		id = int32(len(b.positions))
 		b.positID[string(key)] = id
-		p.steps = map[int]int32{}
+		p.steps = make([]int32, len(b.bounds))
 		b.positions = append(b.positions, p)
 	}
 	return id
@@ -366,8 +399,8 @@ func (b *builder) position(p *position) int32 {
 // step returns the position after a character of an interval.
 func (b *builder) step(pos int32, interval int) int32 {
 	p := b.positions[pos]
-	if to, ok := p.steps[interval]; ok {
-		return to
+	if to := p.steps[interval]; to > 0 {
+		return to - 1
 	}
 	r := b.bounds[interval]
 	insts, matched := b.closure(p, r)
@@ -385,7 +418,7 @@ func (b *builder) step(pos int32, interval int) int32 {
 		}
 	}
 	to := b.position(q)
-	p.steps[interval] = to
+	p.steps[interval] = to + 1
 	return to
 }
 
