@@ -9,7 +9,7 @@ func TestFewStates(t *testing.T) {
 		text string
 		most int
 	}{
-		{"secret", 8},
+		{"secret", 10},
 		{"secr\u00e9t", 100},
 	} {
 		p, ok := Literal(c.text, Anywhere, false)

@@ -90,7 +90,7 @@ var falcoRules = []falcoRule{
 				unix.Chdir(dir + d)
 			}
 		}, want: []string{"DIR/none"}},
-	{condition: "evt.type=setns and evt.rawres < 0", output: "%evt.res", more: "- rule: rule NUMBER\n  condition: and not evt.arg.fd exists or evt.res=EBADF\n  output: and more\n  override: {condition: append, output: append}\n",
+	{condition: "evt.type=setns and evt.rawres < 0", output: "%evt.res", more: "- rule: rule NUMBER\n  condition: and not evt.arg.fd exists or evt.type=setns and evt.res=EBADF\n  output: and more\n  override: {condition: append, output: append}\n",
 		work: func(*testing.T, string) { unix.Setns(-1, 0) }, want: []string{"EBADF and more"}},
 }
 
