@@ -1,6 +1,8 @@
 package live
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -228,6 +230,7 @@ func queryOnce(t *testing.T) result {
 			}
 		}
 	}
+	queryStream(t, server.LocalAddr().String(), want)
 	s.signal(syscall.SIGINT)
 	r := s.wait()
 	if !r.complete() {
@@ -245,4 +248,65 @@ func queryOnce(t *testing.T) result {
 		}
 	}
 	return r
+}
+
+// queryStream sends queries over TCP, where the length of a message comes before it, and adds the
+// lines for them to want.
+func queryStream(t *testing.T, server string, want map[string]int) {
+	a, b := streamPair(t, server)
+	// pass sends the pieces of a message, and receives the first n bytes before the rest.
+	pass := func(from, to net.Conn, n int, pieces ...[]byte) {
+		t.Helper()
+		all := bytes.Join(pieces, nil)
+		for _, p := range pieces {
+			if _, err := from.Write(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, part := range [][]byte{all[:n], all[n:]} {
+			if _, err := io.ReadFull(to, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	query := "\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03tcp\x00\x00\x01\x00\x01"
+	for i := range 4 {
+		// The number of a message can look like its length.
+		id := []byte{0, byte(20 + i)}
+		ask := append(id, query...)
+		answer := append(append(id, "\x81\x83\x00\x01\x00\x01"...), query[6:]...)
+		answer = append(answer, make([]byte, 4000*(i/2))...)
+		length := func(m []byte) []byte { return binary.BigEndian.AppendUint16(nil, uint16(len(m))) }
+		if i%2 == 0 {
+			pass(a, b, 0, append(length(ask), ask...))
+			pass(b, a, 2, length(answer), answer)
+		} else {
+			pass(a, b, 2, length(ask), ask)
+			pass(b, a, 0, append(length(answer), answer...))
+		}
+		for _, side := range []bool{true, false} {
+			want[fmt.Sprintf("%v A tcp NXDOMAIN 1 %d %d", side, len(ask), len(answer))]++
+		}
+		// These are not messages of their own, but could be later pieces of some.
+		pass(a, b, 0, []byte("\x12\x34\x00\x00\x00\x01\x00\x01\x00\x00\x00\x00\x03tcp\x00\x00\x01\x00\x01"))
+		pass(b, a, 0, []byte("\x12\x34\x80\x00\x00\x01\x00\x01\x00\x00\x00\x00\x03tcp\x00\x00\x01\x00\x01"))
+	}
+}
+
+// streamPair returns both ends of a connection to a port. They are closed when the test ends.
+func streamPair(t *testing.T, address string) (client, server net.Conn) {
+	ln, err := net.Listen("tcp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if client, err = net.Dial("tcp4", address); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	if server, err = ln.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	return client, server
 }

@@ -9,7 +9,7 @@ import (
 
 func dnsProtocol() *Protocol {
 	return &Protocol{
-		Name: "dns", About: "DNS over UDP", Ports: []uint16{dns.Port}, Op: "qtype", Target: "name", Event: "dns:piece", Datagrams: true,
+		Name: "dns", About: "DNS over UDP, TCP and TLS", Ports: []uint16{dns.Port, 853}, Op: "qtype", Target: "name", Event: "dns:piece", Datagrams: true,
 		split:  splitDNS,
 		reader: func(*Display) reader { return dnsReader{} },
 	}
