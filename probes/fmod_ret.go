@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -18,6 +19,8 @@ import (
 // errorInjection is the file of debugfs that lists the functions that may be made to
 // fail, one per line: the name, the module and the kind of error.
 const errorInjection = "/sys/kernel/debug/error_injection/list"
+
+const notReplaceable = "the kernel lets programs replace only the security hooks (security_…) and the functions in " + errorInjection
 
 // fmodRetKind returns fmod_ret, for programs that run before a kernel function and can
 // return a result instead of running it. The kernel allows that for the security hooks
@@ -57,7 +60,14 @@ func fmodRetKind() *Kind {
 		all, _ := modifiable(e)
 		return functionLike(p.Func, all)
 	}
-	k.Lacks = withoutBTF
+	k.Lacks = func(e *Env, p *Point) string {
+		why := withoutBTF(e, p)
+		all, _ := e.Kernel.Functions()
+		if why == "" && slices.ContainsFunc(all, func(f string) bool { return wildcard.Match(cmp.Or(p.Target, "*")+":"+p.Func, f) }) {
+			why = notReplaceable
+		}
+		return why
+	}
 	k.Context = func(e *Env, p *Point) (*Context, error) {
 		c, err := fentryContext(e, p, false)
 		if err != nil {
@@ -77,7 +87,7 @@ func fmodRetKind() *Kind {
 	k.Attach = func(e *Env, prog *ebpf.Program, p *object.Point) (io.Closer, error) {
 		c, err := attachTracing(e, prog, p)
 		if errors.Is(err, unix.EINVAL) {
-			return nil, &AttachError{p, "the kernel does not let programs replace this function: it allows that for the security hooks (security_…) and those in " + errorInjection, err}
+			return nil, &AttachError{p, notReplaceable, err}
 		}
 		return c, err
 	}

@@ -131,6 +131,8 @@ func TestOnlyUntraceable(t *testing.T) {
 		"fmod_ret:nosuchmodule:f":    "module nosuchmodule is not loaded",
 		"kprobe:ext5:marked_notrace": "did you mean 'ext4'?",
 		"fentry:bpf:prog":            "",
+		"fmod_ret:twice":             notReplaceable,
+		"fmod_ret:vmlinux:tw*":       notReplaceable,
 		"kprobe:do_exti":             "did you mean 'do_exit'?",
 		"kprobe:marked_notrace":      "the function is not traceable: it is marked notrace, and this kernel may be built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)",
 		"kretprobe:marked_notrace":   "the function is not traceable: it is marked notrace, and this kernel may be built without kprobes in such functions (CONFIG_KPROBE_EVENTS_ON_NOTRACE)",

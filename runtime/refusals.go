@@ -48,7 +48,7 @@ var refusals = []struct {
 		"the types of the kernel name the function, but the kernel has no code of that name: the compiler gave it a suffix such as .isra.0",
 		"a kprobe may name it: gotrace -l 'kprobe:NAME*' lists the names that begin with NAME"},
 	{[]string{"is not modifiable"}, "not-replaceable",
-		"the kernel does not let programs replace this function: it allows that for the security hooks (security_…) and those in /sys/kernel/debug/error_injection/list",
+		"the kernel lets programs replace only the security hooks (security_…) and the functions in /sys/kernel/debug/error_injection/list",
 		"gotrace -l 'fmod_ret:*' lists them"},
 	{[]string{"__noreturn"}, "never-returns", "the function never returns", "fentry and kprobe can be attached to it"},
 	{[]string{"unreachable insn", "jump out of range", "invalid BTF", "reference leak", "Unreleased reference"}, "internal",

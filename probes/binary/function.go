@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ianlancetaylor/demangle"
+
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/outline"
 )
@@ -97,7 +99,7 @@ func (fn Function) Args(a *Arch, symbol string, abi ABI) *types.Type {
 		case found[i] == atPlace:
 			f.Loc = places[i]
 		case found[i] == leftOut, !sound:
-			f.Loc = &types.Loc{Err: errLeftOut(symbol)}
+			f.Loc = &types.Loc{Err: errLeftOut(demangle.Filter(symbol, demangle.NoParams))}
 		}
 		if dt.t.Name == floatName {
 			f.Loc = &types.Loc{Err: errFloatNumber}

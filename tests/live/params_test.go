@@ -142,6 +142,27 @@ func TestParamsRefused(t *testing.T) {
 	}
 }
 
+// TestRemovedParam reads a parameter that the compiler removed from a C++ function. The
+// error has the function's name in the source.
+func TestRemovedParam(t *testing.T) {
+	needRoot(t)
+	if *peer {
+		t.Skip("it is about our own messages")
+	}
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "removed")
+	writeFiles(t, dir, map[string]string{"removed.cc": `namespace n { static __attribute__((noinline)) int f(int unused, int x) { asm volatile("" : : "r"(x)); return x + 1; } }
+int main(int argc, char **) { return n::f(argc * 77, argc) + n::f(3, argc + 1); }
+`})
+	if out, err := exec.Command("c++", "-g", "-O2", "-o", bin, bin+".cc").CombinedOutput(); err != nil {
+		t.Skipf("%v\n%s", err, out)
+	}
+	r := trace(t, "-e", "uprobe:"+bin+":*1f* { print(args.unused); }")
+	if want := "the compiler removed it from n::f, or computes it elsewhere"; r.status == 0 || !strings.Contains(r.stderr, want) {
+		t.Errorf("status %d, want %q\n%s", r.status, want, r.stderr)
+	}
+}
+
 // TestSeparateDebugInfo moves the debug info to separate files, found by build
 // id and by the file name in the program.
 func TestSeparateDebugInfo(t *testing.T) {

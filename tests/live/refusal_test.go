@@ -91,7 +91,7 @@ func TestFunctionsNotAttached(t *testing.T) {
 		{"fentry:entry_SYSCALL_64", "no BTF for the function"},
 		{"fexit:entry_SYSCALL_64", "kprobe:entry_SYSCALL_64 does not need it"},
 		{"kprobe:sched_clock", "marked notrace"},
-		{"fmod_ret:vfs_read", "does not let programs replace this function"},
+		{"fmod_ret:vfs_read", "lets programs replace only the security hooks"},
 		{"fentry:nosuchmodule:f", "module nosuchmodule is not loaded"},
 		{"kprobe:entry_SYSCALL*", "but are on the kernel's list of functions that must not be probed"},
 		{"kprobe:vfs_read+1", "in the middle of an instruction"},
