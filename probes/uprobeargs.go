@@ -3,6 +3,8 @@ package probes
 import (
 	"strings"
 
+	"github.com/ianlancetaylor/demangle"
+
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/probes/binary"
 )
@@ -23,12 +25,13 @@ func uprobeArgs(a *binary.Arch, p *Point) (*types.Type, error) {
 	if at.copy != nil {
 		name = at.copy.Name
 	}
+	shown := demangle.Filter(name, demangle.NoParams)
 	if strings.Contains(name, ".part.") {
-		return nil, usage("args cannot be used here: %s is part of a function that the compiler split, and does not receive its parameters", name)
+		return nil, usage("args cannot be used here: %s is part of a function that the compiler split, and does not receive its parameters", shown)
 	}
-	t := fn.Args(a, name, at.abi())
+	t := fn.Args(a, name, shown, at.abi())
 	if t == nil {
-		return nil, usage("args cannot be used here: %s has no parameters", name)
+		return nil, usage("args cannot be used here: %s has no parameters", shown)
 	}
 	t.Name = "args of " + p.Name
 	return t, nil

@@ -56,7 +56,7 @@ func FuzzDebugInfo(f *testing.F) {
 			}
 			for _, a := range []*Arch{AMD64, ARM64} {
 				for _, abi := range []ABI{ABIC, ABIGo, ABIGoDict, ABIGoRecvDict, ABIGoStack} {
-					if args := fn.Args(a, s.Name, abi); args != nil {
+					if args := fn.Args(a, s.Name, s.Name, abi); args != nil {
 						for _, m := range args.Members() {
 							_ = m.Type.String()
 						}
@@ -102,7 +102,7 @@ func TestWidePlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		fn, _ := g.Function(x.Named("wide")[0].Addr)
-		got := showParts(fn.Args(AMD64, "wide", ABIC).Members()[0].Loc, AMD64.regs.Get()["di"])
+		got := showParts(fn.Args(AMD64, "wide", "wide", ABIC).Members()[0].Loc, AMD64.regs.Get()["di"])
 		if !strings.HasPrefix(got, "[0+8@di 8+8") {
 			t.Errorf("%s: %s", level, got)
 		}

@@ -227,7 +227,7 @@ func checkTypes(t *testing.T, x *File) {
 	if got := strings.Join(fn.ParamDecls(), ", "); got != "int x, const char* name" {
 		t.Errorf("parameters %q", got)
 	}
-	args := fn.Args(AMD64, "work", ABIC)
+	args := fn.Args(AMD64, "work", "work", ABIC)
 	for i, f := range args.Members() {
 		if f.Loc.Err != "" || !AMD64.IsArg(ABIC, i, f.Loc) {
 			t.Errorf("parameter %d, %s, is at %+v", i, f.Name, f.Loc)

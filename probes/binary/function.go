@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ianlancetaylor/demangle"
-
 	"github.com/gotrace/gotrace/lang/types"
 	"github.com/gotrace/gotrace/runtime/outline"
 )
@@ -63,8 +61,9 @@ func (fn Function) convention(symbol string, abi ABI) callConv {
 
 // Args returns a struct of the function's parameters, each with its location at the
 // function's first instruction. It returns nil if the function has no parameters.
-// symbol is the name of the function's symbol. The caller may rename the struct.
-func (fn Function) Args(a *Arch, symbol string, abi ABI) *types.Type {
+// symbol is the name of the function's symbol, and shown the one in errors. The caller may
+// rename the struct.
+func (fn Function) Args(a *Arch, symbol, shown string, abi ABI) *types.Type {
 	g, conv := fn.g, fn.convention(symbol, abi)
 	pass := newPassing(a, conv)
 	pass.result(g.typeOf(fn.entry, 0))
@@ -99,7 +98,7 @@ func (fn Function) Args(a *Arch, symbol string, abi ABI) *types.Type {
 		case found[i] == atPlace:
 			f.Loc = places[i]
 		case found[i] == leftOut, !sound:
-			f.Loc = &types.Loc{Err: errLeftOut(demangle.Filter(symbol, demangle.NoParams))}
+			f.Loc = &types.Loc{Err: errLeftOut(shown)}
 		}
 		if dt.t.Name == floatName {
 			f.Loc = &types.Loc{Err: errFloatNumber}

@@ -71,7 +71,7 @@ func FuzzSplit(f *testing.F) {
 				x.Frames(s.Addr + at)
 			}
 			if fn, ok := g.Function(s.Addr); ok {
-				if args := fn.Args(AMD64, s.Name, ABIC); args != nil {
+				if args := fn.Args(AMD64, s.Name, s.Name, ABIC); args != nil {
 					for _, m := range args.Members() {
 						layout(m.Type, 4)
 					}

@@ -163,7 +163,7 @@ func argsOf(t *testing.T, x *File, g *DebugInfo, name string) *types.Type {
 	if !ok {
 		t.Fatalf("no function %s", name)
 	}
-	return fn.Args(AMD64, name, ABIC)
+	return fn.Args(AMD64, name, name, ABIC)
 }
 
 // TestRustSplit looks up inlined functions in split debug information that LLVM wrote. It
