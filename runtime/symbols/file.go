@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -149,7 +148,7 @@ func (u *User) findFile(p *process, m *mapping) {
 	// The process has ended, or it maps other files now.
 	u.keep.with(*m.file, try)
 	if m.of == nil && p.parent > 0 { // it may have lasted longer
-		try(filepath.Join(u.opt.ProcRoot, strconv.Itoa(p.parent), "root") + m.file.path)
+		try(procDir(u.opt.ProcRoot, p.parent) + "/root" + m.file.path)
 	}
 	if m.of == nil {
 		try(m.file.path)
@@ -225,7 +224,7 @@ func (u *User) open(p *process, m *mapping, name string) *file {
 // root is "" if it is the root directory of this process. If this process can reach the
 // other's root by a path, the kernel shows the file's whole path.
 func (p *process) insideRoot(proc, path string) (root, inside string) {
-	root = filepath.Join(proc, strconv.Itoa(p.pid), "root")
+	root = procDir(proc, p.pid) + "/root"
 	theirs, err := os.Stat(root)
 	if err != nil {
 		return "", path
@@ -244,7 +243,7 @@ func (p *process) insideRoot(proc, path string) (root, inside string) {
 // ownNames returns the paths under which the process has a mapped file: through the
 // mapping itself (the file may be deleted), and as the process sees it.
 func (p *process) ownNames(proc string, m *mapping) []string {
-	dir := filepath.Join(proc, strconv.Itoa(p.pid))
+	dir := procDir(proc, p.pid)
 	return []string{
 		dir + "/map_files/" + strconv.FormatUint(m.start, 16) + "-" + strconv.FormatUint(m.end, 16),
 		dir + "/root" + m.file.path,
@@ -271,7 +270,7 @@ func vdsoFile(proc string) *file {
 		if m.file.path != vdso {
 			continue
 		}
-		mem, err := os.Open(filepath.Join(proc, strconv.Itoa(self), "mem"))
+		mem, err := os.Open(procDir(proc, self) + "/mem")
 		if err != nil {
 			break
 		}

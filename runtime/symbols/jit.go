@@ -100,20 +100,15 @@ const (
 
 // jitFrame returns a frame with the generated function that contains its address, if there is
 // one.
-func (p *process) jitFrame(proc string, im *image, f Frame) Frame {
+func (u *User) jitFrame(p *process, im *image, f Frame) Frame {
 	j, addr := &p.jit, f.Addr
 	if time.Since(j.checked) > stale {
-		if j.update(proc, p, im) || j.spans == nil {
+		if j.update(u, p, im, "") || j.spans == nil {
 			j.spans = latest(j.lists()...)
 		}
 		j.checked = time.Now()
 	}
-	i, _ := slices.BinarySearchFunc(j.spans, addr, func(s jitSpan, a uint64) int {
-		if s.end <= a {
-			return -1
-		}
-		return 1
-	})
+	i := sort.Search(len(j.spans), func(i int) bool { return j.spans[i].end > addr })
 	if i == len(j.spans) || addr < j.spans[i].start {
 		return f
 	}
@@ -129,25 +124,22 @@ func (p *process) jitFrame(proc string, im *image, f Frame) Frame {
 }
 
 // update reads what was added to the process's files. It reports whether there was
-// anything new.
-func (j *jitted) update(proc string, p *process, im *image) bool {
-	dir := filepath.Join(proc, strconv.Itoa(p.pid))
-	user := userOf(dir)
-	if p.ended {
-		user = p.user
-	}
+// anything new. If the process has ended, held is the path of its perf map.
+func (j *jitted) update(u *User, p *process, im *image, held string) bool {
+	dir := procDir(u.opt.ProcRoot, p.pid)
 	changed := false
 	j.dumps = slices.Clone(j.dumps) // past keeps the old ones
-	names := []string{p.tmp, "/tmp/perf-" + strconv.Itoa(p.pid) + ".map"}
-	switch {
-	case p.ended: // another process may have the ID, or have written the other file
-		names = names[:1]
-	case p.tmp == "":
-		names[0] = dir + "/root/tmp/perf-" + innerPID(dir, p.pid) + ".map"
+	names, user := []string{held}, p.user
+	if held == "" { // otherwise another process may have the ID, or have written the second file
+		names = []string{dir + "/root/tmp/" + innerMap(dir, p.pid), "/tmp/perf-" + strconv.Itoa(p.pid) + ".map"}
+		user = userOf(dir)
 	}
 	for _, name := range names {
 		if j.whole {
 			break
+		}
+		if !u.devices.Answer(name, name) {
+			continue
 		}
 		if data, ok := j.perfMap.more(name, user); ok {
 			changed = len(data) > 0
@@ -181,21 +173,6 @@ func (j *jitted) update(proc string, p *process, im *image) bool {
 		}
 	}
 	return changed
-}
-
-// holdPerfMap opens the directory of the process's perf map, in the process's namespaces. When
-// the process has ended, they may be gone. The file may not be there yet.
-func (u *User) holdPerfMap(p *process) {
-	if p.asked || u.held >= maxHeld {
-		return
-	}
-	p.asked = true
-	dir := filepath.Join(u.opt.ProcRoot, strconv.Itoa(p.pid))
-	if fd, err := unix.Open(dir+"/root/tmp", unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
-		p.tmp = "/proc/self/fd/" + strconv.Itoa(fd) + "/perf-" + innerPID(dir, p.pid) + ".map"
-		p.fd, p.user = fd, userOf(dir)
-		u.held++
-	}
 }
 
 // userID is the user of a process, if it is known.
@@ -263,16 +240,18 @@ func (g *jitFile) more(name string, user userID) ([]byte, bool) {
 	}
 }
 
-// innerPID returns the process's ID in its own pid namespace.
-func innerPID(dir string, pid int) string {
+// innerMap returns the name of a process's perf map, which has the process's ID in its own pid
+// namespace.
+func innerMap(dir string, pid int) string {
+	id := strconv.Itoa(pid)
 	text, _ := os.ReadFile(dir + "/status")
 	if _, rest, ok := bytes.Cut(text, []byte("\nNSpid:")); ok {
 		line, _, _ := bytes.Cut(rest, []byte("\n"))
 		if f := bytes.Fields(line); len(f) > 0 {
-			return string(f[len(f)-1])
+			id = string(f[len(f)-1])
 		}
 	}
-	return strconv.Itoa(pid)
+	return "perf-" + id + ".map"
 }
 
 // appendPerfMap parses lines of the form "start size name", with numbers in hex.

@@ -172,7 +172,7 @@ func TestJitFileChanges(t *testing.T) {
 					path, addr = filepath.Join(tmp, "jit-7.dump"), 0x6000
 					im.maps = []mapping{{file: &fileID{path: "/tmp/jit-7.dump"}}}
 				}
-				p := newProcess(7)
+				p, u := newProcess(7), NewUser(View{ProcRoot: proc})
 				for i, s := range steps {
 					if replaced { // often with the same inode
 						os.Remove(path)
@@ -181,7 +181,7 @@ func TestJitFileChanges(t *testing.T) {
 						t.Fatal(err)
 					}
 					p.jit.checked = time.Time{}
-					if f := p.jitFrame(proc, im, Frame{Addr: addr}); f.Name != s.want && !(replaced && s.text == "") {
+					if f := u.jitFrame(p, im, Frame{Addr: addr}); f.Name != s.want && !(replaced && s.text == "") {
 						t.Errorf("step %d: %q, want %q", i, f.Name, s.want)
 					}
 				}
@@ -206,14 +206,24 @@ func TestTwoDumps(t *testing.T) {
 		}
 		im.maps = append(im.maps, mapping{file: &fileID{path: "/tmp/" + name}})
 	}
-	p := newProcess(7)
+	p, u := newProcess(7), NewUser(View{ProcRoot: proc})
 	for range 3 {
 		p.jit.checked = time.Time{}
 		for addr, want := range map[uint64]string{0x6000: "two", 0x9000: "own", 0x7000: "one"} {
-			if f := p.jitFrame(proc, im, Frame{Addr: addr}); f.Name != want {
+			if f := u.jitFrame(p, im, Frame{Addr: addr}); f.Name != want {
 				t.Errorf("%#x is in %q, want %q", addr, f.Name, want)
 			}
 		}
+	}
+}
+
+// ownNamespace puts the process with a directory below /proc into the mount namespace of this
+// one.
+func ownNamespace(t *testing.T, dir string) {
+	t.Helper()
+	name, err := os.Readlink("/proc/self/ns/mnt")
+	if err := errors.Join(err, os.Mkdir(filepath.Join(dir, "ns"), 0o755), os.Symlink(name, filepath.Join(dir, "ns/mnt"))); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -235,9 +245,11 @@ func TestEndedPerfMap(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(filepath.Join(dir, "status"), fmt.Sprintf("Name:\tx\nNSpid:\t%d\t12\n", pid))
+		ownNamespace(t, dir)
 		u := NewUser(View{ProcRoot: proc})
 		defer u.Close()
 		u.Mapped(pid, Mapping{Start: 0x1000, End: 0x3000, Dev: "00:00", Inode: "0", Path: path})
+		u.AwaitFiles(nil)
 		write(filepath.Join(dir, "root/tmp/perf-12.map"), "1000 100 early\n2000 100 late\n")
 		if err := os.Rename(dir, filepath.Join(proc, "gone")); err != nil {
 			t.Fatal(err)
@@ -245,14 +257,14 @@ func TestEndedPerfMap(t *testing.T) {
 		left := fmt.Sprintf("/tmp/perf-%d.map", pid)
 		write(left, "1000 2000 wrong\n")
 		defer os.Remove(left)
-		if u.held != 1 {
-			t.Errorf("%q: %d directories are open", path, u.held)
+		if len(u.keep.order) != 1 {
+			t.Errorf("%q: %d directories are open", path, len(u.keep.order))
 		}
 		u.Ended(pid)
 		if f := u.Lookup(pid, 0x2010); len(f) != 1 || f[0].Name != "late" || f[0].Offset != 0x10 {
 			t.Errorf("%q: %+v", path, f)
 		}
-		if u.held != 0 {
+		if len(u.keep.order) != 0 {
 			t.Errorf("%q: the directory is still open", path)
 		}
 	}
@@ -278,7 +290,9 @@ func TestEndedWithoutPerfMap(t *testing.T) {
 		}
 		u := NewUser(View{ProcRoot: proc})
 		defer u.Close()
+		ownNamespace(t, dir)
 		u.Mapped(pid, Mapping{Start: 0x1000, End: 0x3000, Dev: "00:00", Inode: "0"})
+		u.AwaitFiles(nil)
 		if foreign {
 			name := filepath.Join(dir, "root/tmp", filepath.Base(left))
 			if err := errors.Join(os.WriteFile(name, []byte("1000 2000 wrong\n"), 0o644), os.Chown(name, 12345, 0)); err != nil {

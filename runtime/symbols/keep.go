@@ -3,7 +3,7 @@ package symbols
 import (
 	"maps"
 	"os"
-	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +29,8 @@ type keeper struct {
 	ours   []fileID            // those that this process can open by their path
 }
 
-// wanted is a mapping whose file has to be opened.
+// wanted is a mapping whose file has to be opened, or, if it is empty, the directory of a
+// process's perf map.
 type wanted struct {
 	pid        int
 	parent     int // 0: not known
@@ -47,7 +48,11 @@ const (
 func (u *User) keepFile(p *process, m *mapping) {
 	path := m.file.path
 	if path == "" || strings.Contains(path, ":") { // [anon:NAME], /memfd:NAME
-		u.holdPerfMap(p)
+		if p.tmp == nil {
+			dir := procDir(u.opt.ProcRoot, p.pid)
+			p.tmp, p.inner, p.user = &fileID{dev: strconv.Itoa(p.pid), path: "/tmp"}, innerMap(dir, p.pid), userOf(dir)
+			u.keep.want(p, &mapping{file: p.tmp})
+		}
 	}
 	if m.named() && path != vdso && u.files[*m.file] == nil {
 		u.keep.want(p, m)
@@ -114,14 +119,19 @@ func (k *keeper) open(w *wanted, ours string) (f *os.File, own, ok bool) {
 	for _, pid := range []int{w.pid, w.parent} {
 		p := process{pid: pid}
 		names := p.ownNames(k.proc, &mapping{start: w.start, end: w.end, file: &w.file})
-		theirs, err := os.Readlink(filepath.Join(k.proc, strconv.Itoa(pid), "ns/mnt"))
+		dir := procDir(k.proc, pid)
+		theirs, err := os.Readlink(dir + "/ns/mnt")
 		if err != nil {
 			continue
 		}
-		if !k.devices.Answer(w.file.dev, append(names, path)...) {
+		dev := w.file.dev
+		if w.end == 0 {
+			dev = theirs
+		}
+		if !k.devices.Answer(dev, append(names, path)...) {
 			return nil, false, false
 		}
-		if theirs == ours {
+		if theirs == ours && w.end != 0 {
 			// If the process has a separate root directory, the kernel shows the whole
 			// path.
 			if f, own, ok := w.file.byPath(); ok {
@@ -129,6 +139,11 @@ func (k *keeper) open(w *wanted, ours string) (f *os.File, own, ok bool) {
 			}
 		}
 		for _, name := range names {
+			tree, err := openTree(dir, name[len(dir)+1:], theirs != ours)
+			if err == nil {
+				name = fdPath(tree)
+				defer unix.Close(tree)
+			}
 			if f := w.file.open(name); f != nil {
 				return f, false, true
 			}
@@ -157,7 +172,7 @@ func (id fileID) open(name string) *os.File {
 	if err != nil {
 		return nil
 	}
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || !id.is(name, st) {
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() && !st.IsDir() || !id.is(name, st) {
 		f.Close()
 		return nil
 	}
@@ -180,12 +195,12 @@ func openLasting(path string, st os.FileInfo) *os.File {
 		return nil
 	}
 	if root.Dev != st.Sys().(*syscall.Stat_t).Dev {
-		tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		tree, err := openTree("/", path, false)
 		if err != nil {
 			return nil
 		}
 		defer unix.Close(tree)
-		path = "/proc/self/fd/" + strconv.Itoa(tree)
+		path = fdPath(tree)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -196,6 +211,38 @@ func openLasting(path string, st os.FileInfo) *os.File {
 		return nil
 	}
 	return f
+}
+
+// openTree opens a file or directory below dir through a mount of its own. Only a thread in
+// the mount namespace of the file can do that. If it is foreign, dir is the directory below
+// /proc of a process in that namespace.
+func openTree(dir, path string, foreign bool) (fd int, err error) {
+	at, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if foreign {
+			runtime.LockOSThread() // the thread ends with this function
+			var ns int
+			if ns, err = unix.Openat(at, "ns/mnt", unix.O_CLOEXEC, 0); err != nil {
+				return
+			}
+			if err = unix.Unshare(unix.CLONE_FS); err == nil {
+				err = unix.Setns(ns, unix.CLONE_NEWNS)
+			}
+			unix.Close(ns)
+			if err != nil {
+				return
+			}
+		}
+		fd, err = unix.OpenTree(at, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	}()
+	<-done
+	unix.Close(at)
+	return fd, err
 }
 
 // hold stores an open file. If there are too many, it closes the oldest of those that this
@@ -225,12 +272,32 @@ func (k *keeper) hold(id fileID, f *os.File, own bool) {
 	*list = slices.Delete(*list, 0, 1)
 }
 
+// take returns the open file and forgets it, or returns nil.
+func (k *keeper) take(id *fileID) *os.File {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f := k.held[*id]
+	delete(k.held, *id)
+	for i := range k.order {
+		if k.order[i].dev == id.dev && k.order[i].path == id.path {
+			k.order = slices.Delete(k.order, i, i+1)
+			break
+		}
+	}
+	return f
+}
+
+// fdPath returns the path of an open file.
+//
+//go:noinline
+func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
 // with calls f with the path of the open file of a mapping, if there is one.
 func (k *keeper) with(id fileID, f func(name string)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if file := k.held[id]; file != nil {
-		f("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
+		f(fdPath(int(file.Fd())))
 	}
 }
 

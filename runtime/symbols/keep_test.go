@@ -99,6 +99,47 @@ func TestEndedContainer(t *testing.T) {
 	}
 }
 
+// TestUnmountElsewhere unmounts the file systems of a program and of its perf map in their own
+// mount namespace after the program has ended. The names are there all the same.
+func TestUnmountElsewhere(t *testing.T) {
+	testkit.NeedRoot(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "p.c"), []byte(ending), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Run(t, dir, "gcc", "-O1", "-static", "-o", "p", "p.c")
+	cmd := exec.Command("sh", "-ec", `mkdir root; mount -t tmpfs none root; mkdir root/tmp; mount -t tmpfs none root/tmp; cp p root/
+		sh -ec 'printf "%x 100 jitted\n" 16 > root/tmp/perf-$$.map; echo $$; exec chroot root /p'
+		umount root/tmp; umount root`)
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // its mounts are private
+	cmd.Stderr = os.Stderr
+	in, out := testkit.Start(t, cmd)
+	var pid int
+	var plain uint64
+	if _, err := fmt.Fscanf(bufio.NewReader(out), "%d\n0x%x\n", &pid, &plain); err != nil {
+		in.Close()
+		cmd.Wait()
+		t.Fatal(err)
+	}
+	u := NewUser(View{})
+	defer u.Close()
+	for _, m := range append(Executable("/proc", pid), Mapping{Start: 0x10, End: 0x100, Path: "//anon"}) {
+		u.Mapped(pid, m)
+	}
+	u.AwaitFiles(nil)
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the file systems could not be unmounted: %v", err)
+	}
+	u.Ended(pid)
+	for addr, want := range map[uint64]string{plain: "plain", 0x11: "jitted"} {
+		if list := u.Lookup(pid, addr); len(list) != 1 || list[0].Name != want {
+			t.Errorf("%#x is %+v, want %s", addr, list, want)
+		}
+	}
+}
+
 // TestHeldFiles wants more files than may be open at a time. Those that can only be opened
 // through their process stay open.
 func TestHeldFiles(t *testing.T) {

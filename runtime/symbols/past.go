@@ -5,8 +5,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 )
 
 // past holds the processes that have ended, in order of their end, up to a limit of
@@ -69,12 +67,12 @@ const (
 func (u *User) Ended(pid int) {
 	if p := u.procs[pid]; p != nil {
 		delete(u.procs, pid)
-		if p.tmp != "" { // read the rest of its perf map
-			p.ended = true
-			p.jit.update(u.opt.ProcRoot, p, p.current())
-			p.jit.whole, p.jit.spans = true, nil
-			unix.Close(p.fd)
-			u.held--
+		if p.tmp != nil {
+			if dir := u.keep.take(p.tmp); dir != nil { // read the rest of its perf map
+				p.jit.update(u, p, p.current(), fdPath(int(dir.Fd()))+"/"+p.inner)
+				p.jit.whole, p.jit.spans = true, nil
+				dir.Close()
+			}
 		}
 		u.past.add(p)
 	}

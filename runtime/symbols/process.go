@@ -22,11 +22,9 @@ type process struct {
 	start  string   // start time of the process, to detect a reused ID; "": not read yet
 	images []*image // oldest first, never empty
 	readAt uint64   // CLOCK_MONOTONIC in ns
-	tmp    string   // the path of its perf map through an open directory; "": not opened
-	fd     int      // of the directory
-	user   userID   // who may have written the map
-	asked  bool     // the directory was to be opened
-	ended  bool     // the process has ended
+	tmp    *fileID  // the directory of its perf map; nil: not wanted
+	inner  string   // the name of the perf map
+	user   userID   // who may have written it
 
 	jit jitted
 }
@@ -71,8 +69,14 @@ func (m *mapping) named() bool {
 	return m.file.path != "" && (m.file.path[0] == '/' || m.file.path == vdso)
 }
 
+// procDir returns the directory of a process below the mount point of procfs.
+//
+//go:noinline
+func procDir(proc string, pid int) string { return proc + "/" + strconv.Itoa(pid) }
+
 const vdso = "[vdso]"
 
+//go:noinline
 func (p *process) current() *image { return p.images[len(p.images)-1] }
 
 // renew starts the image of another program of the same process.
@@ -177,7 +181,7 @@ func monotonic() uint64 {
 // readMaps returns the executable mappings of a process and its start time, or
 // nothing if the process is gone.
 func readMaps(proc string, pid int) (maps []mapping, start string) {
-	dir := filepath.Join(proc, strconv.Itoa(pid))
+	dir := procDir(proc, pid)
 	text, err := os.ReadFile(dir + "/maps")
 	if err == nil && len(text) == 0 {
 		text = othersMaps(dir)

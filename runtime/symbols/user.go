@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/ianlancetaylor/demangle"
-	"golang.org/x/sys/unix"
 
 	"github.com/gotrace/gotrace/runtime/value"
 )
@@ -66,7 +65,6 @@ type User struct {
 	names   map[string]string  // cache of demangled names
 	keep    keeper
 	devices Devices
-	held    int // number of directories of perf maps that are open
 	past    past
 	shared  bitset  // IDs with addresses that cannot be attributed to one of several processes
 	fresh   int     // number of processes that may be added until sweep is called
@@ -97,15 +95,7 @@ func (u *User) Unanswered() int { return u.devices.Failed() }
 func (u *User) AwaitFiles(late <-chan time.Time) { u.keep.await(late) }
 
 // Close closes the files that are open for processes that have ended or will end.
-func (u *User) Close() {
-	u.keep.close()
-	for _, p := range u.procs {
-		if p.tmp != "" {
-			p.tmp = ""
-			unix.Close(p.fd)
-		}
-	}
-}
+func (u *User) Close() { u.keep.close() }
 
 // stale is the minimum age of a memory map before it is read again for an address
 // that is not in it.
@@ -164,7 +154,7 @@ func (u *User) frames(out []Frame, p *process, im *image, addr uint64, returned 
 		frame.Module, frame.BuildID, frame.InFile = m.file.path, f.buildID, addr-m.start+m.offset
 	}
 	if f.x == nil { // a file may contain generated code, too
-		return append(out, p.jitFrame(u.opt.ProcRoot, im, frame))
+		return append(out, u.jitFrame(p, im, frame))
 	}
 	pc, ok := f.x.Addr(frame.InFile)
 	if !ok {
