@@ -3,6 +3,7 @@ package runtime
 import (
 	"encoding/binary"
 	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/builtins"
 )
@@ -75,13 +76,7 @@ func (l *programLog) note(rec []byte) {
 
 // after returns the index of the first program that ends after addr.
 func (l *programLog) after(addr uint64) int {
-	i, _ := slices.BinarySearchFunc(l.seen, addr, func(p programRange, addr uint64) int {
-		if p.end <= addr {
-			return -1
-		}
-		return 1
-	})
-	return i
+	return sort.Search(len(l.seen), func(i int) bool { return l.seen[i].end > addr })
 }
 
 // at returns the program that contains addr.

@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/runtime/sorted"
 )
@@ -66,8 +67,8 @@ const nesting = 64
 
 // at finds the function that contains an address.
 func (t *addrTable) at(addr uint64) (Symbol, bool) {
-	i, exact := slices.BinarySearchFunc(t.syms, addr, func(s addrSymbol, a uint64) int { return cmp.Compare(s.addr, a) })
-	if !exact {
+	i := sort.Search(len(t.syms), func(i int) bool { return t.syms[i].addr >= addr })
+	if i == len(t.syms) || t.syms[i].addr != addr {
 		i--
 	}
 	if i < 0 {

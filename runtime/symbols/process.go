@@ -2,10 +2,10 @@ package symbols
 
 import (
 	"bytes"
-	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -157,7 +157,7 @@ func (im *image) add(m mapping) {
 		}
 		return o.start < m.end && m.start < o.end
 	})
-	i, _ := slices.BinarySearchFunc(im.maps, m, func(a, b mapping) int { return cmp.Compare(a.start, b.start) })
+	i := sort.Search(len(im.maps), func(i int) bool { return im.maps[i].start >= m.start })
 	im.maps = slices.Insert(im.maps, i, m)
 }
 
@@ -236,16 +236,8 @@ func parseMaps(text []byte) []mapping {
 
 // find returns the mapping that contains an address, or nil.
 func (im *image) find(addr uint64) *mapping {
-	i, ok := slices.BinarySearchFunc(im.maps, addr, func(m mapping, a uint64) int {
-		if a < m.start {
-			return 1
-		}
-		if a >= m.end {
-			return -1
-		}
-		return 0
-	})
-	if !ok {
+	i := sort.Search(len(im.maps), func(i int) bool { return im.maps[i].end > addr })
+	if i == len(im.maps) || addr < im.maps[i].start {
 		return nil
 	}
 	return &im.maps[i]

@@ -1,9 +1,9 @@
 package unwind
 
 import (
-	"cmp"
 	"errors"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -101,7 +101,7 @@ func (m *memory) reclaim(now time.Time) {
 		b := m.freed[n].block
 		m.used -= b.size
 		c := &m.chunks[b.chunk]
-		i, _ := slices.BinarySearchFunc(c.free, b.off, func(s span, off int) int { return cmp.Compare(s.start, off) })
+		i := sort.Search(len(c.free), func(i int) bool { return c.free[i].start >= b.off })
 		c.free = slices.Insert(c.free, i, span{b.off, b.off + b.size})
 		if i+1 < len(c.free) && c.free[i].end == c.free[i+1].start {
 			c.free[i].end = c.free[i+1].end

@@ -1,10 +1,10 @@
 package unwind
 
 import (
-	"cmp"
 	"math"
 	"os"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -252,7 +252,7 @@ func (t *Tables) mapped(p *process, m Mapping) {
 			kept = append(kept, mapping{n.end, o.end, o.offset + (n.end - o.start), o.file})
 		}
 	}
-	i, _ := slices.BinarySearchFunc(kept, n.start, func(m mapping, a uint64) int { return cmp.Compare(m.start, a) })
+	i := sort.Search(len(kept), func(i int) bool { return kept[i].start >= n.start })
 	p.maps = slices.Insert(kept, i, n)
 	for _, f := range cut {
 		if f != nil && !slices.ContainsFunc(p.maps, func(m mapping) bool { return m.file == f }) {

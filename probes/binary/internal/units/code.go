@@ -2,6 +2,7 @@ package units
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/runtime/sorted"
 )
@@ -67,12 +68,7 @@ func (d *Data) Frames(pc uint64) []Frame {
 // scopesAt returns the scopes that contain an address, outer ones first.
 func (u *Unit) scopesAt(pc uint64) []scope {
 	c := u.functions()
-	i, _ := slices.BinarySearchFunc(c.funcs, pc, func(f function, pc uint64) int {
-		if f.lo <= pc {
-			return -1
-		}
-		return 1
-	})
+	i := sort.Search(len(c.funcs), func(i int) bool { return c.funcs[i].lo > pc })
 	if i--; i < 0 || pc >= c.funcs[i].hi {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/runtime/cursor"
 	"github.com/gotrace/gotrace/runtime/sorted"
@@ -31,12 +32,7 @@ const (
 // Line returns the source line of the code at an address.
 func (u *Unit) Line(pc uint64) (file string, line int) {
 	l := u.lineTable()
-	i, _ := slices.BinarySearchFunc(l.rows, pc, func(r row, pc uint64) int {
-		if r.addr <= pc {
-			return -1
-		}
-		return 1
-	})
+	i := sort.Search(len(l.rows), func(i int) bool { return l.rows[i].addr > pc })
 	if i--; i < 0 || l.rows[i].file == noFile {
 		return "", 0
 	}

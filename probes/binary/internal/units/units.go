@@ -11,9 +11,8 @@
 package units
 
 import (
-	"cmp"
 	"encoding/binary"
-	"slices"
+	"sort"
 
 	"github.com/gotrace/gotrace/runtime/cursor"
 	"github.com/gotrace/gotrace/runtime/sorted"
@@ -304,12 +303,7 @@ func (u *Unit) Whole() *Unit {
 // At returns the unit whose code contains an address, or nil.
 func (d *Data) At(pc uint64) *Unit {
 	d.index()
-	i, _ := slices.BinarySearchFunc(d.spans, pc, func(s span, pc uint64) int {
-		if s.lo <= pc {
-			return -1
-		}
-		return 1
-	})
+	i := sort.Search(len(d.spans), func(i int) bool { return d.spans[i].lo > pc })
 	// Ranges of units overlap only by mistake, so try only a few.
 	for n := 0; i > 0 && n < 8; n++ {
 		i--
@@ -323,10 +317,7 @@ func (d *Data) At(pc uint64) *Unit {
 // unitAt returns the unit that contains an offset of .debug_info, or nil.
 func (d *Data) unitAt(off uint64) *Unit {
 	d.index()
-	i, found := slices.BinarySearchFunc(d.units, off, func(u *Unit, off uint64) int { return cmp.Compare(u.start, off) })
-	if !found {
-		i--
-	}
+	i := sort.Search(len(d.units), func(i int) bool { return d.units[i].start > off }) - 1
 	if i < 0 || off >= d.units[i].end {
 		return nil
 	}
