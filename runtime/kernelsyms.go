@@ -94,5 +94,11 @@ func (s *Instance) kernelSymbol(addr uint64) (name, module string, offset uint64
 			return name, "bpf", offset, true
 		}
 	}
-	return s.opt.Kernel.SymbolAt(addr)
+	name, module, offset, ok = s.opt.Kernel.SymbolAt(addr)
+	if module == "bpf" && s.programs != nil {
+		if _, _, seen := s.programs.at(addr - offset); seen { // it ends before addr
+			return "", "", 0, false
+		}
+	}
+	return name, module, offset, ok
 }

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -98,5 +99,8 @@ func (n *symbolNames) reload(k *Kernel) {
 			}
 		}
 	}
-	n.table, n.gone = t, newSymbolTable(gone)
+	past := newSymbolTable(gone)
+	maps.Copy(past.modules, n.gone.modules)
+	maps.Copy(past.modules, n.table.modules)
+	n.table, n.gone = t, past
 }

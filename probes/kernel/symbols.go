@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math/bits"
 	"sort"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,8 @@ type symbolTable struct {
 	read   time.Time     // when the text was read
 	cost   time.Duration // how long that took
 
+	modules map[uint64]uint64 // the end of the code of each module, by its start
+
 	lookups atomic.Int64 // names looked up
 }
 
@@ -38,6 +41,14 @@ func loadSymbols(src source) (*symbolTable, error) {
 		return nil, err
 	}
 	t := newSymbolTable(text)
+	modules, _ := src.read("modules")
+	for line := range strings.Lines(string(modules)) {
+		if f := strings.Fields(line); len(f) >= 6 { // name size references users state address
+			size, _ := strconv.ParseUint(f[1], 10, 64)
+			start, _ := parseHex([]byte(strings.TrimPrefix(f[5], "0x")))
+			t.modules[start] = start + size
+		}
+	}
 	t.read = time.Now()
 	t.cost = t.read.Sub(began)
 	return t, nil
@@ -45,7 +56,7 @@ func loadSymbols(src source) (*symbolTable, error) {
 
 //go:noinline
 func newSymbolTable(text []byte) *symbolTable {
-	t := &symbolTable{text: text}
+	t := &symbolTable{text: text, modules: map[uint64]uint64{}}
 	t.byAddr.New = t.sort
 	t.byName.New = t.index
 	return t
@@ -215,6 +226,10 @@ func (t *symbolTable) sort() []symbol {
 	return list
 }
 
+// builtin begins the names that kallsyms has in place of a module's for code that the kernel
+// generates in a page, such as trampolines.
+const builtin = "__builtin__"
+
 // at returns the symbol with the highest address that is not above addr. sure is set if
 // the symbol belongs to vmlinux, whose symbols do not change, and another symbol of
 // vmlinux follows it.
@@ -234,6 +249,16 @@ func (t *symbolTable) at(addr uint64) (f found, sure bool) {
 	}
 	f.name, f.module = t.name(list[i].line)
 	f.offset = addr - list[i].addr
+	// Kallsyms has no sizes. Memory that was freed after a module's init functions, or code
+	// without symbols, may follow.
+	if strings.HasPrefix(f.module, builtin) && list[i].addr>>12 != addr>>12 {
+		return found{}, false
+	}
+	for start, end := range t.modules {
+		if start <= list[i].addr && list[i].addr < end && addr >= end {
+			return found{}, false
+		}
+	}
 	if f.module == "vmlinux" && next < len(list) {
 		_, module := t.name(list[next].line)
 		sure = module == "vmlinux"
