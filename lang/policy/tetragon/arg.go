@@ -114,7 +114,15 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 			}
 			a.word = "curtask"
 		case "pt_regs":
-			a.word, s.resolve = "reg("+source.Quote(register(s.resolve))+")", ""
+			if kind, _, _ := strings.Cut(h.targets[0], ":"); kind != "kprobe" && kind != "uprobe" {
+				p.unsupported(n.At, "registers cannot be read here, where a %s watches the hook", kind)
+				return nil
+			}
+			reg := p.register(n.Get("resolve"), s.resolve)
+			if reg == "" {
+				return nil
+			}
+			a.word, s.resolve = "reg("+source.Quote(reg)+")", ""
 		default:
 			p.unknown(n.At, "there is no source", s.from, []string{"current_task", "pt_regs"})
 			return nil
@@ -192,15 +200,6 @@ func capsIn(word string, t *types.Type) string {
 		return word + ".val"
 	}
 	return "((uint64)" + word + ".cap[1] << 32 | (uint64)" + word + ".cap[0])"
-}
-
-// register returns the name of a register in the language: without the r of amd64's
-// names, except in names with a number.
-func register(name string) string {
-	if len(name) == 3 && name[0] == 'r' && name[2] > '9' {
-		return name[1:]
-	}
-	return name
 }
 
 // valueOf sets the expressions of an argument.

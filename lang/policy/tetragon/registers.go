@@ -73,5 +73,5 @@ func (p *policyReader) register(n *yaml.Node, name string) string {
 	return ""
 }
 
-// registers are the registers of amd64 that policies can change.
+// registers are the registers of amd64 that policies can read and change.
 var registers = strings.Fields("rax rbx rcx rdx rsi rdi rbp rsp rip r8 r9 r10 r11 r12 r13 r14 r15")

@@ -72,3 +72,22 @@ func TestRegisters(t *testing.T) {
 		t.Error(msg)
 	}
 }
+
+// TestRegisterData reads a register in each kind of hook that has data.
+func TestRegisterData(t *testing.T) {
+	for _, c := range []struct{ section, hook, register, want string }{
+		{"kprobes", "call: security_file_open, syscall: false", "rsp", ""},
+		{"kprobes", "call: security_file_open, syscall: false", "r10", ""},
+		{"kprobes", "call: security_file_open, syscall: false", "esp", "there is no register 'esp'"},
+		{"kprobes", "call: security_file_open, syscall: false", "", "there is no register ''"},
+		{"kprobes", "call: sys_openat", "rsp", "registers cannot be read here, where a tracepoint watches the hook"},
+		{"fentries", "call: security_file_open, syscall: false", "rsp", "registers cannot be read here, where a fentry watches the hook"},
+		{"uprobes", "path: /proc/self/exe, symbols: [runtime.main]", "rdi", ""},
+		{"uprobes", "path: /proc/self/exe, symbols: [runtime.main]", "zz", "there is no register 'zz'"},
+	} {
+		msg := compiled(t, frozen(t), policyWith("  "+c.section+":\n  - {"+c.hook+", data: [{index: 0, type: uint64, source: pt_regs, resolve: '"+c.register+"'}]}\n"), false)
+		if c.want == "" && msg != "" || !strings.Contains(msg, c.want) {
+			t.Errorf("%s of %s: %s, want %s", c.register, c.hook, msg, c.want)
+		}
+	}
+}
