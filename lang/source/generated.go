@@ -24,8 +24,9 @@ type origin struct {
 	from  Span
 }
 
-// From sets the place that the text written from now on comes from. If the place is
-// the zero Span, diagnostics show the generated text itself.
+// From sets the place that the text written from now on comes from. The zero Span is for text
+// that comes from no place. Diagnostics about such text point at the place of the text before
+// it or, if there is none, after it: users have not seen the generated text.
 //
 //go:noinline
 func (b *Builder) From(at Span) {
@@ -73,8 +74,14 @@ func (s Span) Origin() Span {
 	}
 	list := s.File.origins
 	i := sort.Search(len(list), func(i int) bool { return list[i].start > s.Start }) - 1
-	if i < 0 || !list[i].from.IsValid() {
-		return s
+	for n := range list {
+		j := i - n
+		if j < 0 {
+			j = n
+		}
+		if from := list[j].from; from.IsValid() {
+			return from.Origin()
+		}
 	}
-	return list[i].from.Origin()
+	return s
 }

@@ -17,11 +17,11 @@ func TestGenerated(t *testing.T) {
 		start, end int
 		want       string
 	}{
-		{0, 3, "script:1:1-4"},
+		{0, 3, "p.yaml:1:4-5"},
 		{4, 7, "p.yaml:1:4-5"},
 		{8, 11, "p.yaml:2:5-7"},
 		{10, 15, "p.yaml:2:5-7"},
-		{12, 15, "script:1:13-16"},
+		{12, 15, "p.yaml:2:5-7"},
 	} {
 		if got := (Span{f, c.start, c.end}).String(); got != c.want {
 			t.Errorf("%d to %d is %s, want %s", c.start, c.end, got, c.want)
