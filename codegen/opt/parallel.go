@@ -12,34 +12,25 @@ const fewValues = 10_000
 // parallel calls do for the numbers below n, in no order and on all CPUs if the code to
 // work on has many values. A panic of do becomes one of the caller.
 func parallel(n, values int, do func(i int)) {
-	workers := min(n, runtime.GOMAXPROCS(0))
-	if workers < 2 || values < fewValues {
-		for i := range n {
-			do(i)
-		}
-		return
+	workers := runtime.GOMAXPROCS(0)
+	if values < fewValues {
+		workers = 1
 	}
 	var next atomic.Int64
-	var failure atomic.Value
 	var all sync.WaitGroup
-	for range workers {
+	failures := make([]any, workers)
+	for w := range failures {
 		all.Go(func() {
-			defer func() {
-				if r := recover(); r != nil {
-					failure.Store(&r)
-				}
-			}()
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				do(i)
+			defer func() { failures[w] = recover() }()
+			for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
+				do(i - 1)
 			}
 		})
 	}
 	all.Wait()
-	if r, ok := failure.Load().(*any); ok {
-		panic(*r)
+	for _, r := range failures {
+		if r != nil {
+			panic(r)
+		}
 	}
 }

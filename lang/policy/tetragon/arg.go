@@ -114,8 +114,8 @@ func (h *hook) argument(n *yaml.Node, data bool) *arg {
 			}
 			a.word = "curtask"
 		case "pt_regs":
-			if kind, _, _ := strings.Cut(h.targets[0], ":"); kind != "kprobe" && kind != "uprobe" {
-				p.unsupported(n.At, "registers cannot be read here, where a %s watches the hook", kind)
+			if !strings.HasPrefix(h.targets[0][1:], "probe:") { // neither kprobe nor uprobe
+				p.unsupported(n.At, "registers cannot be read at this hook, which is watched by %s", h.targets[0])
 				return nil
 			}
 			reg := p.register(n.Get("resolve"), s.resolve)

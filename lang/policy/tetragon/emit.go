@@ -386,7 +386,7 @@ func (h *hook) do(b *body, a *action) {
 
 // mark writes the statement that makes the current system call fail.
 func (h *hook) mark(b *body, a *action, calls []string, errno int64) {
-	if len(calls) == 0 || !h.p.failLater(calls, a.at) {
+	if len(calls) == 0 || !h.p.failLater(calls, a) {
 		h.p.unsupported(a.at, "this kernel has no way to make the system call fail: it is built without CONFIG_FUNCTION_ERROR_INJECTION, and the call has no security hook")
 		return
 	}

@@ -17,11 +17,11 @@ func (s *script) failures() {
 		return
 	}
 	for _, hook := range keys(s.hooks) {
-		s.add(s.hooks[hook], "fmod_ret:%s\n{\n", hook)
+		s.add(s.hooks[hook].at, "fmod_ret:%s\n{\n", hook)
 		for _, e := range s.errors {
-			s.add(s.hooks[hook], "  if (has_key(@tg_fail%d, tid)) {\n    deny(%d);\n  }\n", e, e)
+			s.add(s.hooks[hook].at, "  if (has_key(@tg_fail%d, tid)) {\n    deny(%d);\n  }\n", e, e)
 		}
-		s.add(s.hooks[hook], "}\n\n")
+		s.add(s.hooks[hook].at, "}\n\n")
 	}
 	var ends []string
 	for _, call := range keys(s.ends) {
@@ -73,19 +73,19 @@ var securityHooks = lazy.Table[map[string]string]{New: func() map[string]string 
 	}
 }}
 
-// failLater adds the statements that mark a system call to fail in its security hook, as the
-// policy says at a place. It reports whether the kernel has a hook for one of the calls.
-func (p *policyReader) failLater(calls []string, at source.Span) bool {
+// failLater adds the statements that mark a system call to fail in its security hook, for an
+// action. It reports whether the kernel has a hook for one of the calls.
+func (p *policyReader) failLater(calls []string, a *action) bool {
 	found := false
 	for _, call := range calls {
 		call = syscallName(call)
 		if fn := "__x64_sys_" + call; p.canFail(fn) {
-			p.script.hooks[fn] = at
+			p.script.hooks[fn] = a
 			found = true
 		} else {
 			for _, hook := range strings.Fields(securityHooks.Get()[call]) {
 				if _, err := p.terms.Kernel.FuncProto("vmlinux", "security_"+hook); err == nil {
-					p.script.hooks["security_"+hook] = at
+					p.script.hooks["security_"+hook] = a
 					found = true
 				}
 			}

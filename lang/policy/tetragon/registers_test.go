@@ -80,8 +80,8 @@ func TestRegisterData(t *testing.T) {
 		{"kprobes", "call: security_file_open, syscall: false", "r10", ""},
 		{"kprobes", "call: security_file_open, syscall: false", "esp", "there is no register 'esp'"},
 		{"kprobes", "call: security_file_open, syscall: false", "", "there is no register ''"},
-		{"kprobes", "call: sys_openat", "rsp", "registers cannot be read here, where a tracepoint watches the hook"},
-		{"fentries", "call: security_file_open, syscall: false", "rsp", "registers cannot be read here, where a fentry watches the hook"},
+		{"kprobes", "call: sys_openat", "rsp", "registers cannot be read at this hook, which is watched by tracepoint:syscalls:sys_enter_openat"},
+		{"fentries", "call: security_file_open, syscall: false", "rsp", "registers cannot be read at this hook, which is watched by fentry:security_file_open"},
 		{"uprobes", "path: /proc/self/exe, symbols: [runtime.main]", "rdi", ""},
 		{"uprobes", "path: /proc/self/exe, symbols: [runtime.main]", "zz", "there is no register 'zz'"},
 	} {

@@ -22,11 +22,11 @@ type script struct {
 	watched  []watch // maps with a number of each process
 	errors   []int64 // errors of calls that fail later
 	numbers  map[string]uint64
-	hooks    map[string]source.Span // security hooks in which calls fail, and where policies say so
-	ends     map[string]bool        // system calls at whose end the marks are removed
-	sizes    []string               // declarations of maps
-	filters  bool                   // packets are filtered, so that the kernel calls packetFilter
-	preamble int                    // length of the text before the policies' probes
+	hooks    map[string]*action // security hooks in which calls fail, each for an action
+	ends     map[string]bool    // system calls at whose end the marks are removed
+	sizes    []string           // declarations of maps
+	filters  bool               // packets are filtered, so that the kernel calls packetFilter
+	preamble int                // length of the text before the policies' probes
 }
 
 // part is a part of the script and the place in a policy that it comes from.

@@ -96,7 +96,7 @@ var kinds = map[string]bool{"TracingPolicy": true, "TracingPolicyNamespaced": tr
 
 // Translate translates tracing policies for a machine. It returns nil if there are errors.
 func Translate(docs []policy.Document, m *Machine, terms *policy.Terms, diags *source.Diags) *Translation {
-	s := &script{t: &Translation{Unsafe: terms.Unsafe}, machine: m, terms: terms, hooks: map[string]source.Span{}, ends: map[string]bool{}}
+	s := &script{t: &Translation{Unsafe: terms.Unsafe}, machine: m, terms: terms, hooks: map[string]*action{}, ends: map[string]bool{}}
 	for _, d := range docs {
 		p := &policyReader{script: s, diags: diags, terms: terms}
 		p.document(d.Root)
