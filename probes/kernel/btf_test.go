@@ -205,6 +205,62 @@ func TestFuncProto(t *testing.T) {
 	}
 }
 
+// TestClosed checks which types of parameters the verifier does not let programs load.
+func TestClosed(t *testing.T) {
+	pointer := func(to btf.Type) btf.Type { return &btf.Pointer{Target: to} }
+	void := &btf.Void{}
+	i32 := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
+	pair := &btf.Struct{Name: "pair", Size: 4, Members: []btf.Member{{Name: "x", Type: i32}}}
+	either := &btf.Union{Name: "either", Size: 4, Members: []btf.Member{{Name: "x", Type: i32}}}
+	for _, c := range []struct {
+		name string
+		typ  btf.Type
+		want bool
+	}{
+		{"int", i32, false},
+		{"const int", &btf.Const{Type: i32}, false},
+		{"int *", pointer(i32), false},
+		{"const int *", pointer(&btf.Const{Type: i32}), false},
+		{"struct *", pointer(pair), false},
+		{"const struct *", pointer(&btf.Const{Type: pair}), false},
+		{"union *", pointer(either), false},
+		{"void *", pointer(void), false},
+		{"void * const", &btf.Const{Type: pointer(void)}, false},
+		{"typedef of void *", &btf.Typedef{Name: "handle", Type: pointer(void)}, false},
+		{"const void *", pointer(&btf.Const{Type: void}), true},
+		{"volatile void *", pointer(&btf.Volatile{Type: void}), true},
+		{"void __user *", pointer(&btf.TypeTag{Type: void, Value: "user"}), true},
+		{"typedef of const void *", &btf.Typedef{Name: "handle", Type: pointer(&btf.Const{Type: void})}, true},
+		{"void **", pointer(pointer(void)), true},
+		{"function *", pointer(&btf.FuncProto{Return: void}), true},
+		{"enum *", pointer(&btf.Enum{Name: "e", Size: 4}), true},
+	} {
+		proto := &btf.FuncProto{Return: c.typ, Params: []btf.FuncParam{{Name: "p", Type: c.typ}}}
+		builder, err := btf.NewBuilder([]btf.Type{&btf.Func{Name: "f", Type: proto}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := builder.Marshal(nil, &btf.MarshalOptions{Order: binary.LittleEndian})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := FrozenFS(fstest.MapFS{
+			"kernel":      {Data: []byte("release 6.1.0\narch amd64\ncpus 2\npage 4096\n")},
+			"btf/vmlinux": {Data: data},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := k.FuncProto("", "f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Closed != c.want || p.Params[0].Closed != c.want {
+			t.Errorf("%s: closed %t as a parameter and %t as a result, want %t", c.name, p.Params[0].Closed, p.Closed, c.want)
+		}
+	}
+}
+
 func TestTypeDecl(t *testing.T) {
 	k := fixture(t)
 	got, err := k.TypeDecl("struct task")

@@ -249,14 +249,14 @@ func (b *blob) params(proto *raw, skip int) (fields []types.Field, ids []uint32,
 
 // closed reports whether the verifier refuses loads of a type from the context: it is a
 // pointer to something other than a struct, an integer or void, such as a function or
-// another pointer. See btf_ctx_access.
+// another pointer. Kernels up to 6.12 at least refuse const void * too. See btf_ctx_access.
 func (b *blob) closed(id uint32) bool {
 	r, ok := b.plain(id)
 	if !ok || r.kind != kindPtr || r.size == 0 {
 		return false
 	}
 	to, ok := b.plain(r.size)
-	return ok && to.kind != kindStruct && to.kind != kindUnion && to.kind != kindInt
+	return !ok || to.kind != kindStruct && to.kind != kindUnion && to.kind != kindInt
 }
 
 // plain returns the type of id without typedefs and qualifiers. ok is false for void.
