@@ -16,7 +16,7 @@ const protocolScript = `
 http:request /pid == $1 && (args.lport == $2 || args.rport == $2)/ { printf("http %d %s %s %s %d [%s] [%s] %d %d %d %d %d %s %d %s %d\n", args.server, args.method, args.path, args.host, args.status, between(args.text, "", "\r", 64), between(args.answer, "", "\r", 64), args.ns > 0, args.tls, args.req_bytes, args.resp_bytes, args.family, args.laddr, args.lport, args.raddr, args.rport); }
 redis:command /pid == $1 && (args.lport == $3 || args.rport == $3)/ { printf("redis %d %s %d [%s] %d %d %d %d %d %s %d %s %d\n", args.server, args.cmd, args.error, between(args.text, "", "\r", 64), args.ns > 0, args.tls, args.req_bytes, args.resp_bytes, args.family, args.laddr, args.lport, args.raddr, args.rport); }
 pgsql:query /pid == $1 && (args.lport == $4 || args.rport == $4)/ { printf("pgsql %d %d %d [%s] %d %d %d %d %d %s %d %s %d\n", args.server, args.cmd, args.error, args.text, args.ns > 0, args.tls, args.req_bytes, args.resp_bytes, args.family, args.laddr, args.lport, args.raddr, args.rport); }
-mysql:query /pid == $1 && (args.lport == $5 || args.rport == $5)/ { printf("mysql %d %d %d [%s] %d %d %d %d %d %s %d %s %d\n", args.server, args.cmd, args.error, args.text, args.ns > 0, args.tls, args.req_bytes, args.resp_bytes, args.family, args.laddr, args.lport, args.raddr, args.rport); }
+mysql:query /pid == $1 && (args.lport == $5 || args.rport == $5)/ { printf("mysql %d %d %d %d [%s] %d %d %d %d %d %s %d %s %d\n", args.server, args.cmd, args.error, args.status, args.text, args.ns > 0, args.tls, args.req_bytes, args.resp_bytes, args.family, args.laddr, args.lport, args.raddr, args.rport); }
 dns:query /pid == $1 && (args.lport == $6 || args.rport == $6 || args.lport == $7 || args.rport == $7)/ { printf("dns %d [%s] %d %d %d %d %d %d %d %s %d %s %d\n", args.server, args.name, args.type, args.rcode, args.answers, args.ns > 0, args.req_bytes, args.resp_bytes, args.family, args.laddr, args.lport, args.raddr, args.rport); }
 tls:hello /pid == $1 && args.rport == $2/ { printf("tls %d %d %d %s %s\n", args.data[5], args.sock.sk_type, args.family, args.laddr, args.raddr); }
 `
@@ -52,11 +52,12 @@ func TestProtocolFields(t *testing.T) {
 		{"GET /a/b?c HTTP/1.1\r\nhOST:\tgt.example \r\n\r\n", "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", "http", "GET /a/b gt.example 404 [GET /a/b?c HTTP/1.1] [HTTP/1.1 404 No]"},
 		{"*2\r\n$3\r\nget\r\n$1\r\nk\r\n", "-ERR no\r\n", "redis", "get 1 [*2]"},
 		{"Q\x00\x00\x00\x0dselect 1\x00", "E\x00\x00\x00\x0cC42P01\x00\x00", "pgsql", "81 1 [select 1]"},
-		{"\x09\x00\x00\x00\x03select 1", "\x07\x00\x00\x01\x00\x02\x00\x02\x00\x00\x00", "mysql", "3 0 [select 1]"},
+		{"\x09\x00\x00\x00\x03select 1", "\x07\x00\x00\x01\x00\x02\x00\x02\x00\x00\x00", "mysql", "3 0 0 [select 1]"},
+		{"\x09\x00\x00\x00\x03select 2", "\x09\x00\x00\x01\xff\x7a\x04#42S02", "mysql", "3 1 1146 [select 2]"},
 	} {
-		client, err := net.Dial("tcp4", listeners[i].Addr().String())
+		client, err := net.Dial("tcp4", listeners[min(i, 3)].Addr().String())
 		w.must(err)
-		server, err := listeners[i].Accept()
+		server, err := listeners[min(i, 3)].Accept()
 		w.must(err)
 		pass := func(from, to net.Conn, text string) {
 			_, err := io.WriteString(from, text)
