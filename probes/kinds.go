@@ -48,6 +48,15 @@ func Lookup(provider string) *Kind {
 	return nil
 }
 
+// Names returns the names of all kinds.
+func Names() []string {
+	var names []string
+	for _, k := range Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
 // Matching returns the kinds whose names match a pattern such as "k*". A pattern
 // with wildcards does not match kinds without a List.
 func Matching(pattern string) []*Kind {
@@ -86,8 +95,11 @@ func argCount(k *Kind, parts []string, allowed ...int) error {
 		}
 		list = append(list, fmt.Sprint(a))
 	}
-	return usage("%s probe type requires %s arguments, found %d: write %s", k.Name, strings.Join(list, " or "), n, k.Syntax)
+	return usage("%s"+aboutParts+"requires %s arguments, found %d: write %s", k.Name, strings.Join(list, " or "), n, k.Syntax)
 }
+
+// aboutParts is in the errors about the number of parts and about wildcards.
+const aboutParts = " probe type "
 
 // usage returns an error about the script's text. It becomes the message of a
 // diagnostic.
@@ -97,7 +109,7 @@ func usage(format string, args ...any) error { return outline.Errorf(format, arg
 func noWildcards(k *Kind, parts []string) error {
 	for _, p := range parts[1:] {
 		if isWild(p) {
-			return usage("%s probe type does not support wildcards", k.Name)
+			return usage("%s"+aboutParts+"does not support wildcards", k.Name)
 		}
 	}
 	return nil

@@ -26,6 +26,17 @@ func Hint(e *Env, p *Point) string {
 	return ""
 }
 
+// Reason returns why a list of the attach points that match parts is empty, or the nearest
+// name, or "". A list may have points with fewer parts than a probe, and with wildcards, so
+// errors about these are no reasons.
+func (k *Kind) Reason(e *Env, parts []string) string {
+	p, err := k.Parse(e, parts)
+	if err != nil && !strings.Contains(err.Error(), aboutParts) {
+		return err.Error()
+	}
+	return Hint(e, p)
+}
+
 // nearest returns the candidate that is most similar to name, or "".
 //
 //go:noinline

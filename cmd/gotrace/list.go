@@ -119,7 +119,11 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 		return nil
 	}
 	if len(kinds) == 0 {
-		a.nothing(pattern, "there is no kind of probe with that name")
+		why := "there is no kind of probe with that name"
+		if near := source.DidYouMean(provider, probes.Names()); near != "" {
+			why += ": " + near
+		}
+		a.nothing(pattern, why)
 		return nil
 	}
 	wild, found := strings.Contains(provider, "*"), false
@@ -143,9 +147,7 @@ func (a *app) listPoints(w *bufio.Writer, env *probes.Env, pattern string) error
 	if !found {
 		hint := ""
 		if !wild && kinds[0].Parse != nil {
-			// An error is about a part that is omitted or a pattern.
-			point, _ := kinds[0].Parse(env, attachParts(pattern))
-			hint = probes.Hint(env, point)
+			hint = kinds[0].Reason(env, attachParts(pattern))
 		}
 		a.nothing(pattern, hint)
 	}

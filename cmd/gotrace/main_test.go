@@ -433,7 +433,17 @@ func TestList(t *testing.T) {
 		"enum bpf_mop_type":                   "did you mean 'bpf_map_type'?",
 		"iter:tsk":                            "did you mean 'task'?",
 		"begin:*":                             "nothing matches 'begin:*'\n",
-		"profile:x":                           "nothing matches 'profile:x'\n",
+		"profile:x":                           "nothing matches 'profile:x': Invalid rate of profile probe: invalid integer: x\n",
+		"profile:foo:9":                       "foo is not an accepted unit of time",
+		"software:page-falt:1":                "did you mean page-faults?",
+		"hardware:cpu-cycle:1":                "did you mean cpu-cycles?",
+		"watchpoint:0x1001:8:w":               "address must be a multiple of its length",
+		"tc:no_such":                          "nothing matches 'tc:no_such'\n",
+		"tc:lo:ingres":                        "ingres is not a direction",
+		"cgroup_skb:ingres":                   "ingres is not a direction",
+		"cgroup_sock_addr:conect4":            "conect4 is not a hook of cgroup_sock_addr",
+		"netfilter:ip:inputt":                 "inputt is not a hook of netfilter",
+		"kporbe:vfs_read":                     "there is no kind of probe with that name: did you mean 'kprobe'?\n",
 	} {
 		if out, errs, status := gotrace(t, "-l", search); status != 0 || out != "" || !strings.Contains(errs, want) {
 			t.Errorf("-l %s: %q, %q", search, out, errs)

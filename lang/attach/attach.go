@@ -215,7 +215,7 @@ func (r *resolver) point(ap *ast.AttachPoint, only bool) (points []*probes.Point
 	}
 	kind := probes.Lookup(provider)
 	if kind == nil {
-		r.diags.ErrorHint(ap.Span(), source.DidYouMean(strings.ToLower(provider), providers()), "Invalid probe type: %s", provider)
+		r.diags.ErrorHint(ap.Span(), source.DidYouMean(strings.ToLower(provider), probes.Names()), "Invalid probe type: %s", provider)
 		return nil, false
 	}
 	pt, err := kind.Parse(r.env, parts)
@@ -276,14 +276,6 @@ func markMatched(points []*probes.Point, wild bool) {
 	for _, pt := range points {
 		pt.Matched = (wild || pt.Matched) && len(points) > 1
 	}
-}
-
-func providers() []string {
-	var names []string
-	for _, k := range probes.Kinds() {
-		names = append(names, k.Name)
-	}
-	return names
 }
 
 // maxUnfit is the number of points of a pattern that contexts reports by name. A pattern
