@@ -297,6 +297,8 @@ func (t *tracker) finish(c *conn, at time.Time) {
 		t.giveUpAll(c)
 	}
 	if r := c.current; r != nil {
+		// If it is not known where the answer ends, this is taken as its end: most answers are
+		// complete before the connection ends.
 		r.Whole = c.reader.lost()
 		t.deliver(r)
 		c.current = nil
