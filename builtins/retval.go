@@ -16,6 +16,10 @@ func retval() *Def {
 		Check: func(c Checker, call *Call) *types.Type {
 			ctx := c.Context()
 			if ctx == nil || ctx.Ret.Type == nil || ctx.Ret.Read == nil {
+				if ctx != nil && ctx.Kind != nil && ctx.Kind.OnReturn {
+					c.Errorf(call.Span, "retval: %s returns no value", ctx.Func.Name)
+					return types.TInvalid
+				}
 				hint := ""
 				if ctx != nil && ctx.Args.Type != nil && ctx.Ret.Read == nil {
 					if _, ok := ctx.Args.Type.Field("ret"); ok {

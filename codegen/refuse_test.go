@@ -79,6 +79,7 @@ func TestRefused(t *testing.T) {
 		{`begin { @a[str(nsecs)] = quantile(1, 50); }`,
 			"stdin:1:9-11: WARNING: Strings in the keys of @a are cut to 503 characters: a key of more than 504 bytes needs Linux 5.11 (long keys), this is 5.10"},
 		{`fentry:_raw_spin_lock { }`, "ERROR: fentry:_raw_spin_lock would hang the machine"},
+		{`fexit:schedule { print(retval); }`, "stdin:1:24-30: ERROR: retval: schedule returns no value"},
 		{`fexit:bpf_get_smp_processor_id { }`, "ERROR: fexit:bpf_get_smp_processor_id would hang the machine"},
 		{`fentry:vmlinux:migrate_disable { }`, "ERROR: fentry:migrate_disable would hang the machine"},
 	} {

@@ -70,6 +70,8 @@ var commonPoints = []attachPoint{
 	{in: "software:faults:100", want: "software:faults:100"},
 	{in: "software:cs", want: "software:cs"},
 	{in: "s:cs:", want: "software:cs"},
+	{in: "software:", err: "software probe must have a software event name"},
+	{in: "hardware::1", err: "hardware probe must have a hardware event name"},
 	{in: "software:foo:1", err: "foo is not a software probe"},
 	{in: "software:fault:1", err: "did you mean faults?"},
 	{in: "software:cs:a", err: "Invalid count for software probe: invalid integer: a"},

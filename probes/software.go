@@ -76,6 +76,9 @@ func counterKind(name, alias, doc string, typ uint32, table []counter) *Kind {
 		if err := argCount(k, parts, 1, 2); err != nil {
 			return nil, err
 		}
+		if parts[1] == "" {
+			return nil, usage("%s probe must have a %s event name", name, name)
+		}
 		if isWild(parts[1]) {
 			return nil, usage("wildcards are not allowed for %s probe type", name)
 		}

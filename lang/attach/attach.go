@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/gotrace/gotrace/builtins"
 	"github.com/gotrace/gotrace/lang/ast"
 	"github.com/gotrace/gotrace/lang/config"
@@ -83,13 +85,16 @@ func Resolve(p *ast.Program, env *probes.Env, cfg *config.Config, params []strin
 		r.gather(found)
 	}
 	var blocks []Block
+	left := 0
 	for i, d := range decls {
-		blocks = append(blocks, Block{d, r.contexts(found[i])})
+		b := Block{d, r.contexts(found[i])}
+		left += len(b.Points)
+		blocks = append(blocks, b)
 	}
 	if alone != nil && total-beside > 1 {
 		diags.Errorf(alone.Span, "%s cannot be mixed with other probes than begin and end, not even with another %s", alone.Name, alone.Kind.Name)
 	}
-	if total == 0 && !diags.HasErrors() {
+	if left == 0 && !diags.HasErrors() {
 		diags.Add(source.Diag{Msg: "No probes to attach"})
 	}
 	return blocks
@@ -184,14 +189,17 @@ func (r *resolver) probe(d *ast.Probe) []*probes.Point {
 	switch {
 	case len(points) > 0 || !before && r.diags.HasErrors():
 	case r.cfg.MissingProbes == "warn":
-		r.diags.Warnf(spanOf(d.Points), noPoints+" It is being removed which may cause issues with program behavior.")
+		r.diags.Warnf(spanOf(d.Points), removed)
 	case !missing:
 		r.missing(spanOf(d.Points), r.lacks, noPoints)
 	}
 	return r.filter(points)
 }
 
-const noPoints = "Probe has no valid attach points."
+const (
+	noPoints = "Probe has no valid attach points."
+	removed  = noPoints + " It is being removed which may cause issues with program behavior."
+)
 
 func spanOf(points []*ast.AttachPoint) source.Span {
 	return points[0].Span().To(points[len(points)-1].Span())
@@ -295,7 +303,7 @@ func (r *resolver) contexts(points []*probes.Point) []Point {
 				r.diags.Warnf(pt.Span, "%s is left out: %v", pt.Name, err)
 			}
 		case err != nil:
-			r.diags.Errorf(pt.Span, "%s: %v", pt.Name, err)
+			r.unfit(pt.Span, fmt.Errorf("%s: %w", pt.Name, err))
 		default:
 			for _, text := range ctx.Only.Unconfined {
 				r.doubt(pt.Span, text)
@@ -308,6 +316,9 @@ func (r *resolver) contexts(points []*probes.Point) []Point {
 			}
 			unfit = 0
 		}
+	}
+	if len(out) == 0 && len(points) > 0 && r.cfg.MissingProbes == "warn" {
+		r.diags.Warnf(points[0].Span.To(points[len(points)-1].Span), removed)
 	}
 	return out
 }
@@ -326,7 +337,7 @@ func (r *resolver) missing(span source.Span, hint, format string, args ...any) {
 	switch r.cfg.MissingProbes {
 	case "ignore":
 	case "warn":
-		r.diags.Add(source.Diag{Span: span, Severity: source.Warning, Msg: fmt.Sprintf(format, args...) + " Skipping.", Hint: hint})
+		r.diags.Add(source.Diag{Span: span, Severity: source.Warning, Msg: strings.TrimSuffix(fmt.Sprintf(format, args...), ".") + ". Skipping.", Hint: hint})
 	default:
 		if hint == "" {
 			hint = "if this is expected, set the missing_probes config variable to warn"
@@ -335,11 +346,24 @@ func (r *resolver) missing(span source.Span, hint, format string, args ...any) {
 	}
 }
 
-// wrong reports an attach point that is invalid or does not exist.
+// wrong reports an attach point that is invalid, does not exist or is not supported.
 func (r *resolver) wrong(ap *ast.AttachPoint, pt *probes.Point, err error) {
-	if errors.Is(err, probes.ErrNotFound) {
+	switch {
+	case errors.Is(err, probes.ErrNotFound):
 		r.missing(ap.Span(), probes.Hint(r.env, pt), "%v", err)
+	case errors.Is(err, ebpf.ErrNotSupported):
+		r.unfit(ap.Span(), err)
+	default:
+		r.diags.Errorf(ap.Span(), "%v", err)
+	}
+}
+
+// unfit reports that the kernel cannot attach a program. The setting missing_probes
+// determines the severity, but an error does not recommend it.
+func (r *resolver) unfit(span source.Span, err error) {
+	if r.cfg.MissingProbes == "error" {
+		r.diags.Errorf(span, "%v", err)
 		return
 	}
-	r.diags.Errorf(ap.Span(), "%v", err)
+	r.missing(span, "", "%v", err)
 }

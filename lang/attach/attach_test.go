@@ -112,3 +112,55 @@ func TestLeftOut(t *testing.T) {
 		t.Errorf("%d named, %d counted, %d errors; want %d, 2, 2", named, counted, refused, 2*maxUnfit)
 	}
 }
+
+// TestMissingProbes checks that missing_probes decides about each attach point that is well
+// formed but that the kernel cannot attach a program to, and that a script of which nothing
+// is left is an error.
+func TestMissingProbes(t *testing.T) {
+	k, err := kernel.Frozen("../../tests/kernels/6.12.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		kernel probes.Kernel
+		point  string
+		says   string
+	}{
+		{unfit{k}, "fentry:vfs_read", "fentry:vmlinux:vfs_read: it returns a struct"},
+		{unfit{k}, "fexit:vfs_read", "fexit:vmlinux:vfs_read: it returns a struct"},
+		{noKprobes{k}, "kprobe:vfs_read", "built without kprobes"},
+		{noKprobes{k}, "kprobe:vfs_*", "built without kprobes"},
+		{noKprobes{k}, "kretprobe:vfs_*", "built without kprobes"},
+		{k, "fentry:no_such_function", "No matches for fentry no_such_function."},
+		{k, "iter:no_such_iterator", "iter no_such_iterator not available"},
+	} {
+		for setting, want := range map[string]struct{ severity, skipped string }{
+			"error": {"ERROR", ""}, "warn": {"WARNING", ". Skipping."}, "ignore": {"", ""},
+		} {
+			for _, beside := range []string{"", "begin { exit() } "} {
+				var diags source.Diags
+				p := parse.File(source.NewFile("stdin", beside+c.point+" { exit() }"), builtins.NewRegistry(nil), &diags)
+				cfg := config.Default()
+				cfg.MissingProbes = setting
+				Resolve(p, &probes.Env{Kernel: c.kernel}, cfg, nil, false, &diags)
+				var text strings.Builder
+				for _, d := range diags.All() {
+					text.WriteString(d.Render())
+				}
+				got := text.String()
+				if (want.severity != "") != strings.Contains(got, c.says) || !strings.Contains(got, want.severity) || !strings.Contains(got, want.skipped) || strings.Contains(got, "..") ||
+					strings.Contains(got, removed) != (setting == "warn") {
+					t.Errorf("%s%s, missing_probes %s: %q", beside, c.point, setting, got)
+				}
+				if fails := setting == "error" || beside == ""; diags.HasErrors() != fails {
+					t.Errorf("%s%s, missing_probes %s: errors %t", beside, c.point, setting, !fails)
+				}
+			}
+		}
+	}
+}
+
+// noKprobes is a kernel without kprobes.
+type noKprobes struct{ probes.Kernel }
+
+func (k noKprobes) Has(f probes.Feature) bool { return f != probes.FeatKprobe && k.Kernel.Has(f) }
