@@ -31,6 +31,9 @@ const (
 	devicePatience = 2 * time.Second
 	// trusted is the time after an answer for which a device is not asked again.
 	trusted = time.Second
+	// maxDevices is the number of devices above which those that answered are forgotten. The
+	// directories of perf maps count as devices.
+	maxDevices = 4096
 )
 
 // Answer reports whether the file system with a device number, in the format of
@@ -42,6 +45,13 @@ func (d *Devices) Answer(dev string, paths ...string) bool {
 	if it == nil {
 		if d.known == nil {
 			d.known = map[string]*device{}
+		}
+		if len(d.known) >= maxDevices {
+			for name, other := range d.known {
+				if other.done == nil {
+					delete(d.known, name)
+				}
+			}
 		}
 		it = &device{}
 		d.known[dev] = it

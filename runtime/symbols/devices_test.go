@@ -2,6 +2,7 @@ package symbols
 
 import (
 	"os"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -27,6 +28,19 @@ func TestDevices(t *testing.T) {
 	}
 	dead()
 	for !d.Answer("00:2a", "/dead/b") {
+	}
+}
+
+// TestManyDevices asks more devices than are remembered. One that does not answer is.
+func TestManyDevices(t *testing.T) {
+	var d Devices
+	defer d.Hang("/dead/")()
+	d.Answer("dead", "/dead/a")
+	for i := range maxDevices + 9 {
+		d.Answer(strconv.Itoa(i), "/good")
+	}
+	if len(d.known) > maxDevices || d.known["dead"] == nil {
+		t.Errorf("%d devices are known, the one that does not answer: %v", len(d.known), d.known["dead"] != nil)
 	}
 }
 
