@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"github.com/gotrace/gotrace/builtins/match"
 	"github.com/gotrace/gotrace/codegen/ir"
 	"github.com/gotrace/gotrace/lang/pattern"
 	"github.com/gotrace/gotrace/lang/types"
@@ -50,7 +51,8 @@ func matched() *Def {
 			return types.TUint64
 		},
 		Emit: func(g Gen, call *Call) *ir.Value {
-			return runAutomaton(g, &call.Args[0], call.Data.(*pattern.Automaton))
+			a := &call.Args[0]
+			return match.Run(g, g.Addr(a), a.Type.Size, call.Data.(*pattern.Automaton))
 		},
 	}
 }

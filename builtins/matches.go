@@ -48,12 +48,12 @@ func matchParams(what string) []Param {
 }
 
 // matchCall is the data that Check passes to Emit. texts holds the patterns if they are
-// texts that are compared one by one, otherwise auto is their automaton. If shared is set, the
-// automaton is for several calls, and bit is the place of this one in its result.
+// texts that are compared one by one, otherwise autos are their automata. If shared is set, there
+// is one for several calls, and bit is the place of this one in its result.
 type matchCall struct {
 	texts  []string
 	list   []pattern.Pattern
-	auto   *pattern.Automaton
+	autos  []*pattern.Automaton
 	shared *sharedMatch
 	bit    int
 }
@@ -65,11 +65,14 @@ type sharedMatch struct {
 	word  *ir.Var
 }
 
-// RunsAutomaton reports whether the call is that of a matcher that reads its first argument with
-// an automaton.
-func (call *Call) RunsAutomaton() bool {
+// AutomatonStates returns the number of states of the automaton with which the call of a matcher
+// reads its first argument, or 0 if it does that otherwise.
+func (call *Call) AutomatonStates() int {
 	m, ok := call.Data.(*matchCall)
-	return ok && m.auto != nil && call.Lit == nil
+	if !ok || len(m.autos) != 1 || call.Lit != nil {
+		return 0
+	}
+	return m.autos[0].States
 }
 
 // ShareAutomaton lets calls that run automata on the same value share one. The first call
@@ -87,8 +90,32 @@ func ShareAutomaton(cache *pattern.Cache, calls []*Call) {
 	shared := &sharedMatch{first: calls[0]}
 	for i, call := range calls {
 		m := call.Data.(*matchCall)
-		m.auto, m.shared, m.bit = auto, shared, i
+		m.autos, m.shared, m.bit = []*pattern.Automaton{auto}, shared, i
 	}
+}
+
+// MergeMatches makes the first of calls on the same value true if one of them is, and the others
+// false. It does the same with parts of calls if there are too many.
+func MergeMatches(cache *pattern.Cache, calls []*Call) {
+	if len(calls) < 2 {
+		return
+	}
+	var list []pattern.Pattern
+	for _, call := range calls {
+		list = append(list, call.Data.(*matchCall).list...)
+	}
+	autos, err := cache.Any(list)
+	if err != nil {
+		half := len(calls) / 2
+		MergeMatches(cache, calls[:half])
+		MergeMatches(cache, calls[half:])
+		return
+	}
+	for _, call := range calls[1:] {
+		call.Lit = boolLit(false)
+	}
+	m := calls[0].Data.(*matchCall)
+	m.autos, m.list = autos, list
 }
 
 // warnTooLong warns of literals that are longer than the result of a builtin that is compared
@@ -157,7 +184,7 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 		}
 		return types.TBool
 	}
-	auto, err := c.Patterns().Any(list)
+	autos, err := c.Patterns().Any(list)
 	if err != nil && call.InPred {
 		call.Later = pattern.Expr(list)
 		return types.TBool
@@ -166,9 +193,13 @@ func checkMatch(c Checker, call *Call, parse func(text string) (p pattern.Patter
 		c.ErrorHint(call.Span, "shorten its repetitions, or match in parts: x … && x …", "%s: %v", call.operator(), err)
 		return types.TInvalid
 	}
-	m.auto, m.list = auto, list
+	m.autos, m.list = autos, list
 	if known {
-		call.Lit = boolLit(auto.Match([]byte(subject)) != 0)
+		found := uint64(0)
+		for _, auto := range autos {
+			found |= auto.Match([]byte(subject))
+		}
+		call.Lit = boolLit(found != 0)
 	}
 	return types.TBool
 }
@@ -232,19 +263,26 @@ func emitMatch(g Gen, call *Call, one func(a *Arg, p *ir.Value, text string) *ir
 	if x := m.shared; x != nil {
 		if x.first == call {
 			x.word = &ir.Var{Name: "matches for all", Type: ir.Int}
-			word := runAutomaton(g, a, m.auto)
+			word := match.Run(g, g.Addr(a), a.Type.Size, m.autos[0])
 			g.B().Write(x.word, word)
 		}
 		b := g.B()
 		return b.Op(ir.OpAnd, b.Op(ir.OpShr, b.Read(x.word), b.Const(int64(m.bit))), b.Const(1))
 	}
-	if m.auto != nil {
-		return g.B().Op(ir.OpNe, runAutomaton(g, a, m.auto), g.B().Const(0))
-	}
 	p := g.Addr(a)
-	conds := make([]func() *ir.Value, len(m.texts))
-	for i, text := range m.texts {
-		conds[i] = func() *ir.Value { return one(a, p, text) }
+	var conds []func() *ir.Value
+	for _, auto := range m.autos {
+		conds = append(conds, func() *ir.Value {
+			return g.B().Op(ir.OpNe, match.Run(g, p, a.Type.Size, auto), g.B().Const(0))
+		})
+	}
+	if len(conds) == 1 {
+		return conds[0]()
+	}
+	if conds == nil {
+		for _, text := range m.texts {
+			conds = append(conds, func() *ir.Value { return one(a, p, text) })
+		}
 	}
 	return match.Any(g.B(), conds)
 }
@@ -262,8 +300,3 @@ func wantUTF8(parse func(string) (pattern.Pattern, bool, error)) func(string) (p
 }
 
 var errNotUTF8 = errors.New("it is not valid UTF-8")
-
-// runAutomaton runs an automaton over the string a and computes its result word.
-func runAutomaton(g Gen, a *Arg, auto *pattern.Automaton) *ir.Value {
-	return match.Run(g, g.Addr(a), a.Type.Size, auto)
-}

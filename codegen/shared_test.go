@@ -1,6 +1,7 @@
 package codegen_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -15,6 +16,13 @@ func TestSharedAutomata(t *testing.T) {
 		t.Fatal(err)
 	}
 	const probe = `tracepoint:syscalls:sys_enter_openat `
+	many := func(n int, first, op, text string) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf("%s($s %s)", first, fmt.Sprintf(text, i)))
+		}
+		return probe + `{ $s = str(args.filename); if (` + strings.Join(list, " "+op+" ") + ") { exit(); } }"
+	}
 	for _, c := range []struct {
 		script string
 		want   int
@@ -24,6 +32,16 @@ func TestSharedAutomata(t *testing.T) {
 		{probe + `/str(args.filename) startswith "/etc" || str(args.filename) =~ "x" && !(str(args.filename) icontains "y")/ { exit(); }`, 1},
 		{probe + `{ $s = str(args.filename); if ($s =~ "x+") { exit(); } else if ($s glob "a*b") { print(1); } else if (!($s icontains "y") || pid == 1) { print(2); } }`, 1},
 		{probe + `{ $s = str(args.filename); @[$s =~ "x+" || $s =~ "z+" || $s =~ "y+"] = count(); }`, 1},
+		// Lists of conditions become lists of patterns.
+		{many(100, "", "||", `contains "n%d"`), 1},
+		{many(100, "!", "&&", `contains "n%d"`), 1},
+		{many(100, "", "||", `=~ "n%d$"`), 1},
+		{many(40, "", "||", `glob "*n%d*"`), 1},
+		{many(1, "", "", `glob ("*n%d*"`+strings.Repeat(`, "*x*y*"`, 40)+")"), 1},
+		{probe + `{ $s = str(args.filename); if (pid == 1 && ($s contains "a" || $s contains "b" || !($s contains "c" || $s contains "d"))) { exit(); } }`, 1},
+		{probe + `/str(args.filename) contains "a" || comm contains "b" || comm contains "c" || str(args.filename) contains "d"/ { exit(); }`, 2},
+		{probe + `/str(args.filename) contains "a" || pid == 1 || str(args.filename) contains "d"/ { exit(); }`, 1},
+		{probe + `/comm contains "a" || comm contains "b" || !(comm startswith "c" || comm endswith "d")/ { exit(); }`, 1},
 		// Other values.
 		{probe + `/str(args.filename) =~ "x+" && comm =~ "y+"/ { exit(); }`, 2},
 		{probe + `/str(args.filename) =~ "x+" && str(args.filename, 16) =~ "y+"/ { exit(); }`, 2},

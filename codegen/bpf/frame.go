@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"fmt"
-	"slices"
 	"sort"
 
 	"github.com/gotrace/gotrace/codegen/ir"
@@ -240,8 +239,10 @@ func (d *derived) spot(list []int, limit int64) (at map[int]int64, top int64, le
 			left = append(left, i)
 			continue
 		}
-		k := sort.Search(len(taken), func(k int) bool { return taken[k].from >= off })
-		taken = slices.Insert(taken, k, span{off, off + size, i})
+		taken = append(taken, span{off, off + size, i})
+		for k := len(taken) - 1; k > 0 && taken[k-1].from >= off; k-- {
+			taken[k-1], taken[k] = taken[k], taken[k-1]
+		}
 		at[i] = off
 		top = max(top, off+size)
 	}

@@ -9,17 +9,26 @@ import (
 )
 
 // Conditions that match the same value with patterns share one automaton, which reads the
-// value once. In x =~ "a" && !(x contains "b"), the first call runs it for both.
+// value once. In x =~ "a" && !(x contains "b"), the first call runs it for both. In
+// x =~ "a" || x contains "b", the first call matches both patterns, and the second is false.
 
 // sharer finds such conditions in a program.
 type sharer struct {
 	*checker
 	seen   map[ast.Expr]bool
+	merged map[ast.Expr]bool // operands of a list of conditions that merge has seen
 	groups []*sharedGroup
 }
 
 // sharedGroup is calls on one value, of which the first is always evaluated before the others.
-type sharedGroup struct{ calls []*builtins.Call }
+type sharedGroup struct {
+	calls  []*builtins.Call
+	states int // of their own automata
+}
+
+// maxSharedStates is the number of states of the automata of calls for which one automaton is
+// tried. It is rarely too large for one if they match texts.
+const maxSharedStates = 600
 
 // ran has the groups whose first call has been evaluated, by their values.
 type ran map[string]*sharedGroup
@@ -29,7 +38,7 @@ func (c *checker) shareAutomata(u *variant) {
 	if !c.final {
 		return
 	}
-	s := sharer{checker: c, seen: map[ast.Expr]bool{}}
+	s := sharer{checker: c, seen: map[ast.Expr]bool{}, merged: map[ast.Expr]bool{}}
 	if pred := u.prog.Pred; pred != nil && c.info.Later[pred] == nil {
 		s.in(pred)
 	}
@@ -70,6 +79,9 @@ func (s *sharer) condition(e ast.Expr, before ran) (yes, no ran) {
 			return no, yes
 		}
 	case *ast.Binary:
+		if (n.Op == "&&" || n.Op == "||") && !s.merged[n] {
+			s.merge(n)
+		}
 		switch n.Op {
 		case "&&":
 			x, out := s.condition(n.X, before)
@@ -81,7 +93,7 @@ func (s *sharer) condition(e ast.Expr, before ran) (yes, no ran) {
 			return common(in, yes), no
 		}
 	case *ast.Call:
-		if call := s.info.Calls[e]; call != nil && call.RunsAutomaton() && s.pure(n.Args[0]) {
+		if call := s.info.Calls[e]; call != nil && call.AutomatonStates() > 0 && s.pure(n.Args[0]) {
 			after := s.add(call, valueKey(n.Args[0]), before)
 			return after, after
 		}
@@ -92,14 +104,54 @@ func (s *sharer) condition(e ast.Expr, before ran) (yes, no ran) {
 	return before, before
 }
 
+// merge merges calls on the same value in x || y || … and !x && !y && … that follow each other.
+func (s *sharer) merge(n *ast.Binary) {
+	var calls []*builtins.Call
+	last := ""
+	for _, e := range s.operands(nil, n, n.Op) {
+		if n.Op == "&&" {
+			not, ok := e.(*ast.Unary)
+			if !ok || not.Op != "!" {
+				last = ""
+				continue
+			}
+			e = not.X
+		}
+		value := ""
+		call := s.info.Calls[e]
+		if call != nil && call.AutomatonStates() > 0 && s.pure(e.(*ast.Call).Args[0]) {
+			value = valueKey(e.(*ast.Call).Args[0])
+		}
+		if value != last {
+			builtins.MergeMatches(&s.patterns, calls)
+			calls = nil
+		}
+		if last = value; value != "" {
+			calls = append(calls, call)
+		}
+	}
+	builtins.MergeMatches(&s.patterns, calls)
+}
+
+// operands adds the operands of a chain of op to list.
+func (s *sharer) operands(list []ast.Expr, e ast.Expr, op string) []ast.Expr {
+	if b, ok := e.(*ast.Binary); ok && b.Op == op {
+		s.merged[b] = true
+		return s.operands(s.operands(list, b.X, op), b.Y, op)
+	}
+	return append(list, e)
+}
+
 // add adds a call to the group of its value. It creates the group if there is none.
 func (s *sharer) add(call *builtins.Call, value string, before ran) ran {
-	if g := before[value]; g != nil && len(g.calls) < pattern.MaxPatterns {
+	states := call.AutomatonStates()
+	if g := before[value]; g != nil && len(g.calls) < pattern.MaxPatterns && g.states+states <= maxSharedStates {
 		g.calls = append(g.calls, call)
+		g.states += states
 		return before
 	}
 	after := maps.Clone(before)
-	after[value] = &sharedGroup{calls: []*builtins.Call{call}}
+	after[value] = &sharedGroup{calls: []*builtins.Call{call}, states: states}
 	s.groups = append(s.groups, after[value])
 	return after
 }
@@ -161,7 +213,8 @@ func (s *sharer) pure(e ast.Expr) bool {
 		}
 		if x, isExpr := n.(ast.Expr); isExpr {
 			if call := s.info.Calls[x]; call != nil {
-				ok = ok && !call.Def.Acts && !call.Def.AtOnce && call.Def.Handle == nil
+				_, variable := x.(*ast.Ident) // such as comm, which sends records only if it has an argument
+				ok = ok && !call.Def.Acts && !call.Def.AtOnce && (variable || call.Def.Handle == nil)
 			}
 		}
 		return ok

@@ -104,11 +104,20 @@ func Glob(text string, fold bool) (Pattern, error) {
 		return Pattern{}, outline.Errorf("it is not valid UTF-8")
 	}
 	var b bytes.Buffer
-	b.WriteString(`(?s)\A`)
-	rs := []rune(text)
+	b.WriteString(`(?s)`)
+	// Without the * at its ends a pattern needs no anchors there. Automata for many patterns
+	// that begin or end with any text would be too large.
+	inner := strings.TrimLeft(text, "*")
+	if len(inner) == len(text) {
+		b.WriteString(`\A`)
+	}
+	rs := []rune(inner)
 	for i := 0; i < len(rs); i++ {
 		switch r := rs[i]; r {
 		case '*':
+			if strings.Trim(string(rs[i:]), "*") == "" {
+				return parsed(text, b.String()), nil
+			}
 			b.WriteString(`.*`)
 		case '?':
 			b.WriteString(`.`)

@@ -154,6 +154,19 @@ func TestGlob(t *testing.T) {
 		{"a[b", []string{"a[b"}, []string{"ab"}},
 		{"a.c", []string{"a.c"}, []string{"abc"}},
 		{"", []string{""}, []string{"a"}},
+		{"*", []string{"", "a", "é", "\xff"}, nil},
+		{"**", []string{"", "a\n"}, nil},
+		{"a*", []string{"a", "ab", "aa"}, []string{"", "ba"}},
+		{"*a", []string{"a", "ba", "aa"}, []string{"", "ab"}},
+		{"*a*", []string{"a", "bab", "a\xc3"}, []string{"", "b"}},
+		{"**a?**", []string{"xab", "aaa"}, []string{"xa", "b"}},
+		{"*a*b*", []string{"ab", "xaybz"}, []string{"ba", "a"}},
+		{"?*", []string{"a", "ab"}, []string{""}},
+		{`*\*`, []string{"*", "a*"}, []string{"a", "*a"}},
+		{`\**`, []string{"*", "*a"}, []string{"a*"}},
+		{"*[*]", []string{"a*"}, []string{"*a"}},
+		{"*[a]*", []string{"bab"}, []string{"b"}},
+		{"[*", []string{"[", "[a"}, []string{"a["}},
 	} {
 		p, err := pattern.Glob(c.glob, false)
 		if err != nil {
@@ -233,10 +246,11 @@ func TestCache(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			any, err := c.Any(ps)
-			if err != nil {
-				t.Fatal(err)
+			parts, err := c.Any(ps)
+			if err != nil || len(parts) != 1 {
+				t.Fatal(len(parts), err)
 			}
+			any := parts[0]
 			if round == 0 {
 				if slices.Contains(seen, each) || slices.Contains(seen, any) || each == any {
 					t.Errorf("%q shares an automaton with another list", list)
@@ -244,6 +258,69 @@ func TestCache(t *testing.T) {
 				seen = append(seen, each, any)
 			} else if seen[2*i] != each || seen[2*i+1] != any {
 				t.Errorf("%q has two automata", list)
+			}
+		}
+	}
+}
+
+// TestLongLists checks that lists that are too large for one automaton are divided, and that
+// the parts match what the list matches.
+func TestLongLists(t *testing.T) {
+	literal := func(at pattern.Anchor, fold bool) func(string) (pattern.Pattern, error) {
+		return func(text string) (pattern.Pattern, error) {
+			p, _ := pattern.Literal(text, at, fold)
+			return p, nil
+		}
+	}
+	for _, c := range []struct {
+		name          string
+		parse         func(text string) (pattern.Pattern, error)
+		before, after string // any text
+		anchored      bool
+		most          int
+	}{
+		{"contains", literal(pattern.Anywhere, false), "xx", "yy", false, 300},
+		{"icontains", literal(pattern.Anywhere, true), "xx", "yy", false, 300},
+		{"startswith", literal(pattern.AtStart, false), "", "yy", true, 300},
+		{"endswith", literal(pattern.AtEnd, false), "xx", "", true, 300},
+		{"glob *x*", func(text string) (pattern.Pattern, error) { return pattern.Glob("*"+text+"*", false) }, "xx", "yy", false, 300},
+		{"glob x*", func(text string) (pattern.Pattern, error) { return pattern.Glob(text+"*", false) }, "", "yy", true, 300},
+		{"=~", pattern.Regexp, "xx", "yy", false, 300},
+	} {
+		for _, n := range []int{1, 10, 64, c.most, 20000} {
+			var list []pattern.Pattern
+			var texts []string
+			for i := range n {
+				texts = append(texts, fmt.Sprintf("%dq/%dq", i*7919%n, i))
+				p, err := c.parse(texts[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				list = append(list, p)
+			}
+			parts, err := new(pattern.Cache).Any(list)
+			if n > c.most {
+				if err == nil {
+					t.Errorf("%s: %d patterns are accepted", c.name, n)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%s: %d patterns: %v", c.name, n, err)
+			}
+			matches := func(s string) bool {
+				return slices.ContainsFunc(parts, func(a *pattern.Automaton) bool { return a.Match([]byte(s)) != 0 })
+			}
+			for _, text := range texts {
+				if !matches(c.before + text + c.after) {
+					t.Errorf("%s: %d patterns do not match %q", c.name, n, text)
+				}
+				if text = text[:len(text)-1]; matches(text) {
+					t.Errorf("%s: %d patterns match %q", c.name, n, text)
+				}
+				if c.anchored && matches("#"+text+"q#") {
+					t.Errorf("%s: %d patterns match inside", c.name, n)
+				}
 			}
 		}
 	}

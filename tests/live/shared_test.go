@@ -42,7 +42,7 @@ func randomNameTest(r *rand.Rand, depth int, value string) nameTest {
 		return nameTest{"!(" + x.text + ")", func(s string, n int) bool { return !x.holds(s, n) }}
 	}
 	part := someName(r, 3) + "a"
-	switch r.Intn(9) {
+	switch r.Intn(11) {
 	case 0:
 		return nameTest{value + ` startswith "` + part + `"`, func(s string, _ int) bool { return strings.HasPrefix(s, part) }}
 	case 1:
@@ -58,9 +58,28 @@ func randomNameTest(r *rand.Rand, depth int, value string) nameTest {
 		return nameTest{value + ` contains ("` + part + `", "yx")`, func(s string, _ int) bool { return strings.Contains(s, part) || strings.Contains(s, "yx") }}
 	case 6:
 		return nameTest{value + ` contains "` + part + `"`, func(s string, _ int) bool { return strings.Contains(s, part) }}
+	case 7:
+		return manyNameTests(r, value, "", " || ")
+	case 8:
+		none := manyNameTests(r, value, "!", " && ")
+		return nameTest{none.text, func(s string, n int) bool { return !none.holds(s, n) }}
 	}
 	re := regexp.MustCompile([]string{"^[ax]+y?", "(ab|xé)", "a$", "[^abé]x", "^.a.?.?$", part + "+"}[r.Intn(6)])
 	return nameTest{value + ` =~ "` + re.String() + `"`, func(s string, _ int) bool { return re.MatchString(s) }}
+}
+
+// manyNameTests returns conditions that are combined by op, and whether a name contains one
+// of their texts.
+func manyNameTests(r *rand.Rand, value, not, op string) nameTest {
+	var parts, list []string
+	for range 2 + r.Intn(70) {
+		part := someName(r, 5) + "a" + someName(r, 2)
+		parts = append(parts, part)
+		list = append(list, not+"("+value+` contains "`+part+`")`)
+	}
+	return nameTest{"(" + strings.Join(list, op) + ")", func(s string, _ int) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(s, part) })
+	}}
 }
 
 // TestSharedAutomata compares random conditions with several patterns on one value, in predicates,
